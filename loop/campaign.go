@@ -1,0 +1,159 @@
+package loop
+
+// Campaign is a request: what to make from which space under which policy, what
+// it learns from, how much, and which gates every sample must pass.
+type Campaign struct {
+	Name      string `json:"name"`
+	Owner     string `json:"owner,omitempty"`
+	Space     string `json:"space"`
+	Policy    string `json:"policy"`
+	Generator string `json:"generator"`
+	Seed      uint64 `json:"seed"`
+	// Samples is the number of training samples over all rounds; Rounds how many
+	// rounds they are spread over, evenly.
+	Samples uint64 `json:"samples"`
+	Rounds  int    `json:"rounds"`
+	// Evaluation is what each round makes for evaluation beside its training
+	// samples; it is not part of Samples.
+	Evaluation EvaluationPlan `json:"evaluation,omitempty"`
+	LearnFrom  []LearnFrom    `json:"learn_from,omitempty"`
+	Gates      []string       `json:"gates,omitempty"`
+	// UnitSize is the number of samples per unit, 1..MaxUnit.
+	UnitSize int `json:"unit_size"`
+	// MaxAttempts is after how many gate rejections an index is abandoned (C4).
+	MaxAttempts int `json:"max_attempts"`
+	// QuotaBy names a factor by whose levels every training component is split,
+	// so that the counts per level end exact too (C6). Empty: no split.
+	QuotaBy string `json:"quota_by,omitempty"`
+	// Advance is "sealed": a round is decided when the one before it is terminal
+	// and the model version trained on it is sealed (C8).
+	Advance string `json:"advance"`
+	// Decide is "auto": the leader opens the round that it decided (C8).
+	Decide string `json:"decide"`
+}
+
+// EvaluationPlan counts the evaluation samples of each round by source.
+type EvaluationPlan struct {
+	Target  uint64   `json:"target,omitempty"`
+	Mixture uint64   `json:"mixture,omitempty"`
+	Pinned  []Pinned `json:"pinned,omitempty"`
+}
+
+// Pinned asks for Count evaluation samples from a slice under the target
+// distribution.
+type Pinned struct {
+	Slice Slice  `json:"slice"`
+	Count uint64 `json:"count"`
+}
+
+// LearnFrom names outcomes that move a campaign: a model line and, optionally,
+// the one eval set (any version of it) and the one task whose outcomes count.
+type LearnFrom struct {
+	ModelLine string `json:"model_line"`
+	EvalSet   string `json:"eval_set,omitempty"`
+	Task      string `json:"task,omitempty"`
+}
+
+// Defaults of a campaign.
+const (
+	DefaultUnitSize    = 50
+	DefaultMaxAttempts = 3
+	AdvanceSealed      = "sealed"
+	DecideAuto         = "auto"
+)
+
+// MaxRounds bounds the rounds of a campaign.
+const MaxRounds = 10_000
+
+// Validate checks the campaign against its space.
+func (c *Campaign) Validate(s *Space) error {
+	switch {
+	case !ValidName(c.Name):
+		return refuse("name", "%q is not a name", c.Name).remedy("a letter, then up to 62 letters, digits, '_', '.' or '-'")
+	case c.Space != s.Name:
+		return refuse("space", "the campaign is of space %q, not %q", c.Space, s.Name)
+	case !ValidName(c.Policy):
+		return refuse("policy", "%q is not a name", c.Policy)
+	case !ValidName(c.Generator):
+		return refuse("generator", "%q is not a name", c.Generator)
+	case c.Rounds < 1 || c.Rounds > MaxRounds:
+		return refuse("rounds", "%d rounds; 1 to %d are allowed", c.Rounds, MaxRounds)
+	case c.Samples >= MaxQuota:
+		return refuse("samples", "%d samples; at most %d are allowed", c.Samples, MaxQuota-1)
+	case c.Samples > 0 && c.Samples < uint64(c.Rounds):
+		return refuse("samples", "%d samples cannot be spread over %d rounds", c.Samples, c.Rounds).remedy("ask for fewer rounds")
+	case c.UnitSize < 1 || c.UnitSize > MaxUnit:
+		return refuse("unit_size", "%d samples per unit; 1 to %d are allowed", c.UnitSize, MaxUnit)
+	case c.MaxAttempts < 1 || c.MaxAttempts > 100:
+		return refuse("max_attempts", "%d attempts; 1 to 100 are allowed", c.MaxAttempts)
+	case c.Advance != AdvanceSealed:
+		return refuse("advance", "%q is not a way to advance", c.Advance).remedy("sealed")
+	case c.Decide != DecideAuto:
+		return refuse("decide", "%q is not a way to decide", c.Decide).remedy("auto")
+	}
+	if c.QuotaBy != "" {
+		f := s.Factor(c.QuotaBy)
+		if f < 0 {
+			return refuse("quota_by", "space %q has no factor %q", s.Name, c.QuotaBy)
+		}
+		if s.Factors[f].When != nil {
+			return refuse("quota_by", "factor %q is conditional, so it has no level in some samples", c.QuotaBy).
+				remedy("split by a factor that is always present")
+		}
+	}
+	total := c.Samples
+	for _, n := range append([]uint64{c.Evaluation.Target, c.Evaluation.Mixture}, pinnedCounts(c.Evaluation.Pinned)...) {
+		if n >= MaxQuota {
+			return refuse("evaluation", "%d samples; at most %d are allowed", n, MaxQuota-1)
+		}
+		total += n
+	}
+	if total == 0 {
+		return refuse("samples", "the campaign asks for nothing").remedy("set samples, or evaluation counts")
+	}
+	if c.Evaluation.Mixture > 0 && c.Samples == 0 {
+		return refuse("evaluation.mixture", "there is no mixture to draw from: the campaign asks for no training samples").
+			remedy("set evaluation.target instead")
+	}
+	if c.Rounds > 1 && len(c.LearnFrom) == 0 {
+		return refuse("learn_from", "%d rounds, but no model line to learn from", c.Rounds).
+			remedy("name the model line whose sealed versions advance the campaign, or ask for one round")
+	}
+	for i, p := range c.Evaluation.Pinned {
+		if err := s.ValidateSlice(at("evaluation.pinned", i)+".slice", p.Slice); err != nil {
+			return err
+		}
+		if p.Count == 0 {
+			return refuse(at("evaluation.pinned", i)+".count", "0 samples of %s", s.Describe(p.Slice))
+		}
+	}
+	for i, l := range c.LearnFrom {
+		if !ValidName(l.ModelLine) {
+			return refuse(at("learn_from", i)+".model_line", "%q is not a name", l.ModelLine)
+		}
+	}
+	for i, g := range c.Gates {
+		if !ValidName(g) {
+			return refuse(at("gates", i), "%q is not the name of a gate", g)
+		}
+	}
+	return nil
+}
+
+func pinnedCounts(pinned []Pinned) []uint64 {
+	counts := make([]uint64, len(pinned))
+	for i, p := range pinned {
+		counts[i] = p.Count
+	}
+	return counts
+}
+
+// RoundSamples is the number of training samples of round n, counted from 1:
+// the total spread evenly, the remainder over the first rounds.
+func (c *Campaign) RoundSamples(n int) uint64 {
+	each, more := c.Samples/uint64(c.Rounds), c.Samples%uint64(c.Rounds)
+	if uint64(n) <= more {
+		return each + 1
+	}
+	return each
+}

@@ -1,0 +1,37 @@
+// Package loop is the vocabulary of Hone and every decision it takes: given how
+// a model fails and what the world looks like, which samples should be made
+// next.
+//
+// # What it owns
+//
+// A [Space] says what may vary. A [Policy] says how evidence becomes a
+// [Mixture]. [Decide] turns (space, policy, previous round, evidence, budget,
+// seed) into a [Round]: a mixture with an exact quota per component. A
+// [Sampler] expands (domain, component, index) into a [Scenario], on any
+// machine, without coordination, by integer arithmetic alone; [SampleSeed]
+// names the randomness of one attempt at it.
+//
+//	outcomes ─▶ Evidence ─┐
+//	Space, Policy ────────┼─▶ Decide ─▶ Round ─▶ Sampler ─▶ Scenario + seed
+//	previous Round ───────┘                 └──▶ density q, importance weight w
+//
+// # What it is not
+//
+// The package is pure: no clock, no global randomness, no I/O, no goroutine, no
+// log line. It validates and decides; it parses nothing (package spec reads
+// YAML and JSON). Everything it returns is a value, and equal arguments give
+// equal bytes: sums run in a stated order, ties are broken by (order, factor,
+// level), and no map is iterated.
+//
+// # Failures
+//
+// Refused input is an [Error], which names the field, what was got and what is
+// allowed. Nothing here panics on any input that its Validate accepts.
+//
+// # Invariants and rules guarded here
+//
+// I4 (byte-identical rounds, integer-only scenarios and seeds; golden vectors
+// in testdata), I9 (shares finite, positive, summing to one, above the floor,
+// within the trust region), C5 (seeds), C6 (exact quotas by factor), C7
+// (domains).
+package loop

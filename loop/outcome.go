@@ -1,0 +1,62 @@
+package loop
+
+// Origin says whether what was evaluated is real or synthetic.
+type Origin string
+
+// The origins.
+const (
+	Real      Origin = "real"
+	Synthetic Origin = "synthetic"
+)
+
+// Source is what an evaluation set was drawn from.
+type Source string
+
+// The evaluation sources. Pinned sets are drawn from a slice that a user named:
+// they report, and move nothing.
+const (
+	SourceTarget  Source = "target"
+	SourceMixture Source = "mixture"
+	SourcePinned  Source = "pinned"
+)
+
+// Outcome is one evaluated thing.
+type Outcome struct {
+	// Example identifies the thing evaluated within its eval set; Group the clip,
+	// image or patient it belongs to (rows of a group are not independent).
+	Example string
+	Group   string
+	// Sample is the digest of the committed sample that was evaluated, or zero.
+	Sample Digest
+	// Scenario is the coded scenario, one code per factor; values is parallel to
+	// it and holds the concrete value of numeric factors (NaN elsewhere).
+	Scenario []Code
+	Values   []float64
+	Correct  bool
+	// Loss is in integer micro-units, so that sums are exact; HasLoss tells
+	// whether one was posted.
+	Loss    int64
+	HasLoss bool
+	Origin  Origin
+	Source  Source
+}
+
+// Post is what all rows of one post share.
+type Post struct {
+	Space     string
+	ModelLine string
+	Version   string
+	Task      string
+	EvalSet   string
+	Run       string
+	// Key is the Idempotency-Key, the poster's or one assigned on receipt (C22).
+	Key string
+	// Body is the digest of the body as received.
+	Body Digest
+}
+
+// MicroUnits is the number of integer units in a loss of 1.
+const MicroUnits = 1_000_000
+
+// MaxLoss bounds a posted loss, so that 10^9 of them sum without overflow.
+const MaxLoss = 1e3

@@ -1,0 +1,172 @@
+package loop
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+)
+
+// Marginal is the distribution of one factor's level among the scenarios in
+// which it is present, as cumulative 32-bit thresholds: level l has mass
+// (m[l]-m[l-1])/2^32, and the last entry is 2^32.
+type Marginal []uint64
+
+// whole is the total mass of a marginal and of a mixture's shares.
+const whole = 1 << 32
+
+// Over says which marginals a component draws its free factors from.
+type Over string
+
+// A component is drawn over the round's base, or over the target distribution.
+const (
+	OverBase   Over = "base"
+	OverTarget Over = "target"
+)
+
+// Component is one part of a mixture: a product of marginals, with the slice's
+// predicates fixed, conditioned on the space's constraints.
+type Component struct {
+	Domain Domain `json:"domain"`
+	// Number counts within the domain, from 0.
+	Number int  `json:"number"`
+	Over   Over `json:"over"`
+	// Slice is what a boost, probe or pinned set fixes; empty for the base.
+	Slice Slice `json:"slice,omitempty"`
+	// By is the level that quota_by fixes in this component, beside Slice.
+	By *Predicate `json:"by,omitempty"`
+	// Share is the component's part of its domain's mixture, in 1/2^32; the
+	// shares of the training components sum to 2^32.
+	Share uint64 `json:"share"`
+	Quota uint64 `json:"quota"`
+	// Source is what an evaluation component was drawn from; empty otherwise.
+	Source Source `json:"source,omitempty"`
+	// Reason is why the component is there; nil for the base.
+	Reason *Reason `json:"reason,omitempty"`
+}
+
+// Fixed is every predicate that the component fixes: Slice and By.
+func (c *Component) Fixed() Slice {
+	if c.By == nil || c.Slice.Level(c.By.Factor) >= 0 {
+		return c.Slice
+	}
+	return c.Slice.With(*c.By)
+}
+
+// Reason is the evidence behind a boost, as it stood when it was decided.
+type Reason struct {
+	// Rows, Groups and Failures count the newest model version's evaluation rows
+	// in the slice, undecayed.
+	Rows     int64 `json:"rows"`
+	Groups   int64 `json:"groups"`
+	Failures int64 `json:"failures"`
+	// Support and Rate are of the evidence with memory: weighted rows, and the
+	// smoothed failure rate.
+	Support float64 `json:"support"`
+	Rate    float64 `json:"rate"`
+	// Lower and Upper bound the failure rate (Wilson, 95 %, newest version).
+	Lower float64 `json:"lower"`
+	Upper float64 `json:"upper"`
+	// Lift is Rate over the failure rate of all evidence.
+	Lift float64 `json:"lift"`
+	// Z, P and Q are the slice's standard score, binomial tail probability and
+	// Benjamini-Hochberg q-value, against the rows that earlier slices left.
+	Z float64 `json:"z"`
+	P float64 `json:"p"`
+	Q float64 `json:"q"`
+	// Prevalence is the slice's mass under the target distribution.
+	Prevalence float64 `json:"prevalence"`
+	Risk       float64 `json:"risk"`
+	Damping    float64 `json:"damping"`
+	Value      float64 `json:"value"`
+	// Sentence says all this to a person.
+	Sentence string `json:"sentence"`
+}
+
+// Memory is what damping must remember of earlier rounds. It is ordered by
+// slice and never holds a slice twice.
+type Memory struct {
+	Slices []Remembered `json:"slices,omitempty"`
+}
+
+// Remembered is one slice that was boosted at some time.
+type Remembered struct {
+	Slice Slice `json:"slice"`
+	// Round is when it was first boosted.
+	Round int `json:"round"`
+	// AnchorRows and AnchorFailures are its evidence at that time.
+	AnchorRows     float64 `json:"anchor_rows"`
+	AnchorFailures float64 `json:"anchor_failures"`
+	// Samples is how many its own component has been given so far.
+	Samples uint64 `json:"samples"`
+	// Judged is the value of Samples when its progress was last judged.
+	Judged  uint64  `json:"judged"`
+	Damping float64 `json:"damping"`
+	// Quarantined slices' rows leave the search.
+	Quarantined bool `json:"quarantined,omitempty"`
+	// Sentence says why the slice is damped or quarantined, if it is.
+	Sentence string `json:"sentence,omitempty"`
+}
+
+// Round is one decision of a campaign. Its canonical bytes hold no sequence,
+// time or worker: those stand in the envelope that state keeps around it.
+type Round struct {
+	Campaign string `json:"campaign"`
+	// Number counts from 1.
+	Number        int    `json:"number"`
+	Seed          uint64 `json:"seed"` // the campaign's
+	SpaceVersion  int    `json:"space_version"`
+	PolicyVersion int    `json:"policy_version"`
+	Strategy      string `json:"strategy"`
+	// Evidence is the digest of the evidence object; zero for a round decided
+	// without any.
+	Evidence Digest `json:"evidence"`
+	// EvidenceRows is how many rows that was; FailureRate of those with memory.
+	EvidenceRows int64   `json:"evidence_rows"`
+	FailureRate  float64 `json:"failure_rate"`
+	// Base and Target are the marginals of all factors, by factor.
+	Base   []Marginal `json:"base"`
+	Target []Marginal `json:"target"`
+	// Components are ordered by domain, then number.
+	Components []Component `json:"components"`
+	// Step is λ in new = (1-λ)·previous + λ·wanted, and KL the divergence of the
+	// new mixture from the previous one in nats.
+	Step   float64 `json:"step"`
+	KL     float64 `json:"kl"`
+	Memory Memory  `json:"memory"`
+	// Notes are sentences about what was not boosted, and why.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Canonical is the round's canonical encoding: JSON with the fields in the order
+// of the type. Equal decisions have equal canonical bytes (I4).
+func (r *Round) Canonical() []byte {
+	b, err := json.Marshal(r)
+	if err != nil {
+		// Only a NaN or Inf could bring this about, and Decide refuses them.
+		panic("loop: a round that cannot be encoded: " + err.Error())
+	}
+	return b
+}
+
+// Digest is the SHA-256 of the canonical encoding.
+func (r *Round) Digest() Digest { return sha256.Sum256(r.Canonical()) }
+
+// Find returns the component of that domain and number, or nil.
+func (r *Round) Find(domain Domain, number int) *Component {
+	for i := range r.Components {
+		if c := &r.Components[i]; c.Domain == domain && c.Number == number {
+			return c
+		}
+	}
+	return nil
+}
+
+// Quota sums the quotas of a domain.
+func (r *Round) Quota(domain Domain) uint64 {
+	var n uint64
+	for i := range r.Components {
+		if r.Components[i].Domain == domain {
+			n += r.Components[i].Quota
+		}
+	}
+	return n
+}
