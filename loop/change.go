@@ -1,0 +1,75 @@
+package loop
+
+// PartKind is what the rows of a part are.
+type PartKind string
+
+// The kinds of part.
+const (
+	SampleParts  PartKind = "samples"
+	VerdictParts PartKind = "verdicts"
+	OutcomeParts PartKind = "outcomes"
+)
+
+// Change is one entry of state's catalogue: what a view applies, in order, each
+// exactly once. Exactly one of Space, Round, Part and Void is set.
+type Change struct {
+	// Sequence numbers the changes without gaps, from 1. A part is identified by
+	// the sequence of the change that added it, never by its digest (C20).
+	Sequence uint64 `json:"sequence"`
+	// At is the time of the change, in microseconds since 1970 UTC, never before
+	// that of the change before it.
+	At    int64         `json:"at"`
+	Space *Space        `json:"space,omitempty"`
+	Round *DecidedRound `json:"round,omitempty"`
+	Part  *Part         `json:"part,omitempty"`
+	Void  *Void         `json:"void,omitempty"`
+}
+
+// Part is a reference to a part that the catalogue holds.
+type Part struct {
+	Kind   PartKind `json:"kind"`
+	Space  string   `json:"space"`
+	Object Object   `json:"object"`
+	// Void are the rows that were judged not fresh, ascending (C11): views,
+	// compaction and exports skip them.
+	Void []uint32 `json:"void,omitempty"`
+}
+
+// Void takes rows out of a part that was added before.
+type Void struct {
+	// Reference is the sequence of the change that added the part.
+	Reference uint64   `json:"reference"`
+	Rows      []uint32 `json:"rows"`
+}
+
+// DecidedRound is a round with its envelope.
+type DecidedRound struct {
+	Round Round `json:"round"`
+	// Space and Policy name what the round's versions are versions of.
+	Space  string `json:"space"`
+	Policy string `json:"policy"`
+	// Sequence is that of the evidence.
+	Sequence uint64 `json:"sequence"`
+	// EvidenceKey is the evidence object's key in the lake; empty without one.
+	EvidenceKey string `json:"evidence_key,omitempty"`
+}
+
+// EvidenceQuery asks a view for evidence.
+type EvidenceQuery struct {
+	Space string
+	// AtLeast is the sequence that the view must have reached (C15).
+	AtLeast uint64
+	Models  []EvidenceModel
+}
+
+// EvidenceModel is one sealed model version whose outcomes count.
+type EvidenceModel struct {
+	ModelLine string
+	Version   string
+	// Age counts sealed versions of the line since: 0 is the newest.
+	Age uint8
+	// EvalSet and Task restrict the outcomes, where set; EvalSet is a name
+	// without a version.
+	EvalSet string
+	Task    string
+}
