@@ -1,6 +1,21 @@
 package loop
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// The kinds of refusal that callers tell apart. A refusal wraps one of them
+// beside its *Error; an *Error that wraps none of them is simply invalid.
+var (
+	// ErrNotFound: what was named does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: it exists, in a state that does not allow what was asked.
+	ErrConflict = errors.New("conflict")
+	// ErrUnavailable: nobody could answer in time, so that what became of the
+	// request is not known. Send it again; never report it as failed (C10).
+	ErrUnavailable = errors.New("unavailable")
+)
 
 // Error is a refusal of input: which field, what is wrong with it (what was
 // got and what is allowed), and, where one is known, the remedy. Servers answer
@@ -33,3 +48,22 @@ func (e *Error) remedy(format string, args ...any) *Error {
 	e.Remedy = fmt.Sprintf(format, args...)
 	return e
 }
+
+// NotFound is an *Error that errors.Is ErrNotFound.
+func NotFound(field, format string, args ...any) error {
+	return &refusal{ErrNotFound, refuse(field, format, args...)}
+}
+
+// Conflict is an *Error that errors.Is ErrConflict.
+func Conflict(field, format string, args ...any) error {
+	return &refusal{ErrConflict, refuse(field, format, args...)}
+}
+
+// refusal is an *Error of a kind.
+type refusal struct {
+	kind error
+	err  *Error
+}
+
+func (r *refusal) Error() string   { return r.err.Error() }
+func (r *refusal) Unwrap() []error { return []error{r.kind, r.err} }

@@ -60,3 +60,32 @@ const MicroUnits = 1_000_000
 
 // MaxLoss bounds a posted loss, so that 10^9 of them sum without overflow.
 const MaxLoss = 1e3
+
+// Resolved is what is known of a committed sample that a post refers to.
+type Resolved struct {
+	Scenario Scenario
+	Domain   Domain
+	// Source is what the sample's evaluation component was drawn from. It is
+	// empty for a training sample, whose outcomes report and move nothing.
+	Source Source
+}
+
+// PostRows is a post and its rows, in the order of its body.
+type PostRows struct {
+	Post Post
+	Rows []Outcome
+}
+
+// Receipt is the answer of the replicated state on one post of an append.
+// Exactly one of Sequence, DuplicateOf and Err is set.
+type Receipt struct {
+	// Sequence is that of the change by which the rows became part of the
+	// catalogue, and Accepted how many they are.
+	Sequence uint64
+	Accepted int64
+	// DuplicateOf is the sequence under which the same post was accepted before.
+	DuplicateOf uint64
+	// Err refuses this post alone: an *Error, wrapped in ErrConflict where the
+	// model version is sealed.
+	Err error
+}
