@@ -1,0 +1,198 @@
+package loop
+
+// maxDraws bounds the draws for one scenario. With an acceptance of at least
+// minAcceptance, all of them fail with odds of e^-65.
+const maxDraws = 1 << 16
+
+// Sampler expands the indices of a round into scenarios, and knows the exact
+// density of its mixture. It is immutable and safe for concurrent use.
+type Sampler struct {
+	space *Space
+	round *Round
+	parts []part
+	// train indexes the parts of the training mixture.
+	train  []int
+	target part
+}
+
+// part is a component made ready to draw from.
+type part struct {
+	component *Component
+	marginals []Marginal
+	fixed     Slice
+	// keys seed the sequence of each factor; redraw that of rejected draws.
+	keys   []uint64
+	redraw uint64
+	// acceptance is the mass that the constraints leave.
+	acceptance float64
+}
+
+// NewSampler prepares the round's components. It returns an *Error if the round
+// does not fit the space, or leaves a component with next to no feasible
+// scenario.
+func NewSampler(s *Space, r *Round) (*Sampler, error) {
+	if len(r.Base) != len(s.Factors) || len(r.Target) != len(s.Factors) {
+		return nil, refuse("round", "%d marginals for a space of %d factors", len(r.Base), len(s.Factors))
+	}
+	for f := range s.Factors {
+		if len(r.Base[f]) != len(s.Factors[f].Levels) || !r.Base[f].valid() ||
+			len(r.Target[f]) != len(s.Factors[f].Levels) || !r.Target[f].valid() {
+			return nil, refuse("round", "the marginals of factor %q are not those of its levels", s.Factors[f].Name)
+		}
+	}
+	sampler := &Sampler{space: s, round: r, parts: make([]part, len(r.Components))}
+	for i := range r.Components {
+		c := &r.Components[i]
+		p, err := newPart(s, r, c)
+		if err != nil {
+			return nil, err
+		}
+		sampler.parts[i] = p
+		if c.Domain == Train {
+			sampler.train = append(sampler.train, i)
+		}
+	}
+	target, err := newPart(s, r, &Component{Domain: Evaluation, Over: OverTarget})
+	if err != nil {
+		return nil, err
+	}
+	sampler.target = target
+	return sampler, nil
+}
+
+func newPart(s *Space, r *Round, c *Component) (part, error) {
+	over := r.Base
+	if c.Over == OverTarget {
+		over = r.Target
+	}
+	fixed := c.Fixed()
+	if len(fixed) > 0 {
+		for _, p := range fixed {
+			if p.Factor < 0 || p.Factor >= len(s.Factors) || p.Level < 0 || p.Level >= len(s.Factors[p.Factor].Levels) {
+				return part{}, refuse("round", "a component fixes level %d of factor %d, which the space does not have", p.Level, p.Factor)
+			}
+		}
+	}
+	marginals, _ := s.condition(over, fixed)
+	if marginals == nil {
+		return part{}, refuse("round", "component %s has no mass", s.Describe(fixed))
+	}
+	acceptance, err := s.acceptance(marginals)
+	if err != nil {
+		return part{}, err
+	}
+	if acceptance < minAcceptance {
+		return part{}, refuse("round", "the constraints leave %.2g of component %s", acceptance, s.Describe(fixed)).
+			remedy("at least %g is needed", minAcceptance)
+	}
+	base := hashInts("hone/sequence/1", r.Seed, uint64(c.Domain), uint64(r.Number), uint64(c.Number))
+	p := part{component: c, marginals: marginals, fixed: fixed, acceptance: acceptance, redraw: mix(base)}
+	p.keys = make([]uint64, len(s.Factors))
+	for f := range p.keys {
+		p.keys[f] = mix(base + uint64(f) + 1)
+	}
+	return p, nil
+}
+
+// Scenario is the scenario of an index of a component: the same on any machine,
+// whatever the attempt. Among any run of indices every factor is balanced. The
+// index may be any below MaxQuota. It returns an *Error for a component that
+// the round does not have.
+func (s *Sampler) Scenario(domain Domain, component int, index uint64) (Scenario, error) {
+	p := s.part(domain, component)
+	if p == nil {
+		return Scenario{}, refuse("component", "round %d has no %s component %d", s.round.Number, domain, component)
+	}
+	if index >= MaxQuota {
+		return Scenario{}, refuse("index", "%d is beyond any quota", index)
+	}
+	return s.draw(p, uint32(index))
+}
+
+func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
+	out := Scenario{Codes: make([]Code, len(s.space.Factors)), Fractions: make([]uint32, len(s.space.Factors))}
+	for try := range uint64(maxDraws) {
+		for f := range s.space.Factors {
+			out.Codes[f], out.Fractions[f] = Absent, 0
+			if when := s.space.Factors[f].When; when != nil {
+				if parent := out.Codes[when.Factor]; !parent.IsLevel() || !when.Contains(int(parent)) {
+					continue
+				}
+			}
+			var u uint32
+			if try == 0 {
+				u = point(p.keys[f], index)
+			} else {
+				u = uint32(mix(mix(p.redraw^uint64(index)<<16^try)^p.keys[f]) >> 32)
+			}
+			level, fraction := p.marginals[f].at(u)
+			out.Codes[f], out.Fractions[f] = Code(level), fraction
+		}
+		if s.space.feasible(out.Codes) {
+			return out, nil
+		}
+	}
+	return Scenario{}, refuse("component", "no feasible scenario among %d draws of %s", maxDraws, s.space.Describe(p.fixed))
+}
+
+func (s *Sampler) part(domain Domain, component int) *part {
+	for i := range s.parts {
+		if c := s.parts[i].component; c.Domain == domain && c.Number == component {
+			return &s.parts[i]
+		}
+	}
+	return nil
+}
+
+// density is the exact probability of a complete, feasible scenario under the
+// part.
+func (p *part) density(codes []Code) float64 {
+	if !p.fixed.Matches(codes) {
+		return 0
+	}
+	d := 1 / p.acceptance
+	for f, code := range codes {
+		if code.IsLevel() {
+			d *= p.marginals[f].share(int(code))
+		}
+	}
+	return d
+}
+
+// Target is the exact probability π(x) of a complete, feasible scenario in
+// deployment.
+func (s *Sampler) Target(codes []Code) float64 { return s.target.density(codes) }
+
+// Density is the exact probability q(x) of a complete, feasible scenario under
+// the training mixture.
+func (s *Sampler) Density(codes []Code) float64 {
+	q := 0.0
+	for _, i := range s.train {
+		q += float64(s.parts[i].component.Share) / whole * s.parts[i].density(codes)
+	}
+	return q
+}
+
+// Weight is the importance weight w = π(x)/q(x) of a sample of a component. q is
+// what the sample's set was drawn from: the training mixture for training
+// samples and evaluation sets of source mixture, the target (so w = 1) for
+// source target, the slice itself for a pinned set.
+func (s *Sampler) Weight(domain Domain, component int, codes []Code) float64 {
+	p := s.part(domain, component)
+	if p == nil {
+		return 0
+	}
+	var q float64
+	switch {
+	case p.component.Source == SourceTarget:
+		return 1
+	case p.component.Source == SourcePinned || domain == Probe:
+		q = p.density(codes)
+	default:
+		q = s.Density(codes)
+	}
+	if q == 0 {
+		return 0
+	}
+	return s.target.density(codes) / q
+}
