@@ -1,0 +1,29 @@
+package api
+
+// The content types of a post of outcomes.
+const (
+	NDJSON = "application/x-ndjson"
+	Arrow  = "application/vnd.apache.arrow.stream"
+)
+
+// Posted answers a post of outcomes. A duplicate has accepted = 0 and
+// duplicate_of, and no sequence.
+type Posted struct {
+	Accepted    int64  `json:"accepted" doc:"How many rows now count; 0 for a duplicate"`
+	Sequence    uint64 `json:"sequence,omitempty" doc:"The change that added them: a query that has seen it sees them"`
+	DuplicateOf uint64 `json:"duplicate_of,omitempty" doc:"The sequence under which the same post was accepted before"`
+}
+
+// OutcomeRow is one line of an NDJSON post, for those who write them in Go. A
+// row names either a sample or its own example and scenario.
+type OutcomeRow struct {
+	Example string `json:"example,omitempty" doc:"What was evaluated, within its eval set; defaults to the sample"`
+	Group   string `json:"group,omitempty" doc:"Clip, image or patient: rows of a group are not independent; defaults to the example"`
+	Sample  string `json:"sample,omitempty" doc:"The digest of the committed sample that was evaluated"`
+	// Scenario maps a factor to a level's name, to a number (numeric factors), to
+	// "absent", or to nil where it is unknown.
+	Scenario map[string]any `json:"scenario,omitempty" doc:"Value by factor; null or missing: unknown"`
+	Correct  bool           `json:"correct"`
+	Loss     *float64       `json:"loss,omitempty"`
+	Origin   string         `json:"origin,omitempty" enum:"real,synthetic" doc:"Defaults to synthetic for a sample, else real"`
+}
