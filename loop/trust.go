@@ -92,8 +92,10 @@ func (d *decision) union(wanted []boost) (parts []boost, from, to []float64) {
 			if d.space.ValidateSlice("", c.Slice) != nil {
 				continue // the space has changed and no longer has the slice
 			}
-			// A former boost on its way out keeps its reason until it is gone.
+			// A former boost on its way out keeps its evidence until it is gone, but
+			// has no value any more.
 			reason := *c.Reason
+			reason.Value = 0
 			at = len(parts)
 			parts = append(parts, boost{cell: cell{slice: c.Slice}, reason: &reason})
 			from, to = append(from, 0), append(to, 0)
