@@ -52,6 +52,10 @@ type DecidedRound struct {
 	Sequence uint64 `json:"sequence"`
 	// EvidenceKey is the evidence object's key in the lake; empty without one.
 	EvidenceKey string `json:"evidence_key,omitempty"`
+	// Models are the model versions whose outcomes the evidence is made of, as
+	// they stood in its query; empty without evidence. By them a view leads from
+	// a sample to the very outcomes that caused it (I10).
+	Models []EvidenceModel `json:"models,omitempty"`
 }
 
 // EvidenceQuery asks a view for evidence.
@@ -64,12 +68,12 @@ type EvidenceQuery struct {
 
 // EvidenceModel is one sealed model version whose outcomes count.
 type EvidenceModel struct {
-	ModelLine string
-	Version   string
+	ModelLine string `json:"model_line"`
+	Version   string `json:"version"`
 	// Age counts sealed versions of the line since: 0 is the newest.
-	Age uint8
+	Age uint8 `json:"age"`
 	// EvalSet and Task restrict the outcomes, where set; EvalSet is a name
 	// without a version.
-	EvalSet string
-	Task    string
+	EvalSet string `json:"eval_set,omitempty"`
+	Task    string `json:"task,omitempty"`
 }

@@ -3,6 +3,9 @@ package loop
 import (
 	"math"
 	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Limits of a space. They bound memory and the cost of a decision, and keep a
@@ -180,8 +183,13 @@ var reserved = map[string]bool{
 	"generator": true, "committed_at": true, "example": true, "group": true, "sample": true,
 	"model_line": true, "model_version": true, "task": true, "metric": true, "eval_set": true,
 	"origin": true, "run": true, "correct": true, "loss": true, "source": true, "sequence": true,
-	"pack": true, "offset": true, "length": true, "posted_at": true,
+	"pack": true, "offset": true, "length": true, "posted_at": true, "millis": true, "scores": true,
+	"gate": true, "reason": true, "judged_at": true,
 }
+
+// levelSuffix makes the name of the column that holds a numeric factor's level
+// beside the column of its value.
+const levelSuffix = "__level"
 
 // AbsentName and UnknownName stand for an absent factor and an unknown value in
 // text; no level may bear them.
@@ -243,13 +251,17 @@ func (s *Space) validateFactor(i int, seen map[string]int) error {
 	case !columnPattern.MatchString(f.Name):
 		return refuse(field+".name", "%q is not a factor name", f.Name).
 			remedy("a letter, then up to 62 letters, digits or '_': it becomes a column")
-	case reserved[f.Name]:
+	case strings.HasSuffix(strings.ToLower(f.Name), levelSuffix):
+		return refuse(field+".name", "%q ends as the level columns of numeric factors do", f.Name).remedy("choose another name")
+	// SQL does not tell Light from light, so two such columns could not stand in
+	// one table.
+	case reserved[strings.ToLower(f.Name)]:
 		return refuse(field+".name", "%q is the name of a column that every table has", f.Name).remedy("choose another name")
 	}
-	if j, ok := seen[f.Name]; ok {
-		return refuse(field+".name", "%q is already the name of factors[%d]", f.Name, j)
+	if j, ok := seen[strings.ToLower(f.Name)]; ok {
+		return refuse(field+".name", "%q is already the name of factors[%d]", f.Name, j).remedy("upper and lower case are not told apart")
 	}
-	seen[f.Name] = i
+	seen[strings.ToLower(f.Name)] = i
 	switch f.Kind {
 	case Categorical, Ordinal, Numeric:
 	default:
@@ -269,6 +281,8 @@ func (s *Space) validateFactor(i int, seen map[string]int) error {
 		switch {
 		case level.Name == "" || len(level.Name) > 128:
 			return refuse(here+".name", "a level's name has 1 to 128 bytes, got %d", len(level.Name))
+		case !utf8.ValidString(level.Name) || strings.ContainsFunc(level.Name, unicode.IsControl):
+			return refuse(here+".name", "%q is not a line of text", level.Name).remedy("UTF-8 without control characters")
 		case level.Name == AbsentName || level.Name == UnknownName:
 			return refuse(here+".name", "%q is reserved", level.Name).remedy("it marks a missing value in every table; choose another name")
 		case names[level.Name]:
