@@ -8,9 +8,6 @@ import (
 	"hone/loop"
 )
 
-// Picture is gray pixels, row by row from the top left.
-type Picture [Pixels]uint8
-
 // Renderer draws the pictures of one space in one world. It holds no state that
 // a picture changes, so that goroutines may share it.
 type Renderer struct {

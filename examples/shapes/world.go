@@ -5,20 +5,11 @@ import "math"
 // Everything that makes the world what it is stands in this file. It was fixed
 // before any policy was tuned on it; change it and every figure changes.
 
-// Side is the number of pixels along a picture's edge.
-const Side = 16
-
-// Pixels is the number of pixels in a picture.
-const Pixels = Side * Side
-
 // World selects a world.
 type World struct {
 	// Null removes the misleading slices and the unlearnable one.
 	Null bool
 }
-
-// Classes are the shapes, in the order of their class numbers.
-var Classes = []string{"disc", "ring", "square", "triangle", "cross", "bar"}
 
 // The levels that the renderer can draw, by factor. Numbers below are parallel
 // to these names.
