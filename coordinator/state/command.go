@@ -1,0 +1,192 @@
+package state
+
+import "hone/loop"
+
+// Command is one thing a proposer wants to happen. Exactly one field is set.
+type Command struct {
+	PutSpace          *PutSpace          `cbor:"1,keyasint,omitempty"`
+	PutPolicy         *PutPolicy         `cbor:"2,keyasint,omitempty"`
+	CreateCampaign    *CreateCampaign    `cbor:"3,keyasint,omitempty"`
+	RegisterGenerator *RegisterGenerator `cbor:"4,keyasint,omitempty"`
+	OpenRound         *OpenRound         `cbor:"5,keyasint,omitempty"`
+	Commit            *Commit            `cbor:"6,keyasint,omitempty"`
+	Append            *Append            `cbor:"7,keyasint,omitempty"`
+	SealModel         *SealModel         `cbor:"8,keyasint,omitempty"`
+	Publish           *Publish           `cbor:"9,keyasint,omitempty"`
+	Revoke            *Revoke            `cbor:"10,keyasint,omitempty"`
+	RaiseEpoch        *RaiseEpoch        `cbor:"11,keyasint,omitempty"`
+}
+
+// PutSpace stores a space as its next version. Content equal to the latest
+// version, versions and document aside, is that version again. The proposer has
+// validated the space; Space.Version is ignored. Answer: SpacePut.
+type PutSpace struct {
+	Space loop.Space `cbor:"1,keyasint"`
+	// Document is the source text as the user wrote it.
+	Document string `cbor:"2,keyasint"`
+}
+
+// PutPolicy stores a policy like PutSpace a space. Answer: PolicyPut.
+type PutPolicy struct {
+	Policy   loop.Policy `cbor:"1,keyasint"`
+	Document string      `cbor:"2,keyasint"`
+}
+
+// CreateCampaign creates a campaign, pinned to the versions of its space and
+// policy that the proposer validated it against. The same campaign again is a
+// duplicate, whatever versions it comes with; another of that name is a
+// Conflict. Answer: CampaignCreated.
+type CreateCampaign struct {
+	Campaign      loop.Campaign `cbor:"1,keyasint"`
+	SpaceVersion  int           `cbor:"2,keyasint"`
+	PolicyVersion int           `cbor:"3,keyasint"`
+	Document      string        `cbor:"4,keyasint"`
+}
+
+// RegisterGenerator makes a generator's version known, from a worker's hello.
+// Answer: GeneratorRegistered.
+type RegisterGenerator struct {
+	Generator loop.Generator `cbor:"1,keyasint"`
+}
+
+// OpenRound opens the next round of a campaign and supersedes the one before it
+// (C3, C15). The same round again is a duplicate. Answer: RoundOpened.
+type OpenRound struct {
+	Round loop.Round `cbor:"1,keyasint"`
+	// Previous is the number of the round that this one was decided after; 0 for
+	// the first.
+	Previous int `cbor:"2,keyasint"`
+	// CampaignVersion, SpaceVersion and PolicyVersion are those decided with.
+	CampaignVersion int `cbor:"3,keyasint"`
+	SpaceVersion    int `cbor:"4,keyasint"`
+	PolicyVersion   int `cbor:"5,keyasint"`
+	// Sequence is that of the evidence: never below the previous round's, never
+	// beyond the catalogue's.
+	Sequence uint64 `cbor:"6,keyasint"`
+	// EvidenceKey is the evidence object's key; empty without evidence.
+	EvidenceKey string `cbor:"7,keyasint,omitempty"`
+	// Cuts are the `reserved` of the previous round's components, in its order,
+	// that the new quotas were computed with; empty for the first round.
+	Cuts []uint64 `cbor:"8,keyasint,omitempty"`
+	// FirstReserve is what to reserve at once, per component of the new round.
+	FirstReserve []uint64 `cbor:"9,keyasint,omitempty"`
+}
+
+// Commit reports judged deliveries. Each sample is judged by name alone (I5);
+// the rows of what is not fresh become void (C11). All campaigns are of one
+// space. Answer: Committed.
+type Commit struct {
+	Deliveries []Delivered `cbor:"1,keyasint"`
+	// Samples is the part that holds one row per accepted sample, Verdicts the
+	// part with one row per rejected one; nil without any. The rows of all
+	// deliveries together cover each part exactly.
+	Samples  *loop.Object `cbor:"2,keyasint,omitempty"`
+	Verdicts *loop.Object `cbor:"3,keyasint,omitempty"`
+	// Packs are the objects in which the accepted samples' bytes lie.
+	Packs []loop.Object `cbor:"4,keyasint,omitempty"`
+	// Extensions raise `reserved` (C2).
+	Extensions []Extension `cbor:"5,keyasint,omitempty"`
+}
+
+// Delivered is one delivery with the gates' verdicts on it.
+type Delivered struct {
+	Worker string    `cbor:"1,keyasint"`
+	Unit   loop.Unit `cbor:"2,keyasint"`
+	// Accepted are the offsets in the unit of the samples that passed every gate.
+	// Their rows stand in Commit.Samples from FirstRow on, in order of offset.
+	Accepted Offsets `cbor:"3,keyasint"`
+	FirstRow uint32  `cbor:"4,keyasint"`
+	// Rejected are the samples sent back, ascending by offset; their rows stand
+	// in Commit.Verdicts from FirstVerdict on.
+	Rejected     []Rejected `cbor:"5,keyasint,omitempty"`
+	FirstVerdict uint32     `cbor:"6,keyasint,omitempty"`
+}
+
+// Rejected is one sample that a gate sent back, and why.
+type Rejected struct {
+	Offset uint16 `cbor:"1,keyasint"`
+	Gate   string `cbor:"2,keyasint"`
+	Reason string `cbor:"3,keyasint"`
+}
+
+// Extension sets reserved := min(quota, max(reserved, Reserved)) for one
+// component (C2). An extension of what does not exist does nothing.
+type Extension struct {
+	Campaign  string      `cbor:"1,keyasint"`
+	Round     int         `cbor:"2,keyasint"`
+	Domain    loop.Domain `cbor:"3,keyasint"`
+	Component int         `cbor:"4,keyasint"`
+	Reserved  uint64      `cbor:"5,keyasint"`
+}
+
+// Append references a part of outcomes that one or more posts were coalesced
+// into. All posts are of one space. Answer: Appended.
+type Append struct {
+	Posts []Posted    `cbor:"1,keyasint"`
+	Part  loop.Object `cbor:"2,keyasint"`
+}
+
+// Posted is one post and its rows in the part; the rows of all posts together
+// cover the part exactly.
+type Posted struct {
+	Post     loop.Post `cbor:"1,keyasint"`
+	FirstRow uint32    `cbor:"2,keyasint"`
+	Rows     uint32    `cbor:"3,keyasint"`
+}
+
+// SealModel closes a model version for posts. Rows is the number of outcome rows
+// that the sealer believes were counted for it. Answer: ModelSealed.
+type SealModel struct {
+	Line    string `cbor:"1,keyasint"`
+	Version string `cbor:"2,keyasint"`
+	Rows    uint64 `cbor:"3,keyasint"`
+}
+
+// Publish makes a dataset version of committed samples of one campaign (C26).
+// The same manifest under the same version again is a duplicate. Answer:
+// Published.
+type Publish struct {
+	Name string `cbor:"1,keyasint"`
+	// ExpectedLatest is the latest version at the time of proposing; 0 if none.
+	ExpectedLatest int `cbor:"2,keyasint"`
+	// Version is greater than ExpectedLatest.
+	Version int `cbor:"3,keyasint"`
+	// Manifest.Rows is the number of samples.
+	Manifest  loop.Object `cbor:"4,keyasint"`
+	Addresses loop.Object `cbor:"5,keyasint"`
+	// Packs are the keys of every pack in which a selected sample lies.
+	Packs []string `cbor:"6,keyasint,omitempty"`
+	// Sequence is where the selection was evaluated.
+	Sequence  uint64     `cbor:"7,keyasint"`
+	Campaign  string     `cbor:"8,keyasint"`
+	Selection []Selected `cbor:"9,keyasint,omitempty"`
+}
+
+// Selected are samples of one component.
+type Selected struct {
+	Round     int         `cbor:"1,keyasint"`
+	Domain    loop.Domain `cbor:"2,keyasint"`
+	Component int         `cbor:"3,keyasint"`
+	Indices   Indices     `cbor:"4,keyasint"`
+}
+
+// Revoke takes committed samples back (C13). Answer: Revoked.
+type Revoke struct {
+	Samples []RevokedSample `cbor:"1,keyasint"`
+}
+
+// RevokedSample names one attempt at one sample, and the row it stands in.
+type RevokedSample struct {
+	Campaign string    `cbor:"1,keyasint"`
+	Name     loop.Name `cbor:"2,keyasint"`
+	// Reference is the sequence of the change that added the part, and Row the
+	// sample's row in it.
+	Reference uint64 `cbor:"3,keyasint"`
+	Row       uint32 `cbor:"4,keyasint"`
+}
+
+// RaiseEpoch closes the lake epoch Closes and opens the next (C18). Answer:
+// EpochRaised.
+type RaiseEpoch struct {
+	Closes uint64 `cbor:"1,keyasint"`
+}

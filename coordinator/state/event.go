@@ -1,0 +1,185 @@
+package state
+
+import "hone/loop"
+
+// Event is the answer to one command; Apply returns one per command, in order.
+type Event interface{ event() }
+
+// Reason is the kind of a refusal; it decides an HTTP status and whether trying
+// again can help.
+type Reason uint8
+
+// The reasons.
+const (
+	// Invalid: the command contradicts itself. Proposing it again cannot help.
+	Invalid Reason = iota + 1
+	// NotFound: it names something that does not exist.
+	NotFound
+	// Conflict: something else stands in its place, and stays there.
+	Conflict
+	// Stale: it was computed from what has changed since. Look again, compute
+	// again, propose again.
+	Stale
+)
+
+func (r Reason) String() string {
+	switch r {
+	case Invalid:
+		return "invalid"
+	case NotFound:
+		return "not found"
+	case Conflict:
+		return "conflict"
+	case Stale:
+		return "stale"
+	}
+	return "unknown"
+}
+
+// Refused is the answer to a command that had no effect at all. It is an error,
+// and wraps the *loop.Error.
+type Refused struct {
+	Reason Reason
+	Err    *loop.Error
+}
+
+func (r Refused) Error() string { return r.Err.Error() }
+
+// Unwrap gives the *loop.Error.
+func (r Refused) Unwrap() error { return r.Err }
+
+// SpacePut answers PutSpace.
+type SpacePut struct {
+	Name    string
+	Version int
+	Created bool
+}
+
+// PolicyPut answers PutPolicy.
+type PolicyPut struct {
+	Name    string
+	Version int
+	Created bool
+}
+
+// CampaignCreated answers CreateCampaign. The versions are those the campaign is
+// pinned to, which for a duplicate may not be those proposed.
+type CampaignCreated struct {
+	Name          string
+	Version       int
+	SpaceVersion  int
+	PolicyVersion int
+	Created       bool
+}
+
+// GeneratorRegistered answers RegisterGenerator.
+type GeneratorRegistered struct {
+	Generator loop.Generator
+	Created   bool
+}
+
+// RoundOpened answers OpenRound.
+type RoundOpened struct {
+	Campaign string
+	Number   int
+	// Sequence is that of the round's change in the catalogue.
+	Sequence  uint64
+	Duplicate bool
+}
+
+// Committed answers Commit.
+type Committed struct {
+	// Deliveries has one entry per delivery of the command.
+	Deliveries []Judged
+	// Samples and Verdicts are the sequences of the parts' references; 0 where
+	// none was added, because the part is absent or has no fresh row.
+	Samples  uint64
+	Verdicts uint64
+}
+
+// Judged is how one delivery stood.
+type Judged struct {
+	Standing loop.Standing
+	// Duplicates are the offsets of accepted samples that were committed before,
+	// for the leader to compare bytes (C12).
+	Duplicates Offsets
+}
+
+// Appended answers Append.
+type Appended struct {
+	// Posts has one entry per post of the command.
+	Posts []PostAnswer
+}
+
+// PostAnswer is how one post fared.
+type PostAnswer struct {
+	// Accepted is the number of rows counted: all of the post's, or 0.
+	Accepted uint64
+	// Sequence is that of the part's reference, where rows were counted.
+	Sequence uint64
+	// DuplicateOf is the sequence of the first post with this key and body.
+	DuplicateOf uint64
+	// Refused is set where the key was used for another body or the model version
+	// is sealed: Conflict. Nothing was counted.
+	Refused *Refused
+	// KeyReused tells the first of those two: a 422, the other is a 409 (C22).
+	KeyReused bool
+}
+
+// ModelSealed answers SealModel.
+type ModelSealed struct {
+	Line    string
+	Version string
+	Rows    uint64
+	// Sequence is where the catalogue stood when the version was sealed: all its
+	// outcomes are at or below.
+	Sequence  uint64
+	Duplicate bool
+}
+
+// Published answers Publish.
+type Published struct {
+	Name    string
+	Version int
+	Samples uint64
+	// Sequence is where the selection of the version that stands was evaluated.
+	Sequence  uint64
+	Duplicate bool
+}
+
+// Revoked answers Revoke.
+type Revoked struct {
+	// Reopened are the samples whose index is open again; the others named an
+	// attempt that is not the committed one.
+	Reopened []RevokedSample
+	// Sequence is that of the last change added; 0 where nothing changed.
+	Sequence uint64
+	// Advisories are the published versions that hold a revoked sample.
+	Advisories []DatasetName
+}
+
+// DatasetName names a dataset version.
+type DatasetName struct {
+	Name    string
+	Version int
+}
+
+// EpochRaised answers RaiseEpoch.
+type EpochRaised struct {
+	// Epoch is the open one.
+	Epoch     uint64
+	Duplicate bool
+}
+
+func (Refused) event()             {}
+func (SpacePut) event()            {}
+func (PolicyPut) event()           {}
+func (CampaignCreated) event()     {}
+func (GeneratorRegistered) event() {}
+func (RoundOpened) event()         {}
+func (Committed) event()           {}
+func (Appended) event()            {}
+func (ModelSealed) event()         {}
+func (Published) event()           {}
+func (Revoked) event()             {}
+func (EpochRaised) event()         {}

@@ -1,0 +1,141 @@
+package state
+
+import "hone/loop"
+
+// SpaceVersion is one version of a space. Space is shared and must not be
+// changed.
+type SpaceVersion struct {
+	Space    *loop.Space
+	Document string
+	// At is when it was put, in microseconds since 1970 UTC.
+	At int64
+}
+
+// PolicyVersion is one version of a policy. Policy is shared and must not be
+// changed.
+type PolicyVersion struct {
+	Policy   *loop.Policy
+	Document string
+	At       int64
+}
+
+// CampaignState is what a campaign is doing.
+type CampaignState string
+
+// The states. A campaign is done when all its rounds are opened and no index of
+// any of them is open; short if some were abandoned (C8, I3).
+const (
+	Running   CampaignState = "running"
+	Done      CampaignState = "done"
+	DoneShort CampaignState = "done_short"
+)
+
+// Campaign is a campaign as state knows it. Campaign is shared and must not be
+// changed.
+type Campaign struct {
+	Campaign      *loop.Campaign
+	Version       int
+	SpaceVersion  int
+	PolicyVersion int
+	Document      string
+	At            int64
+	// Round is the number of the last round opened; 0 before the first.
+	Round int
+	State CampaignState
+	// Requested is what the campaign asks for over all its rounds, opened or not,
+	// by domain.
+	Requested [3]uint64
+	// Domains and Total count the opened rounds.
+	Domains [3]Counts
+	Total   Counts
+	// Abandoned names what was given up, and why.
+	Abandoned []Abandonment
+	// LastRevoke is the sequence of the last revoke; 0 if none (C26).
+	LastRevoke uint64
+}
+
+// Counts are the numbers of indices of a component, or sums of them:
+// Quota = Committed + Abandoned + Pending, where Pending includes what is in
+// flight, which state does not know (I3).
+type Counts struct {
+	Quota     uint64
+	Committed uint64
+	Abandoned uint64
+	Pending   uint64
+	// Rejected counts attempts that a gate sent back, Replaced the committed
+	// indices whose attempt is above 0.
+	Rejected uint64
+	Replaced uint64
+}
+
+// Abandonment is why some indices of a component were abandoned: the gate and
+// reason of the last rejection.
+type Abandonment struct {
+	Round     int
+	Domain    loop.Domain
+	Component int
+	Gate      string
+	Reason    string
+	Indices   Indices
+}
+
+// Round is a round as state knows it. Decided is shared and must not be changed.
+type Round struct {
+	Decided *loop.DecidedRound
+	// At is when it was opened, Sequence that of its change in the catalogue.
+	At       int64
+	Sequence uint64
+	// Components are in the order of Decided.Round.Components. Their quotas are
+	// the ones in force, which a later round may have cut (C3).
+	Components []Progress
+	// Terminal: no index is open.
+	Terminal bool
+	// Total sums the components.
+	Total Counts
+}
+
+// Progress is how far one component is.
+type Progress struct {
+	Domain    loop.Domain
+	Component int
+	Reserved  uint64
+	Counts
+}
+
+// ModelLine is a model line and its versions.
+type ModelLine struct {
+	Line string
+	// Sealed are the sealed versions in the order of sealing: the last is age 0.
+	Sealed []ModelVersion
+	// Open are the others, in the order of their first post.
+	Open []ModelVersion
+}
+
+// ModelVersion is one version of a model line.
+type ModelVersion struct {
+	Version string
+	Rows    uint64
+	Sealed  bool
+	// At and Sequence are of the sealing, where sealed: all outcomes of the
+	// version are at or below Sequence.
+	At       int64
+	Sequence uint64
+}
+
+// DatasetVersion is a published dataset version (C26).
+type DatasetVersion struct {
+	Name     string
+	Version  int
+	Campaign string
+	// Split is the domain of all its samples as text, or "mixed".
+	Split     string
+	Samples   uint64
+	Manifest  loop.Object
+	Addresses loop.Object
+	// Sequence is where the selection was evaluated.
+	Sequence  uint64
+	At        int64
+	Selection []Selected
+	// Advisory are those of its samples that were revoked since (I8).
+	Advisory []Selected
+}
