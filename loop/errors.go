@@ -15,6 +15,8 @@ var (
 	// ErrUnavailable: nobody could answer in time, so that what became of the
 	// request is not known. Send it again; never report it as failed (C10).
 	ErrUnavailable = errors.New("unavailable")
+	// ErrStagingGone: the staged bytes of a delivery are not there any more (C9).
+	ErrStagingGone = errors.New("staging gone")
 )
 
 // Error is a refusal of input: which field, what is wrong with it (what was

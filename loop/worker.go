@@ -119,3 +119,19 @@ type Standing struct {
 	// open again (C9).
 	Again bool
 }
+
+// Judged is what the gate stage makes of one delivery.
+type Judged struct {
+	Delivery Delivery
+	// Verdicts has one entry per sample of the unit, in index order.
+	Verdicts []Verdict
+	// Samples are the rows of the accepted ones, Rejected those of the others.
+	Samples  []SampleRow
+	Rejected []VerdictRow
+	// Packs are the objects that hold the accepted samples' bytes.
+	Packs []Object
+	// Err says that the delivery could not be judged: ErrStagingGone (C9), an
+	// *Error if the worker's description of it is false, or a failure of the
+	// stage, after which it may be judged again.
+	Err error
+}
