@@ -204,4 +204,3 @@ func (c *Client) PostOutcomes(ctx context.Context, o OutcomesOptions, body io.Re
 	err = c.call(ctx, request{method: http.MethodPost, path: "/v1/outcomes", query: query, header: header, body: open, size: size}, &posted)
 	return posted, err
 }
-
