@@ -1,0 +1,130 @@
+package schedule
+
+import "container/heap"
+
+// backlog is what one generator has to make: queues grouped by the worker that
+// they avoid, the groups in a heap by their first queue. So the best queue for
+// a worker is that of the root, or, where that group avoids this very worker,
+// that of one of the root's two children.
+type backlog struct {
+	groups []*group
+	by     map[string]*group
+}
+
+type group struct {
+	avoid  string
+	queues queueHeap
+	at     int
+}
+
+// best is the queue that a worker is served from; nil if there is none. With
+// alone the worker is the only one there is, and avoids nothing.
+func (b *backlog) best(worker string, alone bool) *queue {
+	var best *queue
+	for i, g := range b.groups {
+		if alone || g.avoid != worker {
+			if q := g.queues[0]; best == nil || q.before(best) {
+				best = q
+			}
+			if i == 0 {
+				break
+			}
+		}
+		if i == 2 {
+			break
+		}
+	}
+	return best
+}
+
+// add puts a queue that has spans into the backlog, or moves it to its place.
+func (b *backlog) add(q *queue) {
+	g := b.by[q.avoid]
+	if g == nil {
+		if b.by == nil {
+			b.by = make(map[string]*group)
+		}
+		g = &group{avoid: q.avoid, at: -1}
+		b.by[q.avoid] = g
+	}
+	if q.at < 0 {
+		heap.Push(&g.queues, q)
+	} else {
+		heap.Fix(&g.queues, q.at)
+	}
+	if g.at < 0 {
+		heap.Push(b, g)
+	} else {
+		heap.Fix(b, g.at)
+	}
+}
+
+// remove takes out a queue that has no spans left.
+func (b *backlog) remove(q *queue) {
+	if q.at < 0 {
+		return
+	}
+	g := b.by[q.avoid]
+	heap.Remove(&g.queues, q.at)
+	if len(g.queues) > 0 {
+		heap.Fix(b, g.at)
+		return
+	}
+	// An empty group has no first queue to be compared by: it goes to the end by
+	// hand, and the one that takes its place is moved.
+	at, last := g.at, len(b.groups)-1
+	b.Swap(at, last)
+	b.Pop()
+	if at < last {
+		heap.Fix(b, at)
+	}
+	delete(b.by, q.avoid)
+}
+
+func (b *backlog) Len() int           { return len(b.groups) }
+func (b *backlog) Less(i, j int) bool { return b.groups[i].queues[0].before(b.groups[j].queues[0]) }
+func (b *backlog) Swap(i, j int) {
+	b.groups[i], b.groups[j] = b.groups[j], b.groups[i]
+	b.groups[i].at, b.groups[j].at = i, j
+}
+
+// Push and Pop are container/heap's; use add and remove.
+func (b *backlog) Push(x any) {
+	g := x.(*group)
+	g.at = len(b.groups)
+	b.groups = append(b.groups, g)
+}
+
+// Pop is container/heap's.
+func (b *backlog) Pop() any {
+	last := len(b.groups) - 1
+	g := b.groups[last]
+	b.groups[last] = nil
+	b.groups = b.groups[:last]
+	g.at = -1
+	return g
+}
+
+type queueHeap []*queue
+
+func (h queueHeap) Len() int           { return len(h) }
+func (h queueHeap) Less(i, j int) bool { return h[i].before(h[j]) }
+func (h queueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+func (h *queueHeap) Push(x any) {
+	q := x.(*queue)
+	q.at = len(*h)
+	*h = append(*h, q)
+}
+
+func (h *queueHeap) Pop() any {
+	last := len(*h) - 1
+	q := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	q.at = -1
+	return q
+}

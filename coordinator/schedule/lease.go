@@ -1,0 +1,90 @@
+package schedule
+
+import (
+	"time"
+
+	"hone/loop"
+)
+
+// worker is one that has joined.
+type worker struct {
+	name       string
+	kind       string // hardware type
+	slots      int
+	generators []string
+	leases     []*lease
+}
+
+// lease is a unit that a worker is making. Its indices belong to no other lease.
+// A lease whose indices have all been settled otherwise stays until it is done
+// or expires, and then gives nothing back.
+type lease struct {
+	unit     loop.Unit
+	track    *track
+	worker   *worker
+	granted  uint64 // counts grants, to break ties
+	deadline time.Time
+	fails    int
+	at       int // in the heap of deadlines
+	slot     int // in the worker's leases
+}
+
+func (l *lease) end() uint64 { return l.unit.First + uint64(l.unit.Count) }
+
+type leaseHeap []*lease
+
+func (h leaseHeap) Len() int { return len(h) }
+func (h leaseHeap) Less(i, j int) bool {
+	if c := h[i].deadline.Compare(h[j].deadline); c != 0 {
+		return c < 0
+	}
+	return h[i].granted < h[j].granted
+}
+
+func (h leaseHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+func (h *leaseHeap) Push(x any) {
+	l := x.(*lease)
+	l.at = len(*h)
+	*h = append(*h, l)
+}
+
+func (h *leaseHeap) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return l
+}
+
+// timer queues a span at a time: one that pauses after a failure, or one that
+// has avoided its worker for long enough.
+type timer struct {
+	at    time.Time
+	order uint64
+	track *track
+	span  span
+	avoid string
+}
+
+type timerHeap []timer
+
+func (h timerHeap) Len() int { return len(h) }
+func (h timerHeap) Less(i, j int) bool {
+	if c := h[i].at.Compare(h[j].at); c != 0 {
+		return c < 0
+	}
+	return h[i].order < h[j].order
+}
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)   { *h = append(*h, x.(timer)) }
+func (h *timerHeap) Pop() any {
+	last := len(*h) - 1
+	t := (*h)[last]
+	(*h)[last] = timer{}
+	*h = (*h)[:last]
+	return t
+}
