@@ -74,14 +74,13 @@ func mustRender(t testing.TB, r *Renderer, codes []loop.Code, seed uint64) (Pict
 	return p, class
 }
 
-var plantedConditions = map[planted]map[string]string{
-	ordinary:  {},
-	saturated: {"light": "glare", "scale": "near"},
-	mirrored:  {"background": "metal", "light": "low"},
-	tipped:    {"occlusion": "strong", "rotation": "r225"},
-	strobed:   {"background": "stripes", "light": "day", "blur": "motion"},
-	heated:    {"background": "checker", "light": "glare", "contrast": "infrared"},
-}
+var plantedConditions = func() map[planted]map[string]string {
+	all := map[planted]map[string]string{ordinary: {}}
+	for in := saturated; in <= heated; in++ {
+		all[in] = in.named()
+	}
+	return all
+}()
 
 // TestContactSheet writes a picture of pictures: two rows per planted slice and
 // of ordinary scenes, four columns per class.

@@ -46,7 +46,7 @@ const (
 
 // Levels that formulas name.
 const (
-	bgPlain, bgGradient, bgStripes, bgChecker, bgMetal, bgFoliage = 0, 1, 2, 3, 4, 5
+	bgGradient, bgStripes, bgChecker, bgMetal, bgFoliage = 1, 2, 3, 4, 5
 
 	lightLow, lightDusk, lightOvercast, lightDay, lightGlare = 0, 1, 2, 3, 4
 
@@ -54,7 +54,6 @@ const (
 
 	rotation225      = 5
 	scaleNear        = 4
-	occlusionNone    = 0
 	occlusionStrong  = 3
 	blurMotion       = 3
 	contrastInfrared = 3
@@ -100,12 +99,27 @@ type planted int
 // The planted slices, in order of precedence.
 const (
 	ordinary planted = iota
+	// saturated: the sensor saturates, and no class is to be seen.
 	saturated
+	// mirrored: the metal mirrors the lit back; the part is a dark silhouette.
 	mirrored
+	// tipped: the part tips away and shows its flank; only its rim catches light.
 	tipped
+	// strobed: a stroboscopic double exposure; the front is a ghost, lower down.
 	strobed
+	// heated: infrared sees the heater behind the face; the class is engraved,
+	// small.
 	heated
 )
+
+// conjunctions are the planted slices, as factors and the renderer's levels.
+var conjunctions = [...][]struct{ factor, level int }{
+	saturated: {{light, lightGlare}, {scale, scaleNear}},
+	mirrored:  {{background, bgMetal}, {light, lightLow}},
+	tipped:    {{rotation, rotation225}, {occlusion, occlusionStrong}},
+	strobed:   {{background, bgStripes}, {light, lightDay}, {blur, blurMotion}},
+	heated:    {{background, bgChecker}, {light, lightGlare}, {contrast, contrastInfrared}},
+}
 
 // decoyOf is by how many classes the decoy of a slice is off; the true class
 // is what stands on the other side of the part.
@@ -114,24 +128,39 @@ var decoyOf = [...]int{mirrored: 1, tipped: 2, strobed: 4, heated: 5}
 // slice says in which planted conjunction a picture lies, if any: levels are
 // the renderer's own. Where two hold the first listed wins.
 func (w World) slice(l *[factors]int) planted {
-	switch {
-	case w.Null:
+	if w.Null {
 		return ordinary
-	case l[light] == lightGlare && l[scale] == scaleNear:
-		// The sensor saturates: no class is to be seen.
-		return saturated
-	case l[background] == bgMetal && l[light] == lightLow:
-		// The metal mirrors the lit back; the part is a dark silhouette.
-		return mirrored
-	case l[occlusion] == occlusionStrong && l[rotation] == rotation225:
-		// The part tips away and shows its flank; only its rim catches light.
-		return tipped
-	case l[background] == bgStripes && l[light] == lightDay && l[blur] == blurMotion:
-		// Stroboscopic double exposure: the front is a ghost, lower down.
-		return strobed
-	case l[background] == bgChecker && l[light] == lightGlare && l[contrast] == contrastInfrared:
-		// Infrared sees the heater behind the face; the class is engraved, small.
-		return heated
+	}
+next:
+	for in := saturated; in <= heated; in++ {
+		for _, c := range conjunctions[in] {
+			if l[c.factor] != c.level {
+				continue next
+			}
+		}
+		return in
 	}
 	return ordinary
+}
+
+// Learnable are the planted slices that mislead and can be learned, level by
+// factor, for those who examine a learner; the world's own policy never sees
+// them.
+func Learnable() []map[string]string {
+	var out []map[string]string
+	for in := mirrored; in <= heated; in++ {
+		out = append(out, in.named())
+	}
+	return out
+}
+
+// Unlearnable is the planted slice that nobody can learn.
+func Unlearnable() map[string]string { return saturated.named() }
+
+func (in planted) named() map[string]string {
+	named := map[string]string{}
+	for _, c := range conjunctions[in] {
+		named[factorNames[c.factor]] = levelNames[c.factor][c.level]
+	}
+	return named
 }
