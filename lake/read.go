@@ -13,7 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/file"
+	parquetfile "github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"hone/loop"
@@ -30,11 +30,12 @@ func (l *Lake) ReadSamples(ctx context.Context, key string, space *loop.Space) (
 		return nil, fmt.Errorf("lake: read samples: %w", err)
 	}
 	var rows []loop.SampleRow
+	levels := levelsOf(space)
 	err = l.readPart(ctx, key, fields, func(v *values) {
 		r := loop.SampleRow{Digest: v.digest(), Campaign: v.text(), Name: v.name(), Seed: v.uint64(), Weight: v.double(),
 			Worker: v.text(), Generator: v.text(), Millis: v.double(),
 			Address: loop.Address{Key: v.text(), Offset: v.int64(), Length: v.int64()}, Scores: v.scores()}
-		r.Scenario = v.scenario(space)
+		r.Scenario = v.scenario(space, levels)
 		rows = append(rows, r)
 	})
 	if err != nil {
@@ -50,10 +51,11 @@ func (l *Lake) ReadVerdicts(ctx context.Context, key string, space *loop.Space) 
 		return nil, fmt.Errorf("lake: read verdicts: %w", err)
 	}
 	var rows []loop.VerdictRow
+	levels := levelsOf(space)
 	err = l.readPart(ctx, key, fields, func(v *values) {
 		r := loop.VerdictRow{Campaign: v.text(), Name: v.name(), Worker: v.text(), Generator: v.text(),
 			Gate: v.text(), Reason: v.text(), Scores: v.scores()}
-		r.Scenario = v.scenario(space)
+		r.Scenario = v.scenario(space, levels)
 		rows = append(rows, r)
 	})
 	if err != nil {
@@ -74,7 +76,7 @@ func (l *Lake) readPart(ctx context.Context, key string, fields []field, row fun
 	if err != nil {
 		return err
 	}
-	parts, err := file.NewParquetReader(bytes.NewReader(b), file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
+	parts, err := parquetfile.NewParquetReader(bytes.NewReader(b), parquetfile.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
 	if err != nil {
 		return err
 	}
@@ -205,7 +207,19 @@ func (v *values) scores() []loop.Score {
 	return scores
 }
 
-func (v *values) scenario(space *loop.Space) loop.Scenario {
+// levelsOf finds a factor's level by its name.
+func levelsOf(space *loop.Space) []map[string]loop.Code {
+	levels := make([]map[string]loop.Code, len(space.Factors))
+	for f := range levels {
+		levels[f] = make(map[string]loop.Code, len(space.Factors[f].Levels))
+		for l := range space.Factors[f].Levels {
+			levels[f][space.Factors[f].Levels[l].Name] = loop.Code(l)
+		}
+	}
+	return levels
+}
+
+func (v *values) scenario(space *loop.Space, levels []map[string]loop.Code) loop.Scenario {
 	s := loop.Scenario{Codes: make([]loop.Code, len(space.Factors)), Fractions: make([]uint32, len(space.Factors))}
 	for f := range space.Factors {
 		factor := &space.Factors[f]
@@ -220,12 +234,12 @@ func (v *values) scenario(space *loop.Space) loop.Scenario {
 		case level.Value(v.row) == loop.AbsentName:
 			s.Codes[f] = loop.Absent
 		default:
-			l := factor.Level(level.Value(v.row))
-			if l < 0 {
+			l, ok := levels[f][level.Value(v.row)]
+			if !ok {
 				v.fail("%q is not a level", level.Value(v.row))
 				return s
 			}
-			s.Codes[f] = loop.Code(l)
+			s.Codes[f] = l
 			if value != nil && value.IsValid(v.row) {
 				s.Fractions[f] = fraction(&factor.Levels[l], value.Value(v.row))
 			}
