@@ -4,29 +4,65 @@ import (
 	"testing"
 
 	"hone/loop"
+	"hone/spec"
 )
 
-// testSpace is space.yaml by hand.
 func testSpace(t testing.TB) *loop.Space {
 	t.Helper()
-	s := &loop.Space{Name: "shapes", Version: 1}
-	add := func(name string, kind loop.Kind, when *loop.LevelSet, levels ...loop.Level) {
-		s.Factors = append(s.Factors, loop.Factor{Name: name, Kind: kind, Levels: levels, When: when})
-	}
-	l := func(name string, target float64) loop.Level { return loop.Level{Name: name, Target: target} }
-	add("rotation", loop.Ordinal, nil, l("r0", .22), l("r45", .15), l("r90", .13), l("r135", .12), l("r180", .10), l("r225", .10), l("r270", .10), l("r315", .08))
-	add("background", loop.Categorical, nil, l("plain", .24), l("gradient", .20), l("stripes", .16), l("checker", .15), l("metal", .154), l("foliage", .096))
-	add("shape", loop.Categorical, nil, l("disc", .20), l("ring", .18), l("square", .17), l("triangle", .16), l("cross", .15), l("bar", .14))
-	add("light", loop.Ordinal, nil, l("low", .13), l("dusk", .20), l("overcast", .20), l("day", .30), l("glare", .17))
-	add("scale", loop.Ordinal, nil, l("small", .20), l("modest", .22), l("medium", .24), l("large", .19), l("near", .15))
-	add("occlusion", loop.Ordinal, nil, l("none", .45), l("light", .27), l("medium", .18), l("strong", .10))
-	add("occluder_side", loop.Categorical, &loop.LevelSet{Factor: 5, Levels: []int{1, 2, 3}}, l("left", .32), l("right", .32), l("top", .28), l("bottom", .08))
-	add("blur", loop.Categorical, nil, l("none", .40), l("soft", .28), l("strong", .16), l("motion", .16))
-	add("contrast", loop.Ordinal, nil, l("full", .40), l("mid", .25), l("low", .15), l("infrared", .20))
-	s.Constraints = []loop.Constraint{{When: []loop.LevelSet{{Factor: 1, Levels: []int{5}}, {Factor: 6, Levels: []int{3}}}}}
-	s.Risks = []loop.Risk{{Slice: loop.Slice{{Factor: 2, Level: 5}, {Factor: 4, Level: 0}}, Weight: 2}}
-	if err := s.Validate(); err != nil {
+	s, err := spec.ParseSpace(SpaceDocument)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return &s
+}
+
+// TestSpace holds the demo's space to what its world was measured with: the
+// masses of the planted slices in the target, and a constraint that takes less
+// than half a per cent of it and leaves the planted slices alone.
+func TestSpace(t *testing.T) {
+	space := testSpace(t)
+	mass := func(named map[string]string) float64 {
+		slice, err := spec.SliceOf(space, named)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := space.Mass(slice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	combinations := 1
+	for f := range space.Factors {
+		if space.Factors[f].When == nil {
+			combinations *= len(space.Factors[f].Levels)
+		}
+	}
+	if combinations != 460_800 {
+		t.Errorf("%d combinations of the unconditional factors, want 460,800", combinations)
+	}
+	for in, want := range map[planted]float64{saturated: .0255, mirrored: .0200, tipped: .0100, strobed: .0077, heated: .0051} {
+		if got := mass(in.named()); got < want-.0002 || got > want+.0002 {
+			t.Errorf("%v has mass %.5f of the target, want %.4f", in.named(), got, want)
+		}
+	}
+	if len(space.Constraints) != 1 || len(space.Risks) != 1 {
+		t.Fatalf("%d constraints and %d risk weights, want one of each", len(space.Constraints), len(space.Risks))
+	}
+	free := *space
+	free.Constraints = nil
+	slice, err := spec.SliceOf(&free, map[string]string{"background": "foliage", "occluder_side": "bottom"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if forbidden, err := free.Mass(slice); err != nil || forbidden <= 0 || forbidden >= .005 {
+		t.Errorf("the constraint forbids %.4f of the target (%v), want less than .005", forbidden, err)
+	}
+	for in := saturated; in <= heated; in++ {
+		for _, p := range slice {
+			if level, ok := in.named()[space.Factors[p.Factor].Name]; ok && level == space.Factors[p.Factor].Levels[p.Level].Name {
+				t.Errorf("the constraint and %v share %s", in.named(), level)
+			}
+		}
+	}
 }
