@@ -94,3 +94,21 @@ type ManifestRow struct {
 	// Split is the domain as text.
 	Split string
 }
+
+// Selection asks a view for the committed samples of a campaign's rounds.
+type Selection struct {
+	Space    string
+	Campaign string
+	Domain   Domain
+	// FirstRound and LastRound are both included.
+	FirstRound, LastRound int
+	// AtLeast is the sequence that the view must have reached.
+	AtLeast uint64
+}
+
+// CommittedSample is one committed sample: its line in a manifest, and where its
+// bytes lie.
+type CommittedSample struct {
+	Row     ManifestRow
+	Address Address
+}
