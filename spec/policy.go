@@ -1,0 +1,60 @@
+package spec
+
+import "hone/loop"
+
+// ParsePolicy reads a policy document: whatever it does not name stays as in
+// loop.DefaultPolicy.
+func ParsePolicy(doc []byte) (loop.Policy, error) {
+	d, err := open(doc)
+	if err != nil {
+		return loop.Policy{}, err
+	}
+	p := loop.DefaultPolicy()
+	root, ok := d.object(d.root, "", "name", "owner", "strategy", "floor", "minimum_rows", "memory", "window",
+		"search", "shares", "damping")
+	if !ok {
+		return loop.Policy{}, d.err()
+	}
+	root.need("name")
+	root.text("name", &p.Name)
+	root.text("owner", &p.Owner)
+	root.text("strategy", &p.Strategy)
+	root.number("floor", &p.Floor)
+	root.small("minimum_rows", &p.MinimumRows)
+	root.number("memory", &p.Memory)
+	root.small("window", &p.Window)
+	if n := root.get("search"); n != nil {
+		if o, ok := d.object(n, "search", "order", "false_discovery", "minimum_support", "minimum_z", "descent", "slices"); ok {
+			o.small("order", &p.Search.Order)
+			o.number("false_discovery", &p.Search.FalseDiscovery)
+			o.number("minimum_support", &p.Search.MinimumSupport)
+			o.number("minimum_z", &p.Search.MinimumZ)
+			o.number("descent", &p.Search.Descent)
+			o.small("slices", &p.Search.Slices)
+		}
+	}
+	if n := root.get("shares"); n != nil {
+		if o, ok := d.object(n, "shares", "boosted", "cap", "base", "prevalence", "smallest", "trust_region"); ok {
+			o.number("boosted", &p.Shares.Boosted)
+			o.number("cap", &p.Shares.Cap)
+			o.number("base", &p.Shares.Base)
+			o.number("prevalence", &p.Shares.Prevalence)
+			o.number("smallest", &p.Shares.Smallest)
+			o.number("trust_region", &p.Shares.TrustRegion)
+		}
+	}
+	if n := root.get("damping"); n != nil {
+		if o, ok := d.object(n, "damping", "samples", "rows", "progress", "errors", "least", "quarantine"); ok {
+			o.count("samples", 1<<53, &p.Damping.Samples)
+			o.number("rows", &p.Damping.Rows)
+			o.number("progress", &p.Damping.Progress)
+			o.number("errors", &p.Damping.Errors)
+			o.number("least", &p.Damping.Least)
+			o.number("quarantine", &p.Damping.Quarantine)
+		}
+	}
+	if err := d.validated(p.Validate); err != nil {
+		return loop.Policy{}, err
+	}
+	return p, nil
+}

@@ -1,0 +1,86 @@
+package spec
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"hone/loop"
+)
+
+// ParseSlice reads a slice as people type it, "light=low & glove=yes"; "∧", as
+// package loop writes it, may stand for "&". It returns a *loop.Error.
+func ParseSlice(space *loop.Space, typed string) (loop.Slice, error) {
+	names := make(map[string]string, loop.MaxOrder)
+	for part := range strings.SplitSeq(strings.ReplaceAll(typed, "∧", "&"), "&") {
+		factor, level, ok := strings.Cut(part, "=")
+		if !ok {
+			return nil, &loop.Error{Field: "slice", Problem: "\"" + strings.TrimSpace(part) + "\" is not factor=level",
+				Remedy: "for example light=low & glove=yes"}
+		}
+		factor = strings.TrimSpace(factor)
+		if _, twice := names[factor]; twice {
+			return nil, &loop.Error{Field: "slice." + factor, Problem: "the factor is there already", Remedy: "name it once"}
+		}
+		names[factor] = strings.TrimSpace(level)
+	}
+	return SliceOf(space, names)
+}
+
+// SliceOf is the slice that a mapping from factor to level names. It returns a
+// *loop.Error, and is the inverse of Names.
+func SliceOf(space *loop.Space, names map[string]string) (loop.Slice, error) {
+	n := &node{sort: mapping}
+	for _, factor := range slices.Sorted(maps.Keys(names)) {
+		n.keys = append(n.keys, &node{sort: text, text: factor})
+		n.items = append(n.items, &node{sort: text, text: names[factor]})
+	}
+	var d document
+	slice := d.readSlice(space, n, "slice")
+	if err := d.err(); err != nil {
+		refusal, _ := errors.AsType[*loop.Error](err)
+		return nil, refusal
+	}
+	if err := space.ValidateSlice("slice", slice); err != nil {
+		return nil, err
+	}
+	return slice, nil
+}
+
+// readSlice reads a mapping from factor to level. ValidateSlice is the caller's
+// to call, or that of what the slice is part of.
+func (d *document) readSlice(space *loop.Space, n *node, field string) loop.Slice {
+	if n.sort != mapping {
+		d.refuse(n, field, "for example {light: low, glove: yes}", "a mapping from factor to level is expected, not %s", n.sort)
+		return nil
+	}
+	if len(n.keys) > loop.MaxOrder {
+		d.refuse(n, field, "", "the slice has %d predicates; at most %d are allowed", len(n.keys), loop.MaxOrder)
+		return nil
+	}
+	slice := make(loop.Slice, 0, len(n.keys))
+	for i, key := range n.keys {
+		here := field + "." + key.text
+		f := d.factor(space, key, here)
+		if f < 0 {
+			continue
+		}
+		if l := d.level(&space.Factors[f], n.items[i], here); l >= 0 {
+			slice = append(slice, loop.Predicate{Factor: f, Level: l})
+		}
+	}
+	slices.SortFunc(slice, func(a, b loop.Predicate) int { return a.Factor - b.Factor })
+	return slice
+}
+
+// Names writes a slice as a mapping from factor to level: the inverse of
+// SliceOf. The slice must be of this space, in the version that it was made for.
+func Names(space *loop.Space, slice loop.Slice) map[string]string {
+	names := make(map[string]string, len(slice))
+	for _, p := range slice {
+		f := &space.Factors[p.Factor]
+		names[f.Name] = f.Levels[p.Level].Name
+	}
+	return names
+}
