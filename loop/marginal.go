@@ -114,7 +114,9 @@ func (s *Space) baseMarginals(floor float64) []Marginal {
 		levels := s.Factors[f].Levels
 		weights := make([]float64, len(levels))
 		for l := range levels {
-			weights[l] = (1-floor)*levels[l].Target + floor/float64(len(levels))
+			// The conversion forbids a fused multiply-add, which some architectures
+			// would make of this: rounds of a base alone are the same on all.
+			weights[l] = float64((1-floor)*levels[l].Target) + floor/float64(len(levels))
 		}
 		marginals[f] = quantise(weights)
 	}
