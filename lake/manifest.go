@@ -37,21 +37,15 @@ const (
 	AddressFormat  = "addresses/1"
 )
 
-// ManifestEntry is a sample of a dataset version: its line in the manifest, and
-// where its bytes lie, which goes into the address object.
-type ManifestEntry struct {
-	Row     loop.ManifestRow
-	Address loop.Address
-}
-
 // maxLine bounds a line of a manifest or address object.
 const maxLine = 1 << 12
 
-// WriteManifest puts a manifest and its address object. The entries must come
-// in order, each (split, round, component, index) once, and be as many as rows
-// says (I2); an error among them ends the writing. Nothing is held in memory, and
-// nothing is put unless all of it could be written.
-func (l *Lake) WriteManifest(ctx context.Context, epoch uint64, name string, rows int64, entries iter.Seq2[ManifestEntry, error]) (manifest, addresses loop.Object, err error) {
+// WriteManifest puts a manifest and its address object, from each sample's line
+// in the one and address in the other. The samples must come in order, each
+// (split, round, component, index) once, and be as many as rows says (I2): so a
+// sequence that ends early, because its source failed, puts nothing. Nothing is
+// held in memory, and nothing is put unless all of it could be written.
+func (l *Lake) WriteManifest(ctx context.Context, epoch uint64, name string, rows int64, samples iter.Seq2[loop.ManifestRow, loop.Address]) (manifest, addresses loop.Object, err error) {
 	fail := func(err error) (loop.Object, loop.Object, error) {
 		return loop.Object{}, loop.Object{}, fmt.Errorf("lake: write manifest %s: %w", name, err)
 	}
@@ -67,7 +61,7 @@ func (l *Lake) WriteManifest(ctx context.Context, epoch uint64, name string, row
 		lines.discard()
 		return fail(err)
 	}
-	if err := writeManifest(lines, places, name, rows, entries); err != nil {
+	if err := writeManifest(lines, places, name, rows, samples); err != nil {
 		lines.discard()
 		places.discard()
 		return fail(err)
@@ -83,7 +77,7 @@ func (l *Lake) WriteManifest(ctx context.Context, epoch uint64, name string, row
 	return manifest, addresses, nil
 }
 
-func writeManifest(lines, places io.Writer, name string, rows int64, entries iter.Seq2[ManifestEntry, error]) error {
+func writeManifest(lines, places io.Writer, name string, rows int64, samples iter.Seq2[loop.ManifestRow, loop.Address]) error {
 	if err := writeHeader(lines, ManifestHeader{ManifestFormat, name, rows}); err != nil {
 		return err
 	}
@@ -94,21 +88,18 @@ func writeManifest(lines, places io.Writer, name string, rows int64, entries ite
 	var line []byte
 	var last loop.ManifestRow
 	n := int64(0)
-	for e, err := range entries {
-		if err != nil {
-			return err
-		}
-		if err := checkManifestRow(e.Row, last, n == 0); err != nil {
+	for row, address := range samples {
+		if err := checkManifestRow(row, last, n == 0); err != nil {
 			return fmt.Errorf("row %d: %w", n, err)
 		}
-		line = appendManifestRow(line[:0], e.Row)
+		line = appendManifestRow(line[:0], row)
 		if _, err := lines.Write(line); err != nil {
 			return err
 		}
-		if err := addresses.write(e.Address); err != nil {
+		if err := addresses.write(address); err != nil {
 			return fmt.Errorf("row %d: %w", n, err)
 		}
-		last = e.Row
+		last = row
 		n++
 	}
 	if n != rows {
@@ -213,8 +204,8 @@ func ReadManifest(r io.Reader) (ManifestHeader, iter.Seq2[loop.ManifestRow, erro
 		for n := range header.Rows {
 			var l manifestLine
 			line, err := readLine(in)
-			if err == nil {
-				err = json.Unmarshal(line, &l)
+			if err == nil && json.Unmarshal(line, &l) != nil {
+				err = errNotCanonical
 			}
 			row := loop.ManifestRow{Name: loop.Name{Round: l.Round, Component: l.Component, Index: l.Index, Attempt: l.Attempt},
 				Digest: l.Digest, Weight: l.Weight, Split: l.Split}
