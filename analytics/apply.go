@@ -1,0 +1,302 @@
+//go:build duckdb_arrow && cgo
+
+package analytics
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"hone/loop"
+)
+
+// ErrBehind is what a Catalogue answers when it no longer retains the changes
+// that were asked for. The view then builds itself again from the first one.
+var ErrBehind = errors.New("behind the retained catalogue")
+
+// apply applies consecutive changes in one transaction, and the sequence of the
+// last with them (C20).
+func (s *store) apply(ctx context.Context, parts Parts, changes []loop.Change) error {
+	spaces := maps.Clone(s.spaces)
+	sequence := s.sequence
+	err := s.transact(ctx, func(conn *sql.Conn) error {
+		b := batch{conn: conn, parts: parts, spaces: spaces}
+		for i := range changes {
+			if err := b.change(ctx, &changes[i]); err != nil {
+				return fmt.Errorf("change %d: %w", changes[i].Sequence, err)
+			}
+			sequence = changes[i].Sequence
+		}
+		return b.exec(ctx, `UPDATE _view SET sequence = ?`, sequence)
+	})
+	if err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	s.sequence = sequence
+	// Readers look at the layouts; they are locked out only while there are
+	// new ones.
+	if !maps.Equal(spaces, s.spaces) {
+		s.spaces = spaces
+	}
+	return nil
+}
+
+// batch is some changes on their way into one transaction.
+type batch struct {
+	conn   *sql.Conn
+	parts  Parts
+	spaces map[string]*layout
+}
+
+func (b *batch) exec(ctx context.Context, statement string, args ...any) error {
+	_, err := b.conn.ExecContext(ctx, statement, args...)
+	return err
+}
+
+func (b *batch) change(ctx context.Context, c *loop.Change) error {
+	switch {
+	case c.Space != nil:
+		return b.space(ctx, c)
+	case c.Round != nil:
+		return b.round(ctx, c)
+	case c.Part != nil:
+		return b.part(ctx, c)
+	case c.Void != nil:
+		return b.void(ctx, c.Void)
+	default:
+		return errors.New("a change of a kind that this build does not know")
+	}
+}
+
+func (b *batch) layout(space string) (*layout, error) {
+	l := b.spaces[space]
+	if l == nil {
+		return nil, fmt.Errorf("space %q has not been added", space)
+	}
+	return l, nil
+}
+
+func (b *batch) space(ctx context.Context, c *loop.Change) error {
+	document, err := json.Marshal(c.Space)
+	if err != nil {
+		return err
+	}
+	old := b.spaces[c.Space.Name]
+	if old == nil {
+		old = &layout{space: c.Space.Name, schema: schemaName(c.Space.Name, b.spaces)}
+		if err := b.exec(ctx, "CREATE SCHEMA "+ident(old.schema)); err != nil {
+			return err
+		}
+	}
+	next := old.with(c.Space)
+	if err := b.shape(ctx, old, next); err != nil {
+		return fmt.Errorf("space %q: %w", c.Space.Name, err)
+	}
+	b.spaces[c.Space.Name] = next
+	return b.exec(ctx, `INSERT INTO spaces VALUES (?, ?, ?, ?, ?)`, c.Space.Name, c.Space.Version, next.schema, string(document), c.Sequence)
+}
+
+// shape makes the tables of the next layout, and moves the rows of the old one.
+func (b *batch) shape(ctx context.Context, old, next *layout) error {
+	if len(old.versions) > 0 {
+		if old.sameShape(next) {
+			return nil
+		}
+		if err := b.exec(ctx, "DROP VIEW "+old.table("lineage")); err != nil {
+			return err
+		}
+	}
+	for _, kind := range kinds {
+		table := string(kind)
+		statements := []string{next.create(kind, table)}
+		if len(old.versions) > 0 {
+			statements = []string{
+				next.create(kind, "_next"),
+				old.move(kind, next, "_next"),
+				"DROP TABLE " + old.table(table),
+				"ALTER TABLE " + next.table("_next") + " RENAME TO " + ident(table),
+			}
+		}
+		for _, statement := range statements {
+			if err := b.exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+	}
+	return b.exec(ctx, next.lineage())
+}
+
+func (b *batch) round(ctx context.Context, c *loop.Change) error {
+	r := &c.Round.Round
+	l, err := b.layout(c.Round.Space)
+	if err != nil {
+		return err
+	}
+	space := l.versions[r.SpaceVersion]
+	if space == nil {
+		return fmt.Errorf("round %d of %q: version %d of space %q has not been added", r.Number, r.Campaign, r.SpaceVersion, l.space)
+	}
+	for _, table := range []string{"rounds", "components", "evidence_models"} {
+		if err := b.exec(ctx, "DELETE FROM "+table+" WHERE campaign = ? AND round = ?", r.Campaign, r.Number); err != nil {
+			return err
+		}
+	}
+	var evidence any
+	if !r.Evidence.IsZero() {
+		evidence = r.Evidence.String()
+	}
+	if err := b.exec(ctx, `INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?::UBIGINT, ?, ?, ?, make_timestamp(?::BIGINT))`,
+		r.Campaign, r.Number, c.Round.Space, r.SpaceVersion, c.Round.Policy, r.PolicyVersion, r.Strategy, evidence, c.Round.EvidenceKey,
+		c.Round.Sequence, r.EvidenceRows, strconv.FormatUint(r.Seed, 10), r.Step, r.KL, r.FailureRate, c.At); err != nil {
+		return err
+	}
+	for i := range r.Components {
+		if err := b.component(ctx, r, &r.Components[i], space); err != nil {
+			return fmt.Errorf("component %d: %w", i, err)
+		}
+	}
+	for _, m := range c.Round.Models {
+		if err := b.exec(ctx, `INSERT INTO evidence_models VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			r.Campaign, r.Number, m.ModelLine, m.Version, m.Age, m.EvalSet, m.Task); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) component(ctx context.Context, r *loop.Round, c *loop.Component, space *loop.Space) error {
+	fixed := c.Fixed()
+	factors, levels := make([]string, len(fixed)), make([]string, len(fixed))
+	for i, p := range fixed {
+		factors[i] = space.Factors[p.Factor].Name
+		levels[i] = space.Factors[p.Factor].Levels[p.Level].Name
+	}
+	// rows, failures, rate, lift, q and sentence are NULL for what needs no reason.
+	reason := make([]any, 6)
+	if c.Reason != nil {
+		reason = []any{c.Reason.Rows, c.Reason.Failures, c.Reason.Rate, c.Reason.Lift, c.Reason.Q, c.Reason.Sentence}
+	}
+	args := []any{r.Campaign, r.Number, c.Domain.String(), c.Number, space.Describe(fixed), float64(c.Share) / (1 << 32), c.Quota, string(c.Source)}
+	args = append(append(args, reason...), factors, levels)
+	return b.exec(ctx, `INSERT INTO components VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, map(?::VARCHAR[], ?::VARCHAR[]))`, args...)
+}
+
+func (b *batch) part(ctx context.Context, c *loop.Change) error {
+	part := c.Part
+	l, err := b.layout(part.Space)
+	if err != nil {
+		return err
+	}
+	if tables[part.Kind] == nil {
+		return fmt.Errorf("a part of %q, which this build does not know", part.Kind)
+	}
+	path, err := b.parts.Path(part.Object.Key)
+	if err != nil {
+		return fmt.Errorf("part %s: %w", part.Object.Key, err)
+	}
+	insert, err := b.insertion(ctx, l, c, path)
+	if err != nil {
+		return fmt.Errorf("part %s: %w", part.Object.Key, err)
+	}
+	args := []any{path}
+	if len(part.Void) > 0 {
+		insert += ` WHERE p.file_row_number NOT IN (SELECT unnest(?::UINTEGER[]))`
+		args = append(args, part.Void)
+	}
+	result, err := b.conn.ExecContext(ctx, insert, args...)
+	if err != nil {
+		return fmt.Errorf("part %s: %w", part.Object.Key, err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n != part.Object.Rows-int64(len(part.Void)) {
+		return fmt.Errorf("part %s: %d rows, where %d less %d void were promised: %w", part.Object.Key, n, part.Object.Rows, len(part.Void), errors.Join(errPart, err))
+	}
+	return b.exec(ctx, `INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, make_timestamp(?::BIGINT))`,
+		c.Sequence, string(part.Kind), part.Space, part.Object.Key, part.Object.Digest.String(), part.Object.Rows, c.At)
+}
+
+// errPart is a part that is not what the catalogue says.
+var errPart = errors.New("the part does not fit its reference")
+
+// insertion is the statement that inserts a part's rows; its arguments are the
+// part's path and, where a condition is added, the condition's own.
+func (b *batch) insertion(ctx context.Context, l *layout, c *loop.Change, path string) (string, error) {
+	has, err := b.columns(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	var into, from []string
+	for _, column := range l.columns {
+		// A part that was written under another version of the space may lack a
+		// factor, or hold it as another kind.
+		name, labels := strings.ToLower(column.name), strings.ToLower(column.name+levelSuffix)
+		switch {
+		case has[labels]:
+			into, from = append(into, ident(column.labels())), append(from, "p."+ident(labels))
+			if column.numeric {
+				into, from = append(into, ident(column.name)), append(from, "p."+ident(name))
+			}
+		case has[name]:
+			into, from = append(into, ident(column.labels())), append(from, "p."+ident(name)+"::VARCHAR")
+		}
+	}
+	for _, f := range tables[c.Part.Kind] {
+		source, needs := f.source, f.name
+		switch {
+		case source == at:
+			into, from = append(into, ident(f.name)), append(from, fmt.Sprintf("make_timestamp(%d::BIGINT)", c.At))
+			continue
+		case source == "":
+			source = "p." + ident(f.name)
+		case f.name == "split":
+			needs = "domain"
+		}
+		if !has[needs] {
+			if f.optional {
+				continue
+			}
+			return "", fmt.Errorf("column %q is missing: %w", needs, errPart)
+		}
+		into, from = append(into, ident(f.name)), append(from, source)
+	}
+	return fmt.Sprintf(`INSERT INTO %s(%s, _reference, _row) SELECT %s, %d::UBIGINT, p.file_row_number FROM read_parquet(?, file_row_number = true) p`,
+		l.table(string(c.Part.Kind)), strings.Join(into, ", "), strings.Join(from, ", "), c.Sequence), nil
+}
+
+// columns are the names of a part's columns, in lower case.
+func (b *batch) columns(ctx context.Context, path string) (map[string]bool, error) {
+	rows, err := b.conn.QueryContext(ctx, `SELECT * FROM read_parquet(?) LIMIT 0`, path)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	has := make(map[string]bool, len(names))
+	for _, name := range names {
+		has[strings.ToLower(name)] = true
+	}
+	return has, rows.Err()
+}
+
+// void takes rows out. Rows that are out already stay out.
+func (b *batch) void(ctx context.Context, v *loop.Void) error {
+	var space, kind string
+	switch err := b.conn.QueryRowContext(ctx, `SELECT space, kind FROM parts WHERE reference = ?`, v.Reference).Scan(&space, &kind); {
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("void of reference %d, which was not added", v.Reference)
+	case err != nil:
+		return err
+	}
+	l, err := b.layout(space)
+	if err != nil {
+		return err
+	}
+	return b.exec(ctx, `DELETE FROM `+l.table(kind)+` WHERE _reference = ? AND _row IN (SELECT unnest(?::UINTEGER[]))`, v.Reference, v.Rows)
+}

@@ -1,0 +1,275 @@
+//go:build duckdb_arrow && cgo
+
+package analytics
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"hone/loop"
+)
+
+// Selection is which committed samples: those of one domain of a campaign, from
+// one round to another, both included.
+type Selection struct {
+	Campaign string
+	Space    string
+	Domain   loop.Domain
+	From, To int
+}
+
+// Committed is a committed sample.
+type Committed struct {
+	Name    loop.Name
+	Digest  loop.Digest
+	Weight  float64
+	Address loop.Address
+}
+
+// Committed hands out the committed samples of a selection in the order of a
+// manifest (round, component, index), all as of the sequence that it returns,
+// which is at least atLeast. A name that is there twice ends it with an error
+// (I2), and so does an error of each. Each must not call the view.
+func (v *View) Committed(ctx context.Context, s Selection, atLeast uint64, each func(Committed) error) (uint64, error) {
+	sequence, err := v.read(ctx, atLeast, func(ctx context.Context, conn *sql.Conn, spaces map[string]*layout) error {
+		l := spaces[s.Space]
+		if l == nil {
+			return loop.NotFound("space", "%q is not a space", s.Space)
+		}
+		last := loop.Name{Round: -1}
+		return readArrow(ctx, conn, `SELECT round::BIGINT, component::BIGINT, "index"::UBIGINT, attempt::BIGINT, digest, importance_weight, pack, "offset", length
+			FROM `+l.table("samples")+` WHERE campaign = ? AND split = ? AND round BETWEEN ? AND ?
+			ORDER BY round, component, "index"`, []any{s.Campaign, s.Domain.String(), s.From, s.To},
+			func(b arrow.RecordBatch) error {
+				return committedBatch(b, s.Domain, func(c Committed) error {
+					if c.Name.Round == last.Round && c.Name.Component == last.Component && c.Name.Index == last.Index {
+						return fmt.Errorf("%s of campaign %q is committed twice, as attempts %d and %d", c.Name.Key(), s.Campaign, last.Attempt, c.Name.Attempt)
+					}
+					last = c.Name
+					return each(c)
+				})
+			})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("committed: %w", err)
+	}
+	return sequence, nil
+}
+
+func committedBatch(b arrow.RecordBatch, domain loop.Domain, each func(Committed) error) error {
+	round, ok0 := b.Column(0).(*array.Int64)
+	component, ok1 := b.Column(1).(*array.Int64)
+	index, ok2 := b.Column(2).(*array.Uint64)
+	attempt, ok3 := b.Column(3).(*array.Int64)
+	digest, ok4 := b.Column(4).(*array.String)
+	weight, ok5 := b.Column(5).(*array.Float64)
+	pack, ok6 := b.Column(6).(*array.String)
+	offset, ok7 := b.Column(7).(*array.Int64)
+	length, ok8 := b.Column(8).(*array.Int64)
+	if !(ok0 && ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7 && ok8) {
+		return fmt.Errorf("columns of unexpected types: %s", b.Schema())
+	}
+	for i := range int(b.NumRows()) {
+		d, err := loop.ParseDigest(digest.Value(i))
+		if err != nil {
+			return err
+		}
+		// Arrow's strings lie in memory that the next batch takes.
+		if err := each(Committed{
+			Name:   loop.Name{Domain: domain, Round: int(round.Value(i)), Component: int(component.Value(i)), Index: index.Value(i), Attempt: int(attempt.Value(i))},
+			Digest: d, Weight: weight.Value(i),
+			Address: loop.Address{Key: string([]byte(pack.Value(i))), Offset: offset.Value(i), Length: length.Value(i)},
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Resolve looks up committed samples of a space by digest, thousands at a time.
+// Digests that are not there are not in the answer. Where several samples have
+// the same bytes the first that was committed answers. Resolve sees what the
+// view has come to: to be sure of a digest, Wait for the catalogue's sequence
+// first.
+func (v *View) Resolve(ctx context.Context, space string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
+	resolved := make(map[loop.Digest]loop.Resolved, len(digests))
+	if len(digests) == 0 {
+		return resolved, nil
+	}
+	_, err := v.read(ctx, 0, func(ctx context.Context, conn *sql.Conn, spaces map[string]*layout) error {
+		l := spaces[space]
+		if l == nil {
+			return loop.NotFound("space", "%q is not a space", space)
+		}
+		r := newResolver(l)
+		rows, err := conn.QueryContext(ctx, r.query(), texts(digests))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		clear(resolved)
+		for rows.Next() {
+			d, one, err := r.scan(rows)
+			if err != nil {
+				return err
+			}
+			if _, ok := resolved[d]; !ok {
+				resolved[d] = one
+			}
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("resolve: %w", err)
+	}
+	return resolved, nil
+}
+
+// resolver reads samples back into scenarios.
+type resolver struct {
+	l      *layout
+	codes  [][]loop.Code
+	into   []any
+	levels []sql.NullInt64
+	reals  []sql.NullFloat64
+}
+
+func newResolver(l *layout) *resolver {
+	n := len(l.current.Factors)
+	r := &resolver{l: l, codes: make([][]loop.Code, n), levels: make([]sql.NullInt64, n), reals: make([]sql.NullFloat64, n)}
+	for f := range n {
+		r.codes[f] = l.codes(f)
+	}
+	return r
+}
+
+func (r *resolver) query() string {
+	columns := ""
+	for f := range r.l.current.Factors {
+		c := r.l.column(r.l.current.Factors[f].Name)
+		columns += ", enum_code(s." + ident(c.labels()) + ")::BIGINT"
+		if c.numeric {
+			columns += ", s." + ident(c.name)
+		}
+	}
+	return `SELECT s.digest, s.split, coalesce(c.source, '')` + columns + `
+		FROM (SELECT DISTINCT unnest(?::VARCHAR[]) AS digest) q
+		JOIN ` + r.l.table("samples") + ` s ON s.digest = q.digest
+		LEFT JOIN main.components c ON c.campaign = s.campaign AND c.round = s.round AND c.split = s.split AND c.component = s.component
+		ORDER BY s._reference, s._row`
+}
+
+func (r *resolver) scan(rows *sql.Rows) (loop.Digest, loop.Resolved, error) {
+	var digest, split, source string
+	into := append(r.into[:0], &digest, &split, &source)
+	for f := range r.l.current.Factors {
+		into = append(into, &r.levels[f])
+		if r.l.column(r.l.current.Factors[f].Name).numeric {
+			into = append(into, &r.reals[f])
+		}
+	}
+	r.into = into
+	if err := rows.Scan(into...); err != nil {
+		return loop.Digest{}, loop.Resolved{}, err
+	}
+	d, err := loop.ParseDigest(digest)
+	if err != nil {
+		return d, loop.Resolved{}, err
+	}
+	domain, ok := loop.ParseDomain(split)
+	if !ok {
+		return d, loop.Resolved{}, fmt.Errorf("%q is not a domain", split)
+	}
+	one := loop.Resolved{Domain: domain, Source: loop.Source(source), Scenario: loop.Scenario{
+		Codes: make([]loop.Code, len(r.codes)), Fractions: make([]uint32, len(r.codes))}}
+	for f := range r.codes {
+		one.Scenario.Codes[f] = loop.Unknown
+		if r.levels[f].Valid {
+			one.Scenario.Codes[f] = r.codes[f][r.levels[f].Int64]
+		}
+		if code := one.Scenario.Codes[f]; r.reals[f].Valid && code.IsLevel() {
+			level := r.l.current.Factors[f].Levels[code]
+			one.Scenario.Fractions[f] = fraction(level, r.reals[f].Float64)
+		}
+	}
+	return d, one, nil
+}
+
+// fraction is the inverse of Space.Value: where in its bin a value lies.
+func fraction(level loop.Level, value float64) uint32 {
+	x := math.Round((value - level.Low) / (level.High - level.Low) * (1 << 32))
+	return uint32(min(max(x, 0), math.MaxUint32))
+}
+
+// Locate finds the bytes of committed samples, of whatever space. Digests that
+// are not there are not in the answer. Like Resolve it sees what the view has
+// come to.
+func (v *View) Locate(ctx context.Context, digests []loop.Digest) (map[loop.Digest]loop.Address, error) {
+	located := make(map[loop.Digest]loop.Address, len(digests))
+	if len(digests) == 0 {
+		return located, nil
+	}
+	_, err := v.read(ctx, 0, func(ctx context.Context, conn *sql.Conn, spaces map[string]*layout) error {
+		clear(located)
+		for _, l := range sorted(spaces) {
+			rows, err := conn.QueryContext(ctx, `SELECT s.digest, s.pack, s."offset", s.length
+				FROM (SELECT DISTINCT unnest(?::VARCHAR[]) AS digest) q JOIN `+l.table("samples")+` s ON s.digest = q.digest
+				ORDER BY s._reference, s._row`, texts(digests))
+			if err != nil {
+				return err
+			}
+			if err := scanAddresses(rows, located); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("locate: %w", err)
+	}
+	return located, nil
+}
+
+func scanAddresses(rows *sql.Rows, into map[loop.Digest]loop.Address) error {
+	defer rows.Close()
+	for rows.Next() {
+		var digest string
+		var a loop.Address
+		if err := rows.Scan(&digest, &a.Key, &a.Offset, &a.Length); err != nil {
+			return err
+		}
+		d, err := loop.ParseDigest(digest)
+		if err != nil {
+			return err
+		}
+		if _, ok := into[d]; !ok {
+			into[d] = a
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+func sorted(spaces map[string]*layout) []*layout {
+	all := make([]*layout, 0, len(spaces))
+	for _, l := range spaces {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b *layout) int { return strings.Compare(a.space, b.space) })
+	return all
+}
+
+func texts(digests []loop.Digest) []string {
+	all := make([]string, len(digests))
+	for i, d := range digests {
+		all[i] = d.String()
+	}
+	return all
+}

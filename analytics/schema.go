@@ -1,0 +1,270 @@
+//go:build duckdb_arrow && cgo
+
+package analytics
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hone/loop"
+)
+
+// format numbers the tables' shape; a file of another format is built again.
+const format = 1
+
+// levelSuffix makes the column of a numeric factor's bin.
+const levelSuffix = "__level"
+
+// layout is how one space lies in tables. It is a value of the spaces table's
+// rows: the same versions in the same order give the same layout.
+type layout struct {
+	space  string
+	schema string
+	// versions are all that were seen, by number; current is the newest.
+	versions map[int]*loop.Space
+	current  *loop.Space
+	columns  []column
+}
+
+// column is one factor over all versions of its space. A factor or level that
+// a later version dropped stays, because there are rows with it.
+type column struct {
+	name    string
+	numeric bool
+	levels  []string
+}
+
+// labels is the name of the column that holds the level.
+func (c *column) labels() string {
+	if c.numeric {
+		return c.name + levelSuffix
+	}
+	return c.name
+}
+
+// with is the layout after one more version: that version's factors and levels
+// in its order, then those that only earlier ones had.
+func (l *layout) with(s *loop.Space) *layout {
+	next := &layout{space: l.space, schema: l.schema, versions: make(map[int]*loop.Space, len(l.versions)+1), current: s}
+	for number, version := range l.versions {
+		next.versions[number] = version
+	}
+	next.versions[s.Version] = s
+	for _, c := range s.Columns() {
+		merged := column{name: c.Name, numeric: c.Kind == loop.Numeric, levels: slices.Clone(c.Levels)}
+		if old := l.column(c.Name); old != nil {
+			for _, level := range old.levels {
+				if !slices.Contains(c.Levels, level) {
+					merged.levels = append(merged.levels, level)
+				}
+			}
+		}
+		next.columns = append(next.columns, merged)
+	}
+	for i := range l.columns {
+		if next.column(l.columns[i].name) == nil {
+			next.columns = append(next.columns, l.columns[i])
+		}
+	}
+	return next
+}
+
+// column finds a factor as SQL does, without regard to case.
+func (l *layout) column(name string) *column {
+	for i := range l.columns {
+		if strings.EqualFold(l.columns[i].name, name) {
+			return &l.columns[i]
+		}
+	}
+	return nil
+}
+
+// sameShape reports whether rows of one layout lie in tables of the other.
+func (l *layout) sameShape(m *layout) bool {
+	return slices.EqualFunc(l.columns, m.columns, func(a, b column) bool {
+		return a.name == b.name && a.numeric == b.numeric && slices.Equal(a.levels, b.levels)
+	})
+}
+
+// codes maps the values of a factor's ENUM to the codes of the current version;
+// a level that it no longer has is unknown to it. Nil: the factor is not in the
+// layout.
+func (l *layout) codes(factor int) []loop.Code {
+	f := &l.current.Factors[factor]
+	c := l.column(f.Name)
+	codes := make([]loop.Code, len(c.levels)+1)
+	for i, level := range c.levels {
+		codes[i] = loop.Unknown
+		if at := f.Level(level); at >= 0 {
+			codes[i] = loop.Code(at)
+		}
+	}
+	codes[len(c.levels)] = loop.Absent
+	return codes
+}
+
+// reservedSchemas are names that DuckDB knows already, as schemas or catalogues.
+var reservedSchemas = []string{"main", "temp", "system", "information_schema", "pg_catalog"}
+
+// schemaName names the schema of a new space: as the space is named, unless SQL,
+// which does not tell Shapes from shapes, has that name already.
+func schemaName(space string, taken map[string]*layout) string {
+	free := func(name string) bool {
+		for _, l := range taken {
+			if strings.EqualFold(l.schema, name) {
+				return false
+			}
+		}
+		return !slices.Contains(reservedSchemas, strings.ToLower(name))
+	}
+	name := space
+	for n := 2; !free(name); n++ {
+		name = space + "_" + strconv.Itoa(n)
+	}
+	return name
+}
+
+// field is a column beside the factors: its type, and what it is made from,
+// where p is the part. An empty source is a column of the part of that name.
+type field struct {
+	name, kind, source string
+	// optional fields are NULL where a part does not have them.
+	optional bool
+}
+
+// at stands for the time of the change in a field's source.
+const at = "$at"
+
+// tables are the fields of the table of each kind of part.
+var tables = map[loop.PartKind][]field{
+	loop.OutcomeParts: {
+		{name: "model_line", kind: "VARCHAR"}, {name: "model_version", kind: "VARCHAR"},
+		{name: "task", kind: "VARCHAR", optional: true}, {name: "eval_set", kind: "VARCHAR", optional: true},
+		{name: "run", kind: "VARCHAR", optional: true}, {name: "example", kind: "VARCHAR"},
+		{name: "group", kind: "VARCHAR"}, {name: "sample", kind: "VARCHAR", source: "nullif(p.sample, '')", optional: true},
+		{name: "origin", kind: "VARCHAR"}, {name: "source", kind: "VARCHAR", source: "nullif(p.source, '')"},
+		{name: "correct", kind: "BOOLEAN"},
+		// Parts hold losses in micro-units. Divided here and rounded back in
+		// evidence they are the same integers, for no loss exceeds MaxLoss.
+		{name: "loss", kind: "DOUBLE", source: "p.loss::DOUBLE / 1000000"},
+		{name: "posted_at", kind: "TIMESTAMP", source: at},
+	},
+	loop.SampleParts: {
+		{name: "digest", kind: "VARCHAR"}, {name: "campaign", kind: "VARCHAR"}, {name: "round", kind: "INTEGER"},
+		{name: "component", kind: "INTEGER"}, {name: "index", kind: "UBIGINT"}, {name: "attempt", kind: "INTEGER"},
+		{name: "seed", kind: "UBIGINT"}, {name: "importance_weight", kind: "DOUBLE"},
+		{name: "split", kind: "VARCHAR", source: "p.domain"}, {name: "worker", kind: "VARCHAR"},
+		{name: "generator", kind: "VARCHAR"}, {name: "committed_at", kind: "TIMESTAMP", source: at},
+		{name: "pack", kind: "VARCHAR"}, {name: "offset", kind: "BIGINT"}, {name: "length", kind: "BIGINT"},
+		{name: "millis", kind: "DOUBLE", optional: true},
+		{name: "scores", kind: "JSON", source: "try_cast(p.scores AS JSON)", optional: true},
+	},
+	loop.VerdictParts: {
+		{name: "campaign", kind: "VARCHAR"}, {name: "round", kind: "INTEGER"}, {name: "component", kind: "INTEGER"},
+		{name: "index", kind: "UBIGINT"}, {name: "attempt", kind: "INTEGER"},
+		{name: "split", kind: "VARCHAR", source: "p.domain"}, {name: "worker", kind: "VARCHAR"},
+		{name: "generator", kind: "VARCHAR"}, {name: "gate", kind: "VARCHAR"}, {name: "reason", kind: "VARCHAR"},
+		{name: "scores", kind: "JSON", source: "try_cast(p.scores AS JSON)", optional: true},
+		{name: "judged_at", kind: "TIMESTAMP", source: at},
+	},
+}
+
+// kinds are the keys of tables, in a fixed order.
+var kinds = []loop.PartKind{loop.OutcomeParts, loop.SampleParts, loop.VerdictParts}
+
+// common are the tables that belong to no space.
+var common = []string{
+	`CREATE TABLE _view(format INTEGER, cluster VARCHAR, sequence UBIGINT)`,
+	`CREATE TABLE spaces(space VARCHAR, version INTEGER, schema VARCHAR, document JSON, sequence UBIGINT)`,
+	`CREATE TABLE parts(reference UBIGINT, kind VARCHAR, space VARCHAR, key VARCHAR, digest VARCHAR, rows BIGINT, added_at TIMESTAMP)`,
+	`CREATE TABLE rounds(campaign VARCHAR, round INTEGER, space VARCHAR, space_version INTEGER, policy VARCHAR, policy_version INTEGER,
+		strategy VARCHAR, evidence VARCHAR, evidence_key VARCHAR, evidence_sequence UBIGINT, evidence_rows BIGINT, seed UBIGINT,
+		step DOUBLE, kl DOUBLE, failure_rate DOUBLE, decided_at TIMESTAMP)`,
+	`CREATE TABLE components(campaign VARCHAR, round INTEGER, split VARCHAR, component INTEGER, slice VARCHAR, share DOUBLE,
+		quota UBIGINT, source VARCHAR, rows BIGINT, failures BIGINT, rate DOUBLE, lift DOUBLE, q DOUBLE, sentence VARCHAR,
+		fixed MAP(VARCHAR, VARCHAR))`,
+	`CREATE TABLE evidence_models(campaign VARCHAR, round INTEGER, model_line VARCHAR, model_version VARCHAR, age UTINYINT,
+		eval_set VARCHAR, task VARCHAR)`,
+}
+
+// create is the statement that makes the table of one kind of part.
+func (l *layout) create(kind loop.PartKind, table string) string {
+	var columns []string
+	for _, c := range l.columns {
+		if c.numeric {
+			columns = append(columns, ident(c.name)+" DOUBLE")
+		}
+		columns = append(columns, ident(c.labels())+" "+c.enum())
+	}
+	for _, f := range tables[kind] {
+		columns = append(columns, ident(f.name)+" "+f.kind)
+	}
+	columns = append(columns, "_reference UBIGINT", "_row UINTEGER")
+	return fmt.Sprintf("CREATE TABLE %s(%s)", l.table(table), strings.Join(columns, ", "))
+}
+
+func (c *column) enum() string {
+	levels := make([]string, len(c.levels)+1)
+	for i, level := range c.levels {
+		levels[i] = literal(level)
+	}
+	levels[len(c.levels)] = literal(loop.AbsentName)
+	return "ENUM(" + strings.Join(levels, ", ") + ")"
+}
+
+// move is the statement that copies the rows of a table from one layout into
+// that of the next, where it is made under another name.
+func (l *layout) move(kind loop.PartKind, next *layout, table string) string {
+	var into, from []string
+	for _, c := range next.columns {
+		old := l.column(c.name)
+		if old == nil {
+			continue
+		}
+		into, from = append(into, ident(c.labels())), append(from, ident(old.labels())+"::VARCHAR")
+		if c.numeric && old.numeric {
+			into, from = append(into, ident(c.name)), append(from, ident(old.name))
+		}
+	}
+	for _, f := range tables[kind] {
+		into, from = append(into, ident(f.name)), append(from, ident(f.name))
+	}
+	into, from = append(into, "_reference", "_row"), append(from, "_reference", "_row")
+	return fmt.Sprintf("INSERT INTO %s(%s) SELECT %s FROM %s", next.table(table), strings.Join(into, ", "), strings.Join(from, ", "), l.table(string(kind)))
+}
+
+// lineage is the statement that makes the view of that name (I10).
+func (l *layout) lineage() string {
+	var inSlice strings.Builder
+	for _, c := range l.columns {
+		fmt.Fprintf(&inSlice, "\n\tAND (c.fixed[%s] IS NULL OR c.fixed[%s] = o.%s::VARCHAR)", literal(c.name), literal(c.name), ident(c.labels()))
+	}
+	return fmt.Sprintf(`CREATE VIEW %s AS SELECT
+	s.digest, s.campaign, s.round, s.split, s.component, s."index", s.attempt, s.committed_at,
+	r.space_version, r.policy, r.policy_version, r.strategy, r.evidence, r.evidence_key, r.evidence_sequence, r.decided_at,
+	c.slice, c.share, c.sentence,
+	o.model_line, o.model_version, o.age, o.task, o.eval_set, o.run, o.example, o."group", o.origin, o.source, o.correct, o.loss, o.posted_at
+FROM %s s
+JOIN main.rounds r ON r.campaign = s.campaign AND r.round = s.round AND r.space = %s
+JOIN main.components c ON c.campaign = s.campaign AND c.round = s.round AND c.split = s.split AND c.component = s.component
+LEFT JOIN (
+	SELECT m.campaign AS _campaign, m.round AS _round, m.age, o.*
+	FROM (
+		SELECT campaign, round, model_line, model_version, min(age) AS age, list({e: eval_set, t: task}) AS wanted
+		FROM main.evidence_models GROUP BY ALL
+	) m
+	JOIN %s o ON o.model_line = m.model_line AND o.model_version = m.model_version
+	WHERE o.source IN ('target', 'mixture') AND len(list_filter(m.wanted, lambda w:
+		(w.e = '' OR o.eval_set = w.e OR starts_with(o.eval_set, w.e || '@')) AND (w.t = '' OR o.task = w.t))) > 0
+) o ON o._campaign = r.campaign AND o._round = r.round AND o._reference <= r.evidence_sequence%s`,
+		l.table("lineage"), l.table("samples"), literal(l.space), l.table("outcomes"), inSlice.String())
+}
+
+// table is the qualified name of a table of the space.
+func (l *layout) table(name string) string { return ident(l.schema) + "." + ident(name) }
+
+// ident quotes an identifier, literal a string.
+func ident(name string) string   { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+func literal(text string) string { return `'` + strings.ReplaceAll(text, `'`, `''`) + `'` }
