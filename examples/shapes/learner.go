@@ -103,7 +103,7 @@ func (l *Learner) Train(ctx context.Context) error {
 	for _, w := range l.weights {
 		sum += float64(w)
 	}
-	scale := float32(float64(l.Len()) / sum)
+	toMean := float32(float64(l.Len()) / sum)
 	for len(l.order) < l.Len() {
 		l.order = append(l.order, int32(len(l.order)))
 	}
@@ -122,7 +122,7 @@ func (l *Learner) Train(ctx context.Context) error {
 			l.next++
 			expand(l.network.input(row), &l.pictures[i])
 			classes[row] = l.classes[i]
-			weights[row] = l.weights[i] * scale
+			weights[row] = l.weights[i] * toMean
 		}
 		l.network.forward(l.options.Batch)
 		l.network.backward(classes, weights)

@@ -22,11 +22,11 @@ type network struct {
 // layer is weights (out x in) and biases, one after the other, as one slice of
 // parameters with the gradient and Adam's moments parallel to it.
 type layer struct {
-	in, out int
-	value   []float32
-	slope   []float32
-	mean    []float32
-	square  []float32
+	in, out  int
+	value    []float32
+	slope    []float32
+	mean     []float32
+	variance []float32
 }
 
 func (l *layer) weights() blas32.General { return general(l.out, l.in, l.value) }
@@ -45,7 +45,7 @@ func newNetwork(widths []int, batch int, random *rand.Rand) *network {
 		l := layer{
 			in: in, out: out,
 			value: make([]float32, size), slope: make([]float32, size),
-			mean: make([]float32, size), square: make([]float32, size),
+			mean: make([]float32, size), variance: make([]float32, size),
 		}
 		deviation := math.Sqrt(2 / float64(in))
 		for i := range in * out {
@@ -103,11 +103,11 @@ func (n *network) backward(classes []uint8, weights []float32) {
 	batch := n.active[0].Rows
 	for row := range batch {
 		p, d := n.output(row), matrixRow(n.delta[last], row)
-		scale := weights[row] / float32(batch)
+		part := weights[row] / float32(batch)
 		for c := range d {
-			d[c] = scale * p[c]
+			d[c] = part * p[c]
 		}
-		d[classes[row]] -= scale
+		d[classes[row]] -= part
 	}
 	for k := last; k >= 0; k-- {
 		l, delta := &n.layers[k], n.delta[k]
@@ -214,11 +214,11 @@ func (n *network) adam(rate float64) {
 	small := float32(epsilon * math.Sqrt(c2))
 	for k := range n.layers {
 		l := &n.layers[k]
-		value, mean, square := l.value, l.mean, l.square
+		value, mean, variance := l.value, l.mean, l.variance
 		for i, g := range l.slope {
 			m := b1*mean[i] + (1-b1)*g
-			v := b2*square[i] + (1-b2)*g*g
-			mean[i], square[i] = m, v
+			v := b2*variance[i] + (1-b2)*g*g
+			mean[i], variance[i] = m, v
 			value[i] -= step * m / (float32(math.Sqrt(float64(v))) + small)
 		}
 	}
