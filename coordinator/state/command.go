@@ -70,6 +70,8 @@ type OpenRound struct {
 	Cuts []uint64 `cbor:"8,keyasint,omitempty"`
 	// FirstReserve is what to reserve at once, per component of the new round.
 	FirstReserve []uint64 `cbor:"9,keyasint,omitempty"`
+	// Models are the model versions that the evidence is made of (I10).
+	Models []loop.EvidenceModel `cbor:"10,keyasint,omitempty"`
 }
 
 // Commit reports judged deliveries. Each sample is judged by name alone (I5);

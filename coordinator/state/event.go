@@ -36,8 +36,9 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// Refused is the answer to a command that had no effect at all. It is an error,
-// and wraps the *loop.Error.
+// Refused is the answer to a command that had no effect at all. It is an error
+// that wraps the *loop.Error, and loop.ErrNotFound or, for Conflict and Stale,
+// loop.ErrConflict.
 type Refused struct {
 	Reason Reason
 	Err    *loop.Error
@@ -45,8 +46,16 @@ type Refused struct {
 
 func (r Refused) Error() string { return r.Err.Error() }
 
-// Unwrap gives the *loop.Error.
-func (r Refused) Unwrap() error { return r.Err }
+// Unwrap gives the *loop.Error and its kind.
+func (r Refused) Unwrap() []error {
+	switch r.Reason {
+	case NotFound:
+		return []error{loop.ErrNotFound, r.Err}
+	case Conflict, Stale:
+		return []error{loop.ErrConflict, r.Err}
+	}
+	return []error{r.Err}
+}
 
 // SpacePut answers PutSpace.
 type SpacePut struct {
@@ -119,11 +128,9 @@ type PostAnswer struct {
 	Sequence uint64
 	// DuplicateOf is the sequence of the first post with this key and body.
 	DuplicateOf uint64
-	// Refused is set where the key was used for another body or the model version
-	// is sealed: Conflict. Nothing was counted.
+	// Refused is set where the key was used for another body (Invalid: a 422), or
+	// the model version is sealed (Conflict: a 409) (C22). Nothing was counted.
 	Refused *Refused
-	// KeyReused tells the first of those two: a 422, the other is a 409 (C22).
-	KeyReused bool
 }
 
 // ModelSealed answers SealModel.

@@ -175,4 +175,3 @@ func (o Offsets) within(n int) bool {
 	}
 	return true
 }
-

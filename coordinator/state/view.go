@@ -127,11 +127,15 @@ type DatasetVersion struct {
 	Name     string
 	Version  int
 	Campaign string
-	// Split is the domain of all its samples as text, or "mixed".
+	// Split is the domain of all its samples as text, "mixed", or empty without
+	// samples.
 	Split     string
 	Samples   uint64
 	Manifest  loop.Object
 	Addresses loop.Object
+	// Packs are the keys of the packs in which its samples lie, ascending;
+	// shared, and not to be changed.
+	Packs []string
 	// Sequence is where the selection was evaluated.
 	Sequence  uint64
 	At        int64

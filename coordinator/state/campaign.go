@@ -1,0 +1,151 @@
+package state
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+
+	"hone/loop"
+)
+
+// campaign is a campaign and its rounds; round n stands at n-1.
+type campaign struct {
+	generation    uint64
+	loop          *loop.Campaign
+	spaceVersion  int
+	policyVersion int
+	document      string
+	at            int64
+	lastRevoke    uint64
+	rounds        []*round
+}
+
+// campaignVersion is the version of every campaign: none can be amended yet, but
+// a round says which it was decided for (C15).
+const campaignVersion = 1
+
+// evaluationSuffix makes the name of the dataset of a campaign's evaluation
+// samples.
+const evaluationSuffix = ".eval"
+
+func (s *State) createCampaign(c *CreateCampaign) Event {
+	campaignName := c.Campaign.Name
+	if !loop.ValidName(campaignName) {
+		return *refused(Invalid, "name", "%q is not a name", campaignName)
+	}
+	if c.Campaign.Rounds < 1 || c.Campaign.Rounds > loop.MaxRounds {
+		return *refused(Invalid, "rounds", "%d rounds; 1 to %d are allowed", c.Campaign.Rounds, loop.MaxRounds)
+	}
+	if c.Campaign.UnitSize < 1 || c.Campaign.UnitSize > loop.MaxUnit {
+		return *refused(Invalid, "unit_size", "%d samples per unit; 1 to %d are allowed", c.Campaign.UnitSize, loop.MaxUnit)
+	}
+	content, err := encoding.Marshal(&c.Campaign)
+	if err != nil {
+		return *refused(Invalid, "", "the campaign cannot be encoded: %v", err)
+	}
+	if old := s.campaigns[campaignName]; old != nil {
+		if !bytes.Equal(must(encoding.Marshal(old.loop)), content) {
+			return *refused(Conflict, "name", "there is another campaign %q", campaignName).remedy("choose another name")
+		}
+		return CampaignCreated{Name: campaignName, Version: campaignVersion,
+			SpaceVersion: old.spaceVersion, PolicyVersion: old.policyVersion}
+	}
+	if _, ok := s.Space(c.Campaign.Space, c.SpaceVersion); !ok || c.SpaceVersion == 0 {
+		return *refused(NotFound, "space", "there is no version %d of space %q", c.SpaceVersion, c.Campaign.Space)
+	}
+	if _, ok := s.Policy(c.Campaign.Policy, c.PolicyVersion); !ok || c.PolicyVersion == 0 {
+		return *refused(NotFound, "policy", "there is no version %d of policy %q", c.PolicyVersion, c.Campaign.Policy)
+	}
+	// A campaign X publishes X and X.eval: neither may be another's.
+	for _, other := range [...]string{campaignName + evaluationSuffix, strings.TrimSuffix(campaignName, evaluationSuffix)} {
+		if s.campaigns[other] != nil {
+			return *refused(Conflict, "name", "its datasets would bear the same name as those of campaign %q", other).
+				remedy("choose another name")
+		}
+	}
+	s.campaigns[campaignName] = &campaign{
+		generation: s.generation, loop: &c.Campaign, spaceVersion: c.SpaceVersion, policyVersion: c.PolicyVersion,
+		document: c.Document, at: s.last,
+	}
+	return CampaignCreated{Name: campaignName, Version: campaignVersion,
+		SpaceVersion: c.SpaceVersion, PolicyVersion: c.PolicyVersion, Created: true}
+}
+
+// ownCampaign is the campaign to change.
+func (s *State) ownCampaign(name string) *campaign {
+	c := s.campaigns[name]
+	if c == nil || c.generation == s.generation {
+		return c
+	}
+	own := *c
+	own.generation = s.generation
+	own.rounds = slices.Clone(c.rounds)
+	s.campaigns[name] = &own
+	return &own
+}
+
+// round returns round n, or nil.
+func (c *campaign) round(n int) *round {
+	if n < 1 || n > len(c.rounds) {
+		return nil
+	}
+	return c.rounds[n-1]
+}
+
+// requested is what the campaign asks for over all its rounds.
+func (c *campaign) requested() [3]uint64 {
+	return [3]uint64{loop.Train: c.loop.Samples, loop.Evaluation: uint64(c.loop.Rounds) * c.evaluationQuota()}
+}
+
+// evaluationQuota is what each round makes for evaluation.
+func (c *campaign) evaluationQuota() uint64 {
+	n := c.loop.Evaluation.Target + c.loop.Evaluation.Mixture
+	for _, p := range c.loop.Evaluation.Pinned {
+		n += p.Count
+	}
+	return n
+}
+
+// Campaign returns a campaign as it stands.
+func (s *State) Campaign(name string) (Campaign, bool) {
+	c := s.campaigns[name]
+	if c == nil {
+		return Campaign{}, false
+	}
+	view := Campaign{
+		Campaign: c.loop, Version: campaignVersion, SpaceVersion: c.spaceVersion, PolicyVersion: c.policyVersion,
+		Document: c.document, At: c.at, Round: len(c.rounds), State: Running,
+		Requested: c.requested(), LastRevoke: c.lastRevoke,
+	}
+	for n, r := range c.rounds {
+		for _, k := range r.components {
+			counts := k.counts()
+			view.Domains[k.domain].add(counts)
+			view.Total.add(counts)
+			for _, a := range k.reasons {
+				view.Abandoned = append(view.Abandoned, Abandonment{Round: n + 1, Domain: k.domain, Component: k.number,
+					Gate: a.gate, Reason: a.reason, Indices: Indices{a.indices.Clone()}})
+			}
+		}
+	}
+	// All rounds are looked at, not the last one alone: a revoke may have opened
+	// an index of an earlier one (C8, C13).
+	if len(c.rounds) == c.loop.Rounds && view.Total.Pending == 0 {
+		view.State = Done
+		if view.Total.Abandoned > 0 {
+			view.State = DoneShort
+		}
+	}
+	return view, true
+}
+
+// Campaigns returns all campaigns, by name.
+func (s *State) Campaigns() []Campaign {
+	all := make([]Campaign, 0, len(s.campaigns))
+	for _, name := range slices.Sorted(maps.Keys(s.campaigns)) {
+		view, _ := s.Campaign(name)
+		all = append(all, view)
+	}
+	return all
+}

@@ -1,0 +1,140 @@
+package state
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+
+	"hone/loop"
+)
+
+// putSpace keeps a space as its next version, unless its content is that of the
+// latest. Schemas are named after spaces and SQL does not tell upper from lower
+// case, so two names may not differ by case alone.
+func (s *State) putSpace(c *PutSpace) Event {
+	space := c.Space
+	if !loop.ValidName(space.Name) {
+		return *refused(Invalid, "name", "%q is not a name", space.Name)
+	}
+	space.Version = 0
+	content, err := encoding.Marshal(&space)
+	if err != nil {
+		return *refused(Invalid, "", "the space cannot be encoded: %v", err)
+	}
+	versions := s.spaces[space.Name]
+	if n := len(versions); n > 0 {
+		last := *versions[n-1].Space
+		last.Version = 0
+		if bytes.Equal(must(encoding.Marshal(&last)), content) {
+			return SpacePut{Name: space.Name, Version: n}
+		}
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(s.spaces)) {
+			if strings.EqualFold(name, space.Name) {
+				return *refused(Conflict, "name", "there is a space %q, and upper and lower case are not told apart", name).
+					remedy("choose another name")
+			}
+		}
+	}
+	space.Version = len(versions) + 1
+	s.spaces[space.Name] = append(versions, SpaceVersion{Space: &space, Document: c.Document, At: s.last})
+	s.add(loop.Change{Space: &space})
+	return SpacePut{Name: space.Name, Version: space.Version, Created: true}
+}
+
+func (s *State) putPolicy(c *PutPolicy) Event {
+	policy := c.Policy
+	if !loop.ValidName(policy.Name) {
+		return *refused(Invalid, "name", "%q is not a name", policy.Name)
+	}
+	policy.Version = 0
+	content, err := encoding.Marshal(&policy)
+	if err != nil {
+		return *refused(Invalid, "", "the policy cannot be encoded: %v", err)
+	}
+	versions := s.policies[policy.Name]
+	if n := len(versions); n > 0 {
+		last := *versions[n-1].Policy
+		last.Version = 0
+		if bytes.Equal(must(encoding.Marshal(&last)), content) {
+			return PolicyPut{Name: policy.Name, Version: n}
+		}
+	}
+	policy.Version = len(versions) + 1
+	s.policies[policy.Name] = append(versions, PolicyVersion{Policy: &policy, Document: c.Document, At: s.last})
+	return PolicyPut{Name: policy.Name, Version: policy.Version, Created: true}
+}
+
+// registerGenerator keeps a generator's versions in the order in which they were
+// first seen.
+func (s *State) registerGenerator(c *RegisterGenerator) Event {
+	g := c.Generator
+	if !loop.ValidName(g.Name) {
+		return *refused(Invalid, "generator.name", "%q is not a name", g.Name)
+	}
+	if g.Version == "" || len(g.Version) > maxVersionLength {
+		return *refused(Invalid, "generator.version", "%d bytes; 1 to %d are allowed", len(g.Version), maxVersionLength)
+	}
+	for _, known := range s.generators[g.Name] {
+		if known.Version != g.Version {
+			continue
+		}
+		if known != g {
+			return *refused(Conflict, "generator.deterministic", "%s@%s is registered with deterministic=%v", g.Name, g.Version, known.Deterministic).
+				remedy("give what behaves otherwise another version")
+		}
+		return GeneratorRegistered{Generator: g}
+	}
+	s.generators[g.Name] = append(s.generators[g.Name], g)
+	return GeneratorRegistered{Generator: g, Created: true}
+}
+
+// maxVersionLength bounds the version of a generator or model, in bytes.
+const maxVersionLength = 128
+
+// Space returns a version of a space; version 0 is the latest.
+func (s *State) Space(name string, version int) (SpaceVersion, bool) {
+	return pick(s.spaces[name], version)
+}
+
+// Spaces returns the latest version of every space, by name.
+func (s *State) Spaces() []SpaceVersion { return latest(s.spaces) }
+
+// Policy returns a version of a policy; version 0 is the latest.
+func (s *State) Policy(name string, version int) (PolicyVersion, bool) {
+	return pick(s.policies[name], version)
+}
+
+// Policies returns the latest version of every policy, by name.
+func (s *State) Policies() []PolicyVersion { return latest(s.policies) }
+
+// Generators returns every known version of every generator, by name, then in
+// the order of registration.
+func (s *State) Generators() []loop.Generator {
+	var all []loop.Generator
+	for _, name := range slices.Sorted(maps.Keys(s.generators)) {
+		all = append(all, s.generators[name]...)
+	}
+	return all
+}
+
+func pick[T any](versions []T, version int) (T, bool) {
+	if version == 0 {
+		version = len(versions)
+	}
+	if version < 1 || version > len(versions) {
+		var none T
+		return none, false
+	}
+	return versions[version-1], true
+}
+
+func latest[T any](named map[string][]T) []T {
+	all := make([]T, 0, len(named))
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		versions := named[name]
+		all = append(all, versions[len(versions)-1])
+	}
+	return all
+}

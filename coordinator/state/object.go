@@ -1,0 +1,79 @@
+package state
+
+import (
+	"encoding/hex"
+	"math"
+	"regexp"
+	"strconv"
+
+	"hone/loop"
+)
+
+// keyPattern is the form of a final key (C16): kind, epoch, first two digits,
+// digest, extension.
+var keyPattern = regexp.MustCompile(`^([a-z]+)/([1-9][0-9]{0,17})/([0-9a-f]{2})/([0-9a-f]{64})\.[a-z0-9][a-z0-9.]*$`)
+
+// Epoch is the lake's open epoch: objects are put under it (C18).
+func (s *State) Epoch() uint64 { return s.epoch }
+
+// References reports whether state references the object of that key: such an
+// object need not be put again, in whatever epoch it was.
+func (s *State) References(key string) bool {
+	_, ok := s.referenced[key]
+	return ok
+}
+
+// reference notes that state references a key, and returns the one string that
+// is kept for it.
+func (s *State) reference(key string) string {
+	if kept, ok := s.referenced[key]; ok {
+		return kept
+	}
+	s.referenced[key] = key
+	return key
+}
+
+// raiseEpoch closes an epoch. Closing it again is no error: the proposer did not
+// hear the first answer.
+func (s *State) raiseEpoch(c *RaiseEpoch) Event {
+	switch {
+	case c.Closes == s.epoch:
+		s.epoch++
+		return EpochRaised{Epoch: s.epoch}
+	case c.Closes >= 1 && c.Closes+1 == s.epoch:
+		return EpochRaised{Epoch: s.epoch, Duplicate: true}
+	}
+	return *refused(Stale, "closes", "epoch %d is not the open one, %d is", c.Closes, s.epoch)
+}
+
+// admitKey refuses a key that is not final, or that is of a closed epoch and not
+// referenced already: what it names may be deleted at any time (C18).
+func (s *State) admitKey(field, key string) *Refused {
+	m := keyPattern.FindStringSubmatch(key)
+	if m == nil || m[1] == "staging" || m[3] != m[4][:2] {
+		return refused(Invalid, field, "%q is not the key of a final object", key).remedy("kind/epoch/hh/digest.ext")
+	}
+	epoch, _ := strconv.ParseUint(m[2], 10, 64) // cannot fail: at most 18 digits
+	if epoch > s.epoch {
+		return refused(Invalid, field, "%q is of epoch %d, which is not open yet", key, epoch)
+	}
+	if epoch < s.epoch && !s.References(key) {
+		return refused(Stale, field, "%q is of epoch %d, which is closed", key, epoch).
+			remedy("put the object again under epoch " + strconv.FormatUint(s.epoch, 10))
+	}
+	return nil
+}
+
+// admit is admitKey for a whole object.
+func (s *State) admit(field string, o *loop.Object) *Refused {
+	if r := s.admitKey(field+".key", o.Key); r != nil {
+		return r
+	}
+	if m := keyPattern.FindStringSubmatch(o.Key); m[4] != hex.EncodeToString(o.Digest[:]) {
+		return refused(Invalid, field+".digest", "%s is not the digest in the key %q", o.Digest, o.Key)
+	}
+	if o.Bytes < 0 || o.Rows < 0 || o.Rows > math.MaxUint32 {
+		return refused(Invalid, field, "%d bytes and %d rows are out of bounds", o.Bytes, o.Rows)
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package state
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"hone/loop"
+)
+
+// SnapshotVersion is the version of the encoding of snapshots that this build
+// writes and reads (C25).
+const SnapshotVersion = 1
+
+// A snapshot is snapshotMagic, the version byte, frames, and a checksum. A frame
+// is the length of a record as an unsigned varint, and the record as CBOR; an
+// empty frame ends them. The checksum is the SHA-256 of all that precedes it: it
+// is also the state's digest.
+const snapshotMagic = "hone state\n"
+
+// Frozen is the state as it stood when Snapshot was called. It may be encoded
+// while the state goes on.
+type Frozen struct{ state State }
+
+// Snapshot freezes the state. It copies no bitmap: what changes afterwards is
+// copied then (C23).
+func (s *State) Snapshot() *Frozen {
+	f := &Frozen{*s}
+	f.state.spaces = maps.Clone(s.spaces)
+	f.state.policies = maps.Clone(s.policies)
+	f.state.generators = maps.Clone(s.generators)
+	f.state.campaigns = maps.Clone(s.campaigns)
+	f.state.models = maps.Clone(s.models)
+	f.state.datasets = maps.Clone(s.datasets)
+	f.state.referenced, f.state.void = nil, nil
+	f.state.keys.current.at, f.state.keys.previous.at = nil, nil
+	s.generation++
+	return f
+}
+
+// Digest is that of the state's snapshot: equal on all replicas at one index of
+// the log (I6). Like a getter it must not overlap Apply.
+func (s *State) Digest() loop.Digest { return (&Frozen{*s}).Digest() }
+
+// Digest is the snapshot's checksum.
+func (f *Frozen) Digest() loop.Digest {
+	digest, err := f.encode(io.Discard)
+	invariant(err == nil, "the state cannot be encoded: %v", err)
+	return digest
+}
+
+// Encode writes the snapshot.
+func (f *Frozen) Encode(w io.Writer) error {
+	digest, err := f.encode(w)
+	if err == nil {
+		_, err = w.Write(digest[:])
+	}
+	if err != nil {
+		return fmt.Errorf("encode snapshot: %w", err)
+	}
+	return nil
+}
+
+// encode writes all but the checksum, and returns it.
+func (f *Frozen) encode(w io.Writer) (loop.Digest, error) {
+	hash := sha256.New()
+	out := bufio.NewWriterSize(io.MultiWriter(hash, w), 1<<16)
+	out.WriteString(snapshotMagic)
+	out.WriteByte(SnapshotVersion)
+	var length [binary.MaxVarintLen64]byte
+	err := f.state.records(func(r *record) error {
+		frame, err := encoding.Marshal(r)
+		if err != nil {
+			return err
+		}
+		out.Write(length[:binary.PutUvarint(length[:], uint64(len(frame)))])
+		_, err = out.Write(frame)
+		return err
+	})
+	if err != nil {
+		return loop.Digest{}, err
+	}
+	out.WriteByte(0)
+	if err := out.Flush(); err != nil {
+		return loop.Digest{}, err
+	}
+	return loop.Digest(hash.Sum(nil)), nil
+}
+
+// records gives the state as records, in their order. It changes nothing.
+func (s *State) records(emit func(*record) error) error {
+	e := emitter{emit: emit}
+	e.put(&record{Header: &headerRecord{s.cluster, s.last, s.epoch, s.keys.size}})
+	for _, name := range slices.Sorted(maps.Keys(s.spaces)) {
+		for _, v := range s.spaces[name] {
+			e.put(&record{Space: &spaceRecord{v.Space, v.Document, v.At}})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.policies)) {
+		for _, v := range s.policies[name] {
+			e.put(&record{Policy: &policyRecord{v.Policy, v.Document, v.At}})
+		}
+	}
+	for _, g := range s.Generators() {
+		e.put(&record{Generator: &g})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.campaigns)) {
+		e.campaign(s.campaigns[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.models)) {
+		e.model(name, s.models[name])
+	}
+	for chunk := range slices.Chunk(s.changes, changesPerRecord) {
+		e.changes(chunk)
+	}
+	e.keys(s.keys.previous.uses, true)
+	e.keys(s.keys.current.uses, false)
+	e.datasets(s.datasets)
+	return e.err
+}
+
+// emitter emits records until one fails.
+type emitter struct {
+	emit func(*record) error
+	err  error
+}
+
+func (e *emitter) put(r *record) {
+	if e.err == nil {
+		e.err = e.emit(r)
+	}
+}
+
+func (e *emitter) campaign(c *campaign) {
+	e.put(&record{Campaign: &campaignRecord{c.loop, c.spaceVersion, c.policyVersion, c.document, c.at, c.lastRevoke}})
+	for _, r := range c.rounds {
+		e.put(&record{Round: &roundRecord{r.decided}})
+		for _, k := range r.components {
+			e.component(k)
+		}
+	}
+}
+
+func (e *emitter) component(k *component) {
+	r := &componentRecord{Quota: k.quota, Reserved: k.reserved, Rejected: k.rejected,
+		Committed: Indices{k.committed}, Abandoned: Indices{k.abandoned}}
+	for _, a := range k.attempts {
+		r.Attempts = append(r.Attempts, attemptRecord{a.attempt, Indices{a.indices}})
+	}
+	for _, a := range k.reasons {
+		r.Reasons = append(r.Reasons, reasonRecord{a.gate, a.reason, Indices{a.indices}})
+	}
+	e.put(&record{Component: r})
+}
+
+func (e *emitter) model(name string, l *modelLine) {
+	r := &modelRecord{Line: name, Sealed: l.sealed}
+	for _, v := range l.versions {
+		r.Versions = append(r.Versions, modelVersionRecord{v.Version, v.Rows, v.At, v.Sequence})
+	}
+	e.put(&record{Model: r})
+}
+
+func (e *emitter) changes(changes []loop.Change) {
+	records := make([]changeRecord, len(changes))
+	for i, c := range changes {
+		r := changeRecord{At: c.At}
+		switch {
+		case c.Space != nil:
+			r.Space, r.Version = c.Space.Name, c.Space.Version
+		case c.Round != nil:
+			r.Round, r.Number = c.Round.Round.Campaign, c.Round.Round.Number
+		case c.Part != nil:
+			r.Part = &partRecord{string(c.Part.Kind), c.Part.Space, objectRecord(c.Part.Object), c.Part.Void}
+		case c.Void != nil:
+			r.Void = &voidRecord{c.Void.Reference, c.Void.Rows}
+		}
+		records[i] = r
+	}
+	e.put(&record{Changes: records})
+}
+
+func (e *emitter) keys(uses []keyUse, previous bool) {
+	for chunk := range slices.Chunk(uses, keysPerRecord) {
+		packed := make([]byte, 0, len(chunk)*packedKey)
+		for i := range chunk {
+			packed = append(packed, chunk[i].key[:]...)
+			packed = append(packed, chunk[i].body[:]...)
+			packed = binary.BigEndian.AppendUint64(packed, chunk[i].sequence)
+		}
+		e.put(&record{Keys: &keysRecord{previous, packed}})
+	}
+}
+
+// datasets writes one table of all packs, ascending, then the versions: those of
+// one campaign share most of their packs.
+func (e *emitter) datasets(datasets map[string][]*DatasetVersion) {
+	at := map[string]uint64{}
+	for _, versions := range datasets {
+		for _, v := range versions {
+			for _, key := range v.Packs {
+				at[key] = 0
+			}
+		}
+	}
+	table := slices.Sorted(maps.Keys(at))
+	for i, key := range table {
+		at[key] = uint64(i)
+	}
+	for chunk := range slices.Chunk(table, packsPerRecord) {
+		e.put(&record{Packs: chunk})
+	}
+	for _, name := range slices.Sorted(maps.Keys(datasets)) {
+		for _, v := range datasets[name] {
+			packs := make([]uint64, len(v.Packs))
+			for i, key := range v.Packs {
+				packs[i] = at[key]
+			}
+			e.put(&record{Dataset: &datasetRecord{v.Name, v.Version, v.Campaign, objectRecord(v.Manifest), objectRecord(v.Addresses),
+				v.Sequence, v.At, v.Selection, v.Advisory, IndicesOf(packs...)}})
+		}
+	}
+}
