@@ -55,7 +55,8 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 	if p.Strategy == StrategyUniform {
 		r.Base = s.baseMarginals(1)
 	}
-	d := decision{space: s, policy: p, previous: previous, evidence: e, budget: b, round: &r}
+	d := decision{space: s, policy: p, previous: previous, evidence: e, budget: b, round: &r,
+		feasibility: s.feasibility()}
 	if err := d.decide(); err != nil {
 		return Round{}, err
 	}
@@ -70,6 +71,8 @@ type decision struct {
 	evidence *Evidence
 	budget   Budget
 	round    *Round
+
+	feasibility *feasibility
 }
 
 func (d *decision) decide() error {
@@ -181,11 +184,11 @@ const smoothing = 8
 // With an error that falls like n^-a the marginal gain of a sample is in
 // proportion to a·excess/n, which such shares make equal over slices.
 func (d *decision) value(c cell, overall, goal float64) (boost, error) {
-	prevalence, err := d.space.Mass(c.slice)
+	prevalence, err := d.feasibility.mass(d.round.Target, c.slice)
 	if err != nil {
 		return boost{}, err
 	}
-	inBase, err := d.space.mass(d.round.Base, c.slice)
+	inBase, err := d.feasibility.mass(d.round.Base, c.slice)
 	if err != nil {
 		return boost{}, err
 	}
@@ -322,7 +325,7 @@ func (d *decision) split() error {
 			if inside == nil {
 				continue
 			}
-			accepted, err := d.space.acceptance(inside)
+			accepted, err := d.feasibility.acceptance(inside)
 			if err != nil {
 				return err
 			}

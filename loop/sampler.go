@@ -40,10 +40,11 @@ func NewSampler(s *Space, r *Round) (*Sampler, error) {
 			return nil, refuse("round", "the marginals of factor %q are not those of its levels", s.Factors[f].Name)
 		}
 	}
+	x := s.feasibility()
 	sampler := &Sampler{space: s, round: r, parts: make([]part, len(r.Components))}
 	for i := range r.Components {
 		c := &r.Components[i]
-		p, err := newPart(s, r, c)
+		p, err := newPart(x, r, c)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +53,7 @@ func NewSampler(s *Space, r *Round) (*Sampler, error) {
 			sampler.train = append(sampler.train, i)
 		}
 	}
-	target, err := newPart(s, r, &Component{Domain: Evaluation, Over: OverTarget})
+	target, err := newPart(x, r, &Component{Domain: Evaluation, Over: OverTarget})
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +61,8 @@ func NewSampler(s *Space, r *Round) (*Sampler, error) {
 	return sampler, nil
 }
 
-func newPart(s *Space, r *Round, c *Component) (part, error) {
-	over := r.Base
+func newPart(x *feasibility, r *Round, c *Component) (part, error) {
+	s, over := x.space, r.Base
 	if c.Over == OverTarget {
 		over = r.Target
 	}
@@ -77,7 +78,7 @@ func newPart(s *Space, r *Round, c *Component) (part, error) {
 	if marginals == nil {
 		return part{}, refuse("round", "component %s has no mass", s.Describe(fixed))
 	}
-	acceptance, err := s.acceptance(marginals)
+	acceptance, err := x.acceptance(marginals)
 	if err != nil {
 		return part{}, err
 	}

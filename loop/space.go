@@ -3,6 +3,7 @@ package loop
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ const (
 	MaxFactors     = 256
 	MaxLevels      = 10_000
 	MaxConstraints = 1_000
+	MaxSets        = 64 // of a constraint, both sides together
 	MaxRisks       = 1_000
 )
 
@@ -131,6 +133,10 @@ func (f *Factor) Level(name string) int {
 
 // Contains reports whether level is one of the set's.
 func (s *LevelSet) Contains(level int) bool {
+	if len(s.Levels) > 8 { // a set may have thousands of levels
+		_, ok := slices.BinarySearch(s.Levels, level)
+		return ok
+	}
 	for _, l := range s.Levels {
 		if l == level {
 			return true
@@ -222,6 +228,9 @@ func (s *Space) Validate() error {
 	for i, c := range s.Constraints {
 		if len(c.When)+len(c.Then) == 0 {
 			return refuse(at("constraints", i), "an empty constraint says nothing")
+		}
+		if len(c.When)+len(c.Then) > MaxSets {
+			return refuse(at("constraints", i), "%d level sets; at most %d are allowed", len(c.When)+len(c.Then), MaxSets)
 		}
 		for _, sets := range [][]LevelSet{c.When, c.Then} {
 			for _, set := range sets {
