@@ -53,9 +53,28 @@ func (e Errors) Unwrap() []error {
 type refusals struct{ list Errors }
 
 func (r *refusals) add(n *node, refusal *loop.Error) {
-	if len(r.list) < maxErrors {
-		r.list = append(r.list, &Error{Line: n.line, Column: n.column, Refusal: refusal})
+	if !r.full() {
+		r.list = append(r.list, located(n, refusal))
 	}
+}
+
+// full reports that nothing more will be reported, so that nobody looks for the
+// nearest word to each of a million wrong ones.
+func (r *refusals) full() bool { return len(r.list) >= maxErrors }
+
+// located is the error at a node. What it quotes is cut: a word of the document
+// may be megabytes long.
+func located(n *node, refusal *loop.Error) *Error {
+	cut := *refusal
+	cut.Field, cut.Problem = clip(cut.Field, 200), clip(cut.Problem, 400)
+	return &Error{Line: n.line, Column: n.column, Refusal: &cut}
+}
+
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
 func (r *refusals) refuse(n *node, field, remedy, format string, args ...any) {
@@ -86,7 +105,7 @@ func placed(err error, places map[string]*node, root *node) error {
 		return err
 	}
 	n := place(places, refusal.Field, root)
-	return Errors{{Line: n.line, Column: n.column, Refusal: refusal}}
+	return Errors{located(n, refusal)}
 }
 
 // place finds the node of a field path, or of the nearest thing around it that

@@ -15,6 +15,8 @@ type document struct {
 	refusals
 	root   *node
 	places map[string]*node
+	// levels finds the levels of a factor by name, once one has been looked for.
+	levels map[int]map[string]int
 }
 
 func open(doc []byte) (*document, error) {
@@ -42,7 +44,7 @@ func (d *document) object(n *node, field string, known ...string) (o object, ok 
 		return o, false
 	}
 	for _, k := range n.keys {
-		if slices.Contains(known, k.text) {
+		if slices.Contains(known, k.text) || d.full() {
 			continue
 		}
 		if k.text == "version" {
@@ -201,21 +203,37 @@ func (d *document) validated(validate func() error) error {
 // factor finds a factor by the key that names it.
 func (d *document) factor(space *loop.Space, key *node, field string) int {
 	f := space.Factor(key.text)
-	if f < 0 {
+	if f < 0 && !d.full() {
 		d.refuse(key, field, suggest(key.text, factorNames(space)), "there is no factor %q", key.text)
 	}
 	return f
 }
 
 // level finds a level of a factor by a scalar that names it.
-func (d *document) level(f *loop.Factor, n *node, field string) int {
+func (d *document) level(space *loop.Space, factor int, n *node, field string) int {
+	f := &space.Factors[factor]
 	if !n.scalar() {
 		d.refuse(n, field, "", "the name of a level is expected, not %s", n.sort)
 		return -1
 	}
-	l := f.Level(n.text)
-	if l < 0 && len(f.Levels) > 0 { // a factor without levels has been refused for that
-		d.refuse(n, field, suggest(n.text, levelNames(f)), "factor %q has no level %q", f.Name, n.text)
+	// A document may name thousands of levels of a factor that has thousands.
+	index := d.levels[factor]
+	if index == nil {
+		index = make(map[string]int, len(f.Levels))
+		for l := range f.Levels {
+			index[f.Levels[l].Name] = l
+		}
+		if d.levels == nil {
+			d.levels = make(map[int]map[string]int)
+		}
+		d.levels[factor] = index
+	}
+	l, ok := index[n.text]
+	if !ok {
+		if len(f.Levels) > 0 && !d.full() { // a factor without levels has been refused for that
+			d.refuse(n, field, suggest(n.text, levelNames(f)), "factor %q has no level %q", f.Name, n.text)
+		}
+		return -1
 	}
 	return l
 }

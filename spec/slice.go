@@ -66,7 +66,7 @@ func (d *document) readSlice(space *loop.Space, n *node, field string) loop.Slic
 		if f < 0 {
 			continue
 		}
-		if l := d.level(&space.Factors[f], n.items[i], here); l >= 0 {
+		if l := d.level(space, f, n.items[i], here); l >= 0 {
 			slice = append(slice, loop.Predicate{Factor: f, Level: l})
 		}
 	}

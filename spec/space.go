@@ -292,7 +292,7 @@ func (d *document) readSets(s *loop.Space, n *node, field string) []loop.LevelSe
 		set := loop.LevelSet{Factor: f}
 		seen := make(map[int]bool, len(named))
 		for _, item := range named {
-			l := d.level(&s.Factors[f], item, here)
+			l := d.level(s, f, item, here)
 			if l < 0 {
 				continue
 			}

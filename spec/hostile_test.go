@@ -1,0 +1,119 @@
+package spec_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"hone/spec"
+)
+
+// Documents made to hurt are refused, in a time that a server can afford. The
+// limit is many times what they take, so that a slow machine passes and a
+// square or an exponential does not.
+func TestHostileDocumentsAreBounded(t *testing.T) {
+	const size = spec.MaxBytes - 64
+	fill := func(unit string) string { return strings.Repeat(unit, size/len(unit)) }
+	keys := func(limit int) string {
+		var b strings.Builder
+		for i := 0; b.Len() < limit; i++ {
+			fmt.Fprintf(&b, "k%d: v\n", i)
+		}
+		return b.String()
+	}
+	steps := func() string {
+		var b strings.Builder
+		for i := 0; b.Len() < size-4096; i++ {
+			b.WriteString(strings.Repeat(" ", i) + "a:\n")
+		}
+		return b.String()
+	}
+	for name, doc := range map[string]string{
+		"too large":          strings.Repeat("#", spec.MaxBytes+1),
+		"comments":           fill("#\n"),
+		"comments within":    "name: p\n" + fill("#\n"),
+		"blanks":             fill(" "),
+		"lines":              fill("\n"),
+		"open lists":         fill("["),
+		"open mappings":      "a: " + fill("{a: "),
+		"nested entries":     fill("- "),
+		"nested keys":        fill("? "),
+		"nested blocks":      steps(),
+		"open lists in JSON": `{"a":` + fill("["),
+		"open maps in JSON":  fill(`{"a":`),
+		"anchors":            fill("&a "),
+		"tags":               fill("! "),
+		"documents":          fill("---\n"),
+		"same key":           fill("a: b\n"),
+		"same key in JSON":   `{` + fill(`"a":0,`) + `"a":0}`,
+		"keys":               keys(size),
+		"keys in JSON":       "{" + strings.TrimSuffix(strings.NewReplacer("k", `"k`, ": v\n", `":0,`).Replace(keys(size/2)), ",") + "}",
+		"keys below limits":  keys(90_000),
+		"flow keys":          "a: {" + strings.ReplaceAll(keys(700_000), "\n", ",") + "}",
+		"many mappings":      "a:\n" + strings.Repeat("- x: 1\n", 30_000),
+		"a long list":        "factors: [" + strings.TrimSuffix(fill("b,"), ",") + "]",
+		"a long word":        "name: " + fill("b"),
+		"a long key":         fill("b") + ": 1",
+		"long quotes":        `name: "` + fill(`\n`) + `"`,
+		"open quotes":        `name: "` + fill("b\n "),
+		"a literal":          "name: |\n" + fill(" b\n"),
+		"colons":             fill(":"),
+		"billion laughs": "a: &a [x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n" +
+			"d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\nname: *d\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			if _, err := spec.ParsePolicy([]byte(doc)); err == nil {
+				t.Error("it was accepted")
+			} else if len(err.Error()) > 16<<10 {
+				t.Errorf("a message of %d bytes", len(err.Error()))
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("it took %v", took)
+			} else {
+				t.Log(took)
+			}
+		})
+	}
+}
+
+// A space that names many things wrong, or many things often, costs no more
+// than its size.
+func TestHostileSpacesAreBounded(t *testing.T) {
+	levels := func(n int) string {
+		names := make([]string, n)
+		for i := range names {
+			names[i] = fmt.Sprintf(`"a-rather-long-name-%05d"`, i)
+		}
+		return strings.Join(names, ",")
+	}
+	head := `{"name":"s","factors":[{"name":"a","levels":[` + levels(10_000) + `]}`
+	for name, doc := range map[string]string{
+		"wrong levels":   head + `],"constraints":[{"forbid":{"a":[` + strings.Repeat(`"b",`, 900_000) + `"b"]}}]}`,
+		"levels often":   head + `],"constraints":[` + strings.Repeat(`{"forbid":{"a":[`+levels(10_000)+`]}},`, 12) + `{}]}`,
+		"too many":       head + strings.Repeat(`,{"name":"a","levels":[1,2]}`, 100_000) + `]}`,
+		"unknown keys":   `{"name":"s","factors":[{` + keysOf(300_000) + `}]}`,
+		"empty factors":  `{"name":"s","factors":[` + strings.Repeat(`{},`, 1_000_000) + `{}]}`,
+		"empty risks":    head + `],"risks":[` + strings.Repeat(`{},`, 1_000_000) + `{}]}`,
+		"wide condition": head + `,{"name":"b","levels":[1],"when":{` + keysOf(300_000) + `}}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			if _, err := spec.ParseSpace([]byte(doc)); err == nil {
+				t.Error("it was accepted")
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+func keysOf(n int) string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"k%d":1`, i)
+	}
+	return strings.Join(keys, ",")
+}

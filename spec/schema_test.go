@@ -1,0 +1,182 @@
+package spec_test
+
+import (
+	"bytes"
+	"testing"
+
+	"hone/spec"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+func compiled(t testing.TB) map[kind]*jsonschema.Schema {
+	t.Helper()
+	out := make(map[kind]*jsonschema.Schema)
+	for k, raw := range map[kind][]byte{space: spec.SpaceSchema(), policy: spec.PolicySchema(), campaign: spec.CampaignSchema()} {
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := jsonschema.NewCompiler()
+		if err := c.AddResource(string(k), v); err != nil {
+			t.Fatal(err)
+		}
+		// Compile validates the schema against the 2020-12 meta-schema.
+		if out[k], err = c.Compile(string(k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func TestSchemasAcceptTheExamples(t *testing.T) {
+	schemas := compiled(t)
+	for path, k := range map[string]kind{"../examples/shapes/space.yaml": space, "../examples/policy.yaml": policy, "../examples/campaign.yaml": campaign} {
+		var v any
+		if err := yaml.Unmarshal(read(t, path), &v); err != nil {
+			t.Fatal(err)
+		}
+		if err := schemas[k].Validate(v); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// Parser and schema say the same of the shape of a document; of sums,
+// references and the like only the parser knows.
+func TestSchemasAgreeWithTheParser(t *testing.T) {
+	const (
+		both     = "both accept"
+		neither  = "both refuse"
+		semantic = "only the parser refuses"
+	)
+	schemas := compiled(t)
+	factor := func(f string) string { return "name: s\nfactors:\n- " + f + "\n" }
+	for _, c := range []struct {
+		kind kind
+		doc  string
+		want string
+	}{
+		{space, factor("{name: a, levels: [x, 2, true]}"), both},
+		{space, factor("{name: a, levels: {x: 1, y: 0}}"), both},
+		{space, factor("{name: a, levels: [{name: x}, {name: y}]}"), both},
+		{space, factor("{name: a, levels: [x, {name: y}]}"), both},
+		{space, factor("{name: a, levels: [{name: x, target: 1}]}"), both},
+		{space, factor("{name: a, kind: numeric, levels: [{name: x, low: 0, high: 1}]}"), both},
+		{space, factor("{name: a, edges: [0, 1.5]}"), both},
+		{space, factor("{name: a, kind: numeric, edges: [0, 1, 2], target: [1, 0]}"), both},
+		{space, light + "- {name: b, levels: [x], when: {light: low}}\n", both},
+		{space, light + "- {name: b, levels: [x], when: {light: [low]}}\n", both},
+		{space, light + "constraints: [{forbid: {light: low}}]\nrisks: []\n", both},
+		{space, light + "constraints: [{require: {light: [low]}}]\n", both},
+		{space, light + "- {name: b, levels: [x, y]}\nconstraints: [{when: {light: low}, require: {b: x}}]\n", both},
+		{space, light + "constraints: []\nrisks: [{slice: {light: low}, weight: 1.5, reason: r}]\n", both},
+
+		{space, "", neither},
+		{space, "[]", neither},
+		{space, "name: s", neither},
+		{space, "name: s\nfactors: []", neither},
+		{space, "name: 9s\nfactors: [{name: a, levels: [x]}]", neither},
+		{space, light + "version: 1\n", neither},
+		{space, light + "owner: 3\n", neither},
+		{space, light + "description: null\n", neither},
+		{space, light + "risks: null\n", neither},
+		{space, factor("{name: a}"), neither},
+		{space, factor("{name: a-b, levels: [x]}"), neither},
+		{space, factor("{levels: [x]}"), neither},
+		{space, factor("{name: a, levels: []}"), neither},
+		{space, factor("{name: a, levels: {}}"), neither},
+		{space, factor("{name: a, levels: x}"), neither},
+		{space, factor("{name: a, levels: [null]}"), neither},
+		{space, factor("{name: a, levels: [[x]]}"), neither},
+		{space, factor("{name: a, levels: [\"\"]}"), neither},
+		{space, factor("{name: a, levels: [absent]}"), neither},
+		{space, factor("{name: a, levels: {unknown: 1}}"), neither},
+		{space, factor("{name: a, levels: {x: many}}"), neither},
+		{space, factor("{name: a, levels: {x: -1, y: 2}}"), neither},
+		{space, factor("{name: a, levels: [{target: 1}]}"), neither},
+		{space, factor("{name: a, levels: [{name: x, share: 1}]}"), neither},
+		{space, factor("{name: a, levels: [x], edges: [0, 1]}"), neither},
+		{space, factor("{name: a, levels: [x], target: [1]}"), neither},
+		{space, factor("{name: a, edges: [0]}"), neither},
+		{space, factor("{name: a, edges: [a, b]}"), neither},
+		{space, factor("{name: a, kind: ordinal, edges: [0, 1]}"), neither},
+		{space, factor("{name: a, kind: vector, levels: [x]}"), neither},
+		{space, light + "- {name: b, levels: [x], when: {}}\n", neither},
+		{space, light + "- {name: b, levels: [x], when: {light: []}}\n", neither},
+		{space, light + "- {name: b, levels: [x], when: low}\n", neither},
+		{space, light + "- {name: c, levels: [x]}\n- {name: b, levels: [x], when: {light: low, c: x}}\n", neither},
+		{space, light + "constraints: [{}]\n", neither},
+		{space, light + "constraints: [{when: {light: low}}]\n", neither},
+		{space, light + "constraints: [{forbid: {}}]\n", neither},
+		{space, light + "constraints: [{forbid: {light: low}, when: {light: low}}]\n", neither},
+		{space, light + "constraints: [{forbid: {light: low}, require: {light: low}}]\n", neither},
+		{space, light + "constraints: {forbid: {light: low}}\n", neither},
+		{space, light + "risks: [{slice: {light: low}}]\n", neither},
+		{space, light + "risks: [{weight: 1}]\n", neither},
+		{space, light + "risks: [{slice: {}, weight: 1}]\n", neither},
+		{space, light + "risks: [{slice: {light: [low]}, weight: 1}]\n", neither},
+		{space, light + "risks: [{slice: {light: low}, weight: 0}]\n", neither},
+
+		{space, factor("{name: a, levels: {x: 0.5}}"), semantic},
+		{space, factor("{name: a, levels: [x, x]}"), semantic},
+		{space, factor("{name: a, edges: [1, 0]}"), semantic},
+		{space, factor("{name: a, levels: [x], when: {b: y}}"), semantic},
+		{space, factor("{name: seed, levels: [x]}"), semantic},
+
+		{policy, "name: p", both},
+		{policy, "name: p\nsearch: {}\nshares: {}\ndamping: {}", both},
+		{policy, "name: p\nstrategy: uniform\nwindow: 2.0", both},
+		{policy, "strategy: hone", neither},
+		{policy, "name: p\nstrategy: greedy", neither},
+		{policy, "name: p\nwindow: 2.5", neither},
+		{policy, "name: p\nwindow: 0", neither},
+		{policy, "name: p\nfloor: 1.01", neither},
+		{policy, "name: p\nfloor: high", neither},
+		{policy, "name: p\nsearch: {order: 4}", neither},
+		{policy, "name: p\nsearch: {depth: 1}", neither},
+		{policy, "name: p\nsearch: null", neither},
+		{policy, "name: p\nshares: {base: 0}", neither},
+		{policy, "name: p\ndamping: {samples: -1}", neither},
+		{policy, "name: p\ndamping: {least: 0}", neither},
+		{policy, "name: p\nshares: {base: 0.9}", semantic},
+		{policy, "name: p\ndamping: {quarantine: 0.01}", semantic},
+
+		{campaign, campaignHead, both},
+		{campaign, campaignHead + "seed: 18446744073709551615\ngates: []\nlearn_from: []\nevaluation: {}", both},
+		{campaign, campaignHead + "evaluation: {target: 5, mixture: 0, pinned: [{slice: {light: low}, count: 1}]}", both},
+		{campaign, campaignHead + "rounds: 2\nlearn_from: [{model_line: m, task: t, eval_set: e}]", both},
+		{campaign, campaignHead + "quota_by: glove\nadvance: sealed\ndecide: auto\nunit_size: 512\nmax_attempts: 1", both},
+		{campaign, "name: c\nspace: s\npolicy: p\nsamples: 1", neither},
+		{campaign, campaignHead + "seed: -1", neither},
+		{campaign, campaignHead + "seed: one", neither},
+		{campaign, campaignHead + "rounds: 0", neither},
+		{campaign, campaignHead + "rounds: 10001", neither},
+		{campaign, campaignHead + "unit_size: 513", neither},
+		{campaign, campaignHead + "max_attempts: 0", neither},
+		{campaign, campaignHead + "advance: continuous", neither},
+		{campaign, campaignHead + "decide: propose", neither},
+		{campaign, campaignHead + "gates: [1]", neither},
+		{campaign, campaignHead + "gates: blank", neither},
+		{campaign, campaignHead + "learn_from: [m]", neither},
+		{campaign, campaignHead + "learn_from: [{task: t}]", neither},
+		{campaign, campaignHead + "evaluation: {pinned: [{slice: {light: low}}]}", neither},
+		{campaign, campaignHead + "evaluation: {pinned: [{slice: {light: low}, count: 0}]}", neither},
+		{campaign, campaignHead + "evaluation: {pinned: [{slice: {}, count: 1}]}", neither},
+		{campaign, campaignHead + "evaluation: {target: 4294967296}", neither},
+		{campaign, campaignHead + "budget: 5", neither},
+		{campaign, campaignHead + "rounds: 2", semantic},
+		{campaign, campaignHead + "quota_by: pose", semantic},
+		{campaign, campaignHead + "evaluation: {pinned: [{slice: {light: high}, count: 1}]}", semantic},
+	} {
+		var v any
+		if err := yaml.Unmarshal([]byte(c.doc), &v); err != nil {
+			t.Fatalf("%q: %v", c.doc, err)
+		}
+		bySchema, byParser := schemas[c.kind].Validate(v), parse(t, c.kind, c.doc)
+		if (bySchema == nil) != (c.want != neither) || (byParser == nil) != (c.want == both) {
+			t.Errorf("%s %q: want that %s\nschema: %v\nparser: %v", c.kind, c.doc, c.want, bySchema, byParser)
+		}
+	}
+}
