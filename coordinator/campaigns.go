@@ -1,0 +1,188 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"hone/api"
+	"hone/coordinator/schedule"
+	"hone/coordinator/state"
+	"hone/loop"
+	"hone/spec"
+)
+
+func (c *Control) campaigns(to huma.API) {
+	huma.Register(to, operation(http.MethodPost, "/v1/campaigns", "create-campaign", "Create a campaign", "Campaigns"), answering(c.createCampaign))
+	huma.Register(to, operation(http.MethodGet, "/v1/campaigns", "list-campaigns", "List the campaigns", "Campaigns"), answering(c.listCampaigns))
+	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}", "show-campaign", "Show a campaign and its accounting", "Campaigns"), answering(c.showCampaign))
+}
+
+// createCampaign pins the campaign to the latest versions of its space and
+// policy.
+func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, error) {
+	command := state.CreateCampaign{Document: string(in.RawBody)}
+	campaign, err := spec.ParseCampaign(in.RawBody, func(name string) (space *loop.Space, err error) {
+		c.c.node.View(func(s *state.State) {
+			v, ok := s.Space(name, 0)
+			if !ok {
+				err = &loop.Error{Field: "space", Problem: fmt.Sprintf("there is no space %q", name), Remedy: "put it first"}
+				return
+			}
+			space, command.SpaceVersion = v.Space, v.Space.Version
+		})
+		return space, err
+	})
+	if err != nil {
+		return api.Put{}, err
+	}
+	c.c.node.View(func(s *state.State) {
+		if v, ok := s.Policy(campaign.Policy, 0); ok {
+			command.PolicyVersion = v.Policy.Version
+		} else {
+			err = &loop.Error{Field: "policy", Problem: fmt.Sprintf("there is no policy %q", campaign.Policy), Remedy: "put it first"}
+		}
+	})
+	if err != nil {
+		return api.Put{}, err
+	}
+	if err := c.c.o.Gates.CheckGates(campaign.Gates); err != nil {
+		return api.Put{}, err
+	}
+	command.Campaign = campaign
+	event, err := c.c.node.Propose(ctx, state.Command{CreateCampaign: &command})
+	if err != nil {
+		if errors.Is(err, errStale) {
+			err = fmt.Errorf("%w: %w", loop.ErrConflict, err)
+		}
+		return api.Put{}, err
+	}
+	created := event.(state.CampaignCreated)
+	return api.Put{Name: created.Name, Version: created.Version, Created: created.Created}, nil
+}
+
+func (c *Control) listCampaigns(context.Context, *struct{}) (api.CampaignList, error) {
+	return api.CampaignList{Campaigns: c.summaries()}, nil
+}
+
+func (c *Control) summaries() []api.CampaignSummary {
+	out := []api.CampaignSummary{}
+	c.c.node.View(func(s *state.State) {
+		for _, campaign := range s.Campaigns() {
+			domain := countedDomain(campaign.Campaign)
+			out = append(out, api.CampaignSummary{
+				Name: campaign.Campaign.Name, State: string(campaign.State), Space: campaign.Campaign.Space,
+				Requested: campaign.Requested[domain], Committed: campaign.Domains[domain].Committed,
+				Round: campaign.Round, Rounds: campaign.Campaign.Rounds,
+			})
+		}
+	})
+	return out
+}
+
+// countedDomain is the domain that a campaign's counts are of: training, or
+// evaluation where it makes no training samples.
+func countedDomain(c *loop.Campaign) loop.Domain {
+	if c.Samples == 0 {
+		return loop.Evaluation
+	}
+	return loop.Train
+}
+
+func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, err error) {
+	c.c.node.View(func(s *state.State) {
+		campaign, ok := s.Campaign(in.Name)
+		if !ok {
+			err = loop.NotFound("campaign", "there is no campaign %q", in.Name)
+			return
+		}
+		flight := c.inFlight(s, &campaign)
+		out = api.Campaign{
+			Name: in.Name, State: string(campaign.State), Round: campaign.Round, Rounds: campaign.Campaign.Rounds,
+			Space:     fmt.Sprintf("%s@%d", campaign.Campaign.Space, campaign.SpaceVersion),
+			Policy:    fmt.Sprintf("%s@%d", campaign.Campaign.Policy, campaign.PolicyVersion),
+			Generator: campaign.Campaign.Generator, Owner: campaign.Campaign.Owner, Seed: campaign.Campaign.Seed,
+			Document: campaign.Document, Sequence: s.Sequence(),
+		}
+		domain := countedDomain(campaign.Campaign)
+		out.Counts = accounting(campaign.Requested[domain], campaign.Domains[domain], flight[domain])
+		if domain == loop.Train && campaign.Requested[loop.Evaluation] > 0 {
+			evaluation := accounting(campaign.Requested[loop.Evaluation], campaign.Domains[loop.Evaluation], flight[loop.Evaluation])
+			out.Evaluation = &evaluation
+		}
+		for _, a := range campaign.Abandoned {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("round %d, %s component %d: %d samples abandoned by gate %q: %s",
+				a.Round, a.Domain, a.Component, a.Indices.Count(), a.Gate, a.Reason))
+		}
+		out.Waiting = c.waiting(s, &campaign, flight)
+	})
+	return out, err
+}
+
+// accounting is I3: requested = committed + abandoned + in flight + pending,
+// where what no round has asked for yet is pending.
+func accounting(requested uint64, counts state.Counts, inFlight uint64) api.Counts {
+	settled := counts.Committed + counts.Abandoned
+	inFlight = min(inFlight, requested-min(requested, settled))
+	return api.Counts{
+		Requested: requested, Committed: counts.Committed, Rejected: counts.Rejected, Replaced: counts.Replaced,
+		Abandoned: counts.Abandoned, InFlight: inFlight, Pending: requested - min(requested, settled+inFlight),
+	}
+}
+
+// inFlight counts what is with workers or before the gates, by domain; none on
+// a node that does not lead.
+func (c *Control) inFlight(s *state.State, campaign *state.Campaign) (by [3]uint64) {
+	t, err := c.c.leading()
+	if err != nil {
+		return by
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for number := 1; number <= campaign.Round; number++ {
+		if t.settled[campaign.Campaign.Name][number] {
+			continue
+		}
+		round, _ := s.Round(campaign.Campaign.Name, number)
+		for _, p := range round.Components {
+			n, _ := t.schedule.InFlight(schedule.Place{Campaign: campaign.Campaign.Name, Round: number, Domain: p.Domain, Component: p.Component})
+			by[p.Domain] += n
+		}
+	}
+	return by
+}
+
+// waiting says what a running campaign waits for, if it waits.
+func (c *Control) waiting(s *state.State, campaign *state.Campaign, flight [3]uint64) string {
+	if campaign.State != state.Running {
+		return ""
+	}
+	round, ok := s.Round(campaign.Campaign.Name, campaign.Round)
+	switch {
+	case !ok:
+		return "its first round"
+	case !round.Terminal:
+		t, err := c.c.leading()
+		if err != nil || flight[0]+flight[1]+flight[2] > 0 {
+			return ""
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, session := range t.sessions {
+			for _, g := range session.worker.Generators {
+				if g.Name == campaign.Campaign.Generator {
+					return ""
+				}
+			}
+		}
+		return fmt.Sprintf("a worker with generator %s", campaign.Campaign.Generator)
+	default:
+		for _, l := range campaign.Campaign.LearnFrom {
+			return fmt.Sprintf("a sealed version of model line %s, trained on %s@%d", l.ModelLine, campaign.Campaign.Name, campaign.Round)
+		}
+		return ""
+	}
+}

@@ -1,0 +1,130 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"hone/coordinator/schedule"
+	"hone/loop"
+)
+
+// Gates judges deliveries: package gate's stage.
+type Gates interface {
+	// Judge answers one Judged per delivery, in order; lookup gives the definition
+	// of a round and the names of the gates that its samples must pass. An error
+	// is the stage's own, and nothing was judged.
+	Judge(ctx context.Context, lookup func(campaign string, round int) (*loop.Definition, []string, error),
+		epoch uint64, deliveries []loop.Delivery) ([]loop.Judged, error)
+	// CheckGates refuses a list that names a gate which there is not.
+	CheckGates(names []string) error
+}
+
+// PartWriter writes what the leader makes durable before it proposes it (C17):
+// package lake's.
+type PartWriter interface {
+	WriteSamples(ctx context.Context, epoch uint64, space *loop.Space, rows []loop.SampleRow) (loop.Object, error)
+	WriteVerdicts(ctx context.Context, epoch uint64, space *loop.Space, rows []loop.VerdictRow) (loop.Object, error)
+	PutEvidence(ctx context.Context, epoch uint64, lines int64, encoded []byte) (loop.Object, error)
+	// WriteManifest writes a manifest and the address object beside it (C26).
+	WriteManifest(ctx context.Context, epoch uint64, name string, rows int64, samples iter.Seq2[loop.ManifestRow, loop.Address]) (manifest, addresses loop.Object, err error)
+}
+
+// Staging is where workers leave bytes for the gates (C19): package lake's.
+type Staging interface {
+	Stage(ctx context.Context, worker, unitID, name string, r io.Reader) (int64, error)
+	Sweep(ctx context.Context, worker, unitID string) error
+}
+
+// View answers from state and lake: package analytics'.
+type View interface {
+	// Evidence waits for q.AtLeast and says at which sequence it was read.
+	Evidence(ctx context.Context, q loop.EvidenceQuery) (loop.Evidence, uint64, error)
+	// Committed yields samples in the order of (round, component, index).
+	Committed(ctx context.Context, s loop.Selection) iter.Seq2[loop.CommittedSample, error]
+	// Locate finds committed samples' bytes; a digest it does not know is left out.
+	Locate(ctx context.Context, digests []loop.Digest) (map[loop.Digest]loop.Address, error)
+}
+
+// Options configure a coordinator.
+type Options struct {
+	Node    *Node
+	Gates   Gates
+	Parts   PartWriter
+	Staging Staging
+	View    View
+	Logger  *slog.Logger
+	// Schedule tunes who gets which unit.
+	Schedule schedule.Options
+	// ReconnectWindow is how long a new leader waits for the workers of the one
+	// before it to announce what they hold, before it hands out open indices
+	// that may be with them (C2). Default 2 s.
+	ReconnectWindow time.Duration
+	// Linger is how long a judged delivery waits for others to share a part and
+	// a log entry with. Default 10 ms.
+	Linger time.Duration
+}
+
+// Coordinator is what a leader does: it decides rounds, hands out units, takes
+// deliveries in and publishes. It is gpuworker's Dispatcher and Receiver.
+type Coordinator struct {
+	o    Options
+	node *Node
+	log  *slog.Logger
+
+	mu sync.Mutex
+	// term is the current one, nil while this node does not lead.
+	term *term
+}
+
+// New returns a coordinator. Run starts it, and its node.
+func New(o Options) *Coordinator {
+	if o.ReconnectWindow == 0 {
+		o.ReconnectWindow = 2 * time.Second
+	}
+	if o.Linger == 0 {
+		o.Linger = 10 * time.Millisecond
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Coordinator{o: o, node: o.Node, log: o.Logger}
+}
+
+// Run runs the node, and a term whenever it leads, until ctx ends.
+func (c *Coordinator) Run(ctx context.Context) error {
+	return c.node.Run(ctx, c.lead)
+}
+
+func (c *Coordinator) lead(ctx context.Context) error {
+	t := newTerm(ctx, c)
+	c.mu.Lock()
+	c.term = t
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.term = nil
+		c.mu.Unlock()
+	}()
+	return t.run()
+}
+
+// leading is the current term. Its error wraps loop.ErrUnavailable.
+func (c *Coordinator) leading() (*term, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.term == nil {
+		return nil, fmt.Errorf("this node does not lead: %w", loop.ErrUnavailable)
+	}
+	return c.term, nil
+}
+
+// ended reports whether an error only says that a context ended.
+func ended(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, errLostLeadership)
+}

@@ -1,0 +1,122 @@
+package coordinator
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"hone/api"
+	"hone/coordinator/state"
+	"hone/loop"
+	"hone/spec"
+)
+
+// document is a body that a person wrote: YAML, or JSON, which is YAML.
+type document struct {
+	RawBody []byte `contentType:"application/yaml"`
+}
+
+type named struct {
+	Name string `path:"name" doc:"The name" example:"shapes"`
+}
+
+type namedVersion struct {
+	Name    string `path:"name" example:"shapes"`
+	Version int    `query:"version" minimum:"0" doc:"A version; the latest if it is left out"`
+}
+
+// definitions are the routes of spaces and policies.
+func (c *Control) definitions(to huma.API) {
+	huma.Register(to, operation(http.MethodPost, "/v1/spaces", "put-space", "Put a space", "Spaces"), answering(c.putSpace))
+	huma.Register(to, operation(http.MethodGet, "/v1/spaces", "list-spaces", "List the spaces", "Spaces"), answering(c.listSpaces))
+	huma.Register(to, operation(http.MethodGet, "/v1/spaces/{name}", "show-space", "Show a space as it was written", "Spaces"), answering(c.showSpace))
+	huma.Register(to, operation(http.MethodPost, "/v1/policies", "put-policy", "Put a policy", "Policies"), answering(c.putPolicy))
+	huma.Register(to, operation(http.MethodGet, "/v1/policies", "list-policies", "List the policies", "Policies"), answering(c.listPolicies))
+	huma.Register(to, operation(http.MethodGet, "/v1/policies/{name}", "show-policy", "Show a policy as it was written", "Policies"), answering(c.showPolicy))
+}
+
+func (c *Control) putSpace(ctx context.Context, in *document) (api.Put, error) {
+	space, err := spec.ParseSpace(in.RawBody)
+	if err != nil {
+		return api.Put{}, err
+	}
+	event, err := c.c.node.Propose(ctx, state.Command{PutSpace: &state.PutSpace{Space: space, Document: string(in.RawBody)}})
+	if err != nil {
+		return api.Put{}, err
+	}
+	put := event.(state.SpacePut)
+	return api.Put{Name: put.Name, Version: put.Version, Created: put.Created}, nil
+}
+
+func (c *Control) putPolicy(ctx context.Context, in *document) (api.Put, error) {
+	policy, err := spec.ParsePolicy(in.RawBody)
+	if err != nil {
+		return api.Put{}, err
+	}
+	event, err := c.c.node.Propose(ctx, state.Command{PutPolicy: &state.PutPolicy{Policy: policy, Document: string(in.RawBody)}})
+	if err != nil {
+		return api.Put{}, err
+	}
+	put := event.(state.PolicyPut)
+	return api.Put{Name: put.Name, Version: put.Version, Created: put.Created}, nil
+}
+
+func (c *Control) listSpaces(context.Context, *struct{}) (out api.SpaceList, _ error) {
+	out.Spaces = []api.Defined{}
+	c.c.node.View(func(s *state.State) {
+		for _, v := range s.Spaces() {
+			out.Spaces = append(out.Spaces, api.Defined{Name: v.Space.Name, Version: v.Space.Version, Owner: v.Space.Owner})
+		}
+	})
+	return out, nil
+}
+
+func (c *Control) listPolicies(context.Context, *struct{}) (out api.PolicyList, _ error) {
+	out.Policies = []api.Defined{}
+	c.c.node.View(func(s *state.State) {
+		for _, v := range s.Policies() {
+			out.Policies = append(out.Policies, api.Defined{Name: v.Policy.Name, Version: v.Policy.Version, Owner: v.Policy.Owner})
+		}
+	})
+	return out, nil
+}
+
+func (c *Control) showSpace(_ context.Context, in *namedVersion) (out api.Definition, err error) {
+	c.c.node.View(func(s *state.State) {
+		v, ok := s.Space(in.Name, in.Version)
+		if !ok {
+			err = missing("space", in)
+			return
+		}
+		latest, _ := s.Space(in.Name, 0)
+		out = api.Definition{Name: v.Space.Name, Version: v.Space.Version, Versions: latest.Space.Version,
+			Owner: v.Space.Owner, Document: v.Document, At: rfc3339(v.At)}
+	})
+	return out, err
+}
+
+func (c *Control) showPolicy(_ context.Context, in *namedVersion) (out api.Definition, err error) {
+	c.c.node.View(func(s *state.State) {
+		v, ok := s.Policy(in.Name, in.Version)
+		if !ok {
+			err = missing("policy", in)
+			return
+		}
+		latest, _ := s.Policy(in.Name, 0)
+		out = api.Definition{Name: v.Policy.Name, Version: v.Policy.Version, Versions: latest.Policy.Version,
+			Owner: v.Policy.Owner, Document: v.Document, At: rfc3339(v.At)}
+	})
+	return out, err
+}
+
+func missing(what string, in *namedVersion) error {
+	if in.Version > 0 {
+		return loop.NotFound(what, "there is no version %d of %s %q", in.Version, what, in.Name)
+	}
+	return loop.NotFound(what, "there is no %s %q", what, in.Name)
+}
+
+// rfc3339 writes a time of state, in microseconds since 1970.
+func rfc3339(at int64) string { return time.UnixMicro(at).UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,36 @@
+// Package coordinator is the shell around the replicated state: it keeps a
+// Raft node, answers the control API, and, while it leads, decides rounds,
+// hands out units, takes deliveries in and publishes dataset versions.
+//
+// # What is where
+//
+//	control API ─┐                         ┌─▶ schedule (soft state, this leader's)
+//	ingest ──────┼─▶ Node.Propose ═ Raft ═▶ state on every node ─▶ Changes ─▶ views
+//	conductor ───┘                         └─▶ conductor: decide, open, publish
+//	workers ─▶ Dispatch ─▶ gates ─▶ parts ─▶ commit ─┘
+//
+// [Node] owns the log and the state. It proposes commands in groups, one log
+// entry for many, and applies what is committed. [Coordinator] is everything a
+// leader does; each time its node gains leadership it runs one term, with a
+// schedule of its own that is thrown away when the term ends.
+//
+// # Failures
+//
+// A command is refused with a *loop.Error (wrapped in loop.ErrNotFound or
+// loop.ErrConflict where that is what it is), or answered, or its outcome is
+// unknown: loop.ErrUnavailable. Unknown is what any error or time-out at the
+// proposer means (C10): the caller sends the same thing again, and Apply judges
+// what it already knows. Nothing is ever reported as failed that may still
+// happen.
+//
+// A node whose Apply meets an entry that it cannot understand, or whose state
+// breaks an invariant, stops: Run returns the error. It never goes on with a
+// state that others do not have.
+//
+// # Invariants and rules
+//
+// I1 (an answer follows the applied entry, C17: objects before references), I2
+// and I5 (Apply is the only judge, C10), I3 (in flight and pending from the
+// schedule), I7 and I8 (publish, C26), C2 (blocks of reserved indices), C8
+// (advance sealed, decide auto), C9 (staged, then committed; again), C15.
+package coordinator

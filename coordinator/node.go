@@ -1,0 +1,305 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"golang.org/x/sync/errgroup"
+
+	"hone/coordinator/state"
+	"hone/loop"
+)
+
+// NodeOptions configure a node.
+type NodeOptions struct {
+	// Dir holds the log, the snapshots and the cluster's id. Required.
+	Dir string
+	// ProposeTimeout is how long a proposal may take before its outcome is
+	// unknown. Default 10 s.
+	ProposeTimeout time.Duration
+	// Logger receives the node's log; default discards it.
+	Logger *slog.Logger
+}
+
+// Node is one replica: its log, its state, and the way to propose to it.
+type Node struct {
+	o         NodeOptions
+	machine   *machine
+	raft      *raft.Raft
+	log       *wal.WAL
+	proposals chan proposal
+	// broken carries the reason why the node must stop.
+	broken chan error
+	// started is closed when raft runs, stopped when Run has ended.
+	started, stopped chan struct{}
+}
+
+// NewNode opens the log in o.Dir, which it creates and bootstraps on first use,
+// as a cluster of one. It starts nothing; Run does.
+func NewNode(o NodeOptions) (*Node, error) {
+	if o.ProposeTimeout == 0 {
+		o.ProposeTimeout = 10 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{o: o, proposals: make(chan proposal), broken: make(chan error, 1), started: make(chan struct{}), stopped: make(chan struct{})}
+	if err := os.MkdirAll(filepath.Join(o.Dir, "log"), 0o755); err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	id, err := clusterID(filepath.Join(o.Dir, "cluster"))
+	if err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	n.machine = newMachine(id, func(err error) {
+		select {
+		case n.broken <- err:
+		default: // the first reason is the one that counts
+		}
+	})
+	return n, nil
+}
+
+// clusterID reads the id of the cluster that the directory belongs to, or
+// chooses one.
+func clusterID(path string) (string, error) {
+	id, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(id)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	fresh := hex.EncodeToString(b[:])
+	return fresh, renameio.WriteFile(path, []byte(fresh+"\n"), 0o644)
+}
+
+// localID is the node's name in a cluster of one, and its address.
+const localID = "n1"
+
+// start opens the stores and starts raft.
+func (n *Node) start() (err error) {
+	n.log, err = wal.Open(filepath.Join(n.o.Dir, "log"))
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.log.Close())
+		}
+	}()
+	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: slogWriter{n.o.Logger}, DisableTime: true})
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(n.o.Dir, 2, logger)
+	if err != nil {
+		return fmt.Errorf("open snapshots: %w", err)
+	}
+	_, transport := raft.NewInmemTransport(localID)
+	config := raft.DefaultConfig()
+	config.LocalID = localID
+	config.Logger = logger
+	// Without these two, entries that are proposed together reach the disk one
+	// by one.
+	config.BatchApplyCh = true
+	config.MaxAppendEntries = 512
+	// A cluster of one has nobody to wait for.
+	config.HeartbeatTimeout = 100 * time.Millisecond
+	config.ElectionTimeout = 100 * time.Millisecond
+	config.LeaderLeaseTimeout = 50 * time.Millisecond
+	config.CommitTimeout = 5 * time.Millisecond
+	exists, err := raft.HasExistingState(n.log, n.log, snapshots)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	if !exists {
+		voters := raft.Configuration{Servers: []raft.Server{{ID: localID, Address: localID}}}
+		if err := raft.BootstrapCluster(config, n.log, n.log, snapshots, transport, voters); err != nil {
+			return fmt.Errorf("bootstrap: %w", err)
+		}
+	}
+	n.raft, err = raft.NewRaft(config, n.machine, n.log, n.log, snapshots, transport)
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	return nil
+}
+
+// Run runs the replica until ctx ends or the node must stop. While the node
+// leads, it runs lead with a context that ends with the leadership, whose cause
+// says why; lead must return then.
+func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (err error) {
+	defer close(n.stopped)
+	if err := n.start(); err != nil {
+		return err
+	}
+	close(n.started)
+	defer func() {
+		if e := n.raft.Shutdown().Error(); e != nil {
+			err = errors.Join(err, fmt.Errorf("stop raft: %w", e))
+		}
+		if e := n.log.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("close log: %w", e))
+		}
+	}()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		select {
+		case err := <-n.broken:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	group.Go(func() error { return n.propose(ctx) })
+	group.Go(func() error { return n.follow(ctx, lead) })
+	err = group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+var errLostLeadership = errors.New("this node leads no more")
+
+// follow runs one term of leadership after another. LeaderCh may swallow a
+// quick loss and gain, so each signal is checked against raft's own state.
+func (n *Node) follow(ctx context.Context, lead func(context.Context) error) error {
+	for {
+		if n.raft.State() != raft.Leader {
+			select {
+			case <-n.raft.LeaderCh():
+				continue
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		// All that earlier leaders committed is applied before this one acts.
+		if err := n.barrier(ctx); err != nil {
+			n.o.Logger.Warn("cannot lead yet", "error", err)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		if err := n.term(ctx, lead); err != nil {
+			return err
+		}
+	}
+}
+
+func (n *Node) term(ctx context.Context, lead func(context.Context) error) error {
+	term, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	done := make(chan error, 1)
+	go func() { done <- lead(term) }()
+	for {
+		select {
+		case <-n.raft.LeaderCh():
+			end(errLostLeadership)
+		case err := <-done:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if errors.Is(err, errLostLeadership) || term.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("lead: %w", err)
+		}
+	}
+}
+
+func (n *Node) barrier(ctx context.Context) error {
+	return wait(ctx, n.o.ProposeTimeout, n.raft.Barrier(n.o.ProposeTimeout))
+}
+
+// wait waits for a future that may never resolve (raft leaves some behind when
+// it shuts down).
+func wait(ctx context.Context, timeout time.Duration, f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("no answer within %v", timeout)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Cluster is the id of the cluster that the node belongs to.
+func (n *Node) Cluster() (id string) {
+	n.View(func(s *state.State) { id = s.Cluster() })
+	return id
+}
+
+// View calls read with the state, which must not be kept or changed.
+func (n *Node) View(read func(*state.State)) {
+	n.machine.mu.RLock()
+	defer n.machine.mu.RUnlock()
+	read(n.machine.state)
+}
+
+// Changed is closed when an entry has been applied after the call.
+func (n *Node) Changed() <-chan struct{} {
+	n.machine.mu.RLock()
+	defer n.machine.mu.RUnlock()
+	return n.machine.changed
+}
+
+// Changes returns up to max changes of the catalogue after a sequence. It waits
+// until there is one, or ctx ends.
+func (n *Node) Changes(ctx context.Context, after uint64, max int) ([]loop.Change, error) {
+	for {
+		changed := n.Changed()
+		var changes []loop.Change
+		n.View(func(s *state.State) { changes = s.Changes(after, max) })
+		if len(changes) > 0 {
+			return changes, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Leading reports whether the node believes that it leads.
+func (n *Node) Leading() bool {
+	select {
+	case <-n.stopped:
+		return false
+	default:
+	}
+	select {
+	case <-n.started:
+		return n.raft.State() == raft.Leader
+	default:
+		return false
+	}
+}
+
+// slogWriter passes raft's lines on as warnings.
+type slogWriter struct{ log *slog.Logger }
+
+func (w slogWriter) Write(line []byte) (int, error) {
+	w.log.Warn(strings.TrimSpace(string(line)))
+	return len(line), nil
+}

@@ -1,0 +1,93 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"hone/coordinator/state"
+	"hone/loop"
+)
+
+// publish makes the latest round's dataset version: all training samples so
+// far, or this round's evaluation samples (C26).
+func (t *term) publish(ctx context.Context, campaign *state.Campaign, domain loop.Domain) error {
+	name := campaign.Campaign.Name
+	wanted := loop.Selection{Space: campaign.Campaign.Space, Campaign: name, Domain: domain,
+		FirstRound: 1, LastRound: campaign.Round}
+	set := name
+	if domain == loop.Evaluation {
+		set, wanted.FirstRound = evaluationSet(name), campaign.Round
+	}
+	command := state.Publish{Name: set, Version: campaign.Round, Campaign: name}
+	t.c.node.View(func(s *state.State) {
+		command.ExpectedLatest = 0
+		if latest, ok := s.Dataset(set, 0); ok {
+			command.ExpectedLatest = latest.Version
+		}
+		command.Sequence = s.Sequence()
+		command.Selection = s.Select(name, domain, wanted.FirstRound, wanted.LastRound)
+	})
+	wanted.AtLeast = command.Sequence
+	if err := t.writeManifest(ctx, wanted, &command); err != nil {
+		return fmt.Errorf("publish %s@%d: %w", set, command.Version, err)
+	}
+	if _, err := t.c.node.Propose(ctx, state.Command{Publish: &command}); err != nil {
+		return fmt.Errorf("publish %s@%d: %w", set, command.Version, err)
+	}
+	t.c.log.Info("published", "dataset", fmt.Sprintf("%s@%d", set, command.Version), "samples", command.Manifest.Rows)
+	return nil
+}
+
+// writeManifest writes the manifest of what the command selects, and names the
+// packs that its samples lie in. The view must yield exactly the samples that
+// state has committed, in the same order: what one of the two does not know is
+// never published.
+func (t *term) writeManifest(ctx context.Context, wanted loop.Selection, command *state.Publish) (err error) {
+	rows := uint64(0)
+	for _, s := range command.Selection {
+		rows += s.Indices.Count()
+	}
+	expected, stop := iter.Pull2(names(command.Selection))
+	defer stop()
+	packs := make(map[string]bool)
+	var broken error
+	samples := func(yield func(loop.ManifestRow, loop.Address) bool) {
+		for sample, err := range t.c.o.View.Committed(ctx, wanted) {
+			if err != nil {
+				broken = err
+				return
+			}
+			of, index, ok := expected()
+			if n := sample.Row.Name; !ok || of.Round != n.Round || of.Domain != n.Domain || of.Component != n.Component || index != n.Index {
+				broken = fmt.Errorf("the view has sample %s, which state has not committed at this place", sample.Row.Name.Key())
+				return
+			}
+			if !packs[sample.Address.Key] {
+				packs[sample.Address.Key] = true
+				command.Packs = append(command.Packs, sample.Address.Key)
+			}
+			if !yield(sample.Row, sample.Address) {
+				return
+			}
+		}
+	}
+	command.Manifest, command.Addresses, err = t.c.o.Parts.WriteManifest(ctx, t.epoch(), command.Name, int64(rows), samples)
+	if broken != nil {
+		return broken
+	}
+	return err
+}
+
+// names are the samples of a selection, in order.
+func names(of []state.Selected) iter.Seq2[*state.Selected, uint64] {
+	return func(yield func(*state.Selected, uint64) bool) {
+		for i := range of {
+			for index := range of[i].Indices.All() {
+				if !yield(&of[i], index) {
+					return
+				}
+			}
+		}
+	}
+}
