@@ -92,23 +92,14 @@ func (c *Campaign) Validate(s *Space) error {
 		return refuse("decide", "%q is not a way to decide", c.Decide).remedy("auto")
 	}
 	if c.QuotaBy != "" {
-		f := s.Factor(c.QuotaBy)
-		if f < 0 {
-			return refuse("quota_by", "space %q has no factor %q", s.Name, c.QuotaBy)
-		}
-		if s.Factors[f].When != nil {
-			return refuse("quota_by", "factor %q is conditional, so it has no level in some samples", c.QuotaBy).
-				remedy("split by a factor that is always present")
+		if err := s.validateQuotaBy(c.QuotaBy); err != nil {
+			return err
 		}
 	}
-	total := c.Samples
-	for _, n := range append([]uint64{c.Evaluation.Target, c.Evaluation.Mixture}, pinnedCounts(c.Evaluation.Pinned)...) {
-		if n >= MaxQuota {
-			return refuse("evaluation", "%d samples; at most %d are allowed", n, MaxQuota-1)
-		}
-		total += n
+	if err := c.Evaluation.validate(s); err != nil {
+		return err
 	}
-	if total == 0 {
+	if c.Samples+c.Evaluation.Target+c.Evaluation.Mixture == 0 && len(c.Evaluation.Pinned) == 0 {
 		return refuse("samples", "the campaign asks for nothing").remedy("set samples, or evaluation counts")
 	}
 	if c.Evaluation.Mixture > 0 && c.Samples == 0 {
@@ -118,14 +109,6 @@ func (c *Campaign) Validate(s *Space) error {
 	if c.Rounds > 1 && len(c.LearnFrom) == 0 {
 		return refuse("learn_from", "%d rounds, but no model line to learn from", c.Rounds).
 			remedy("name the model line whose sealed versions advance the campaign, or ask for one round")
-	}
-	for i, p := range c.Evaluation.Pinned {
-		if err := s.ValidateSlice(at("evaluation.pinned", i)+".slice", p.Slice); err != nil {
-			return err
-		}
-		if p.Count == 0 {
-			return refuse(at("evaluation.pinned", i)+".count", "0 samples of %s", s.Describe(p.Slice))
-		}
 	}
 	for i, l := range c.LearnFrom {
 		if !ValidName(l.ModelLine) {
@@ -140,12 +123,57 @@ func (c *Campaign) Validate(s *Space) error {
 	return nil
 }
 
-func pinnedCounts(pinned []Pinned) []uint64 {
-	counts := make([]uint64, len(pinned))
-	for i, p := range pinned {
-		counts[i] = p.Count
+// maxQuotaLevels bounds the levels of quota_by's factor: every component is
+// split into as many.
+const maxQuotaLevels = 1_000
+
+func (s *Space) validateQuotaBy(name string) error {
+	f := s.Factor(name)
+	switch {
+	case f < 0:
+		return refuse("quota_by", "space %q has no factor %q", s.Name, name)
+	case s.Factors[f].When != nil:
+		return refuse("quota_by", "factor %q is conditional, so it has no level in some samples", name).
+			remedy("split by a factor that is always present")
+	case len(s.Factors[f].Levels) > maxQuotaLevels:
+		return refuse("quota_by", "factor %q has %d levels; at most %d can be counted exactly", name, len(s.Factors[f].Levels), maxQuotaLevels)
 	}
-	return counts
+	return nil
+}
+
+// validate refuses counts that no component can have, and pinned slices that
+// cannot be drawn from the target.
+func (e *EvaluationPlan) validate(s *Space) error {
+	for _, c := range []struct {
+		field string
+		count uint64
+	}{{"evaluation.target", e.Target}, {"evaluation.mixture", e.Mixture}} {
+		if c.count >= MaxQuota {
+			return refuse(c.field, "%d samples; at most %d are allowed", c.count, MaxQuota-1)
+		}
+	}
+	if len(e.Pinned) == 0 {
+		return nil
+	}
+	x, target := s.feasibility(), s.targetMarginals()
+	for i, p := range e.Pinned {
+		field := at("evaluation.pinned", i)
+		if err := s.ValidateSlice(field+".slice", p.Slice); err != nil {
+			return err
+		}
+		if p.Count == 0 || p.Count >= MaxQuota {
+			return refuse(field+".count", "%d samples of %s; 1 to %d are allowed", p.Count, s.Describe(p.Slice), MaxQuota-1)
+		}
+		drawable, err := x.drawable(target, p.Slice)
+		if err != nil {
+			return err
+		}
+		if !drawable {
+			return refuse(field+".slice", "%s hardly occurs in the target distribution, or the constraints all but forbid it", s.Describe(p.Slice)).
+				remedy("pin a slice whose levels have a target share")
+		}
+	}
+	return nil
 }
 
 // RoundSamples is the number of training samples of round n, counted from 1:

@@ -25,7 +25,7 @@ func (m *Memory) find(slice Slice) *Remembered {
 func (m *Memory) judge(s *Space, settings Damping, e *Evidence) {
 	for i := range m.Slices {
 		r := &m.Slices[i]
-		if r.Quarantined || r.Samples < settings.Samples || r.Samples == r.Judged {
+		if r.Quarantined || r.AnchorRows == 0 || r.Samples < settings.Samples || r.Samples == r.Judged {
 			continue
 		}
 		var rows, failures float64

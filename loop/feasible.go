@@ -56,6 +56,17 @@ func (x *feasibility) mass(marginals []Marginal, slice Slice) (float64, error) {
 	return mass * accepted / all, nil
 }
 
+// drawable reports whether a component that fixes the slice can be drawn by
+// rejection: it has mass, and the constraints leave enough of it.
+func (x *feasibility) drawable(marginals []Marginal, slice Slice) (bool, error) {
+	inside, _ := x.space.condition(marginals, slice)
+	if inside == nil {
+		return false, nil
+	}
+	accepted, err := x.acceptance(inside)
+	return accepted >= minAcceptance, err
+}
+
 // acceptor sums over the joint distribution of one group's factors.
 type acceptor struct {
 	space *Space

@@ -174,8 +174,8 @@ func (f *searcher) significant(rate float64) []cell {
 }
 
 // benjaminiHochberg fills in the q-values of candidates, out of so many tests.
-// Tests without a candidate have larger p-values than any, and leaving them out
-// makes q larger, never smaller.
+// The tests that are no candidates have p-values too, but leaving them out of the
+// ranking can only make a q-value larger.
 func benjaminiHochberg(candidates []cell, tests int) []cell {
 	order := make([]int, len(candidates))
 	for i := range order {

@@ -2,11 +2,13 @@ package loop
 
 import (
 	"math"
+	"slices"
 )
 
 // trustPoints is how many scenarios stand for each part of a mixture when the
-// divergence between two mixtures is computed.
-const trustPoints = 512
+// divergence between two mixtures is computed; fewer where there are so many
+// parts that their densities would fill the memory.
+func trustPoints(parts int) int { return max(8, min(512, 1<<23/(parts*parts))) }
 
 // step moves from the previous mixture towards the wanted one, as far as the
 // trust region allows: new = (1-λ)·previous + λ·wanted with the greatest λ for
@@ -25,8 +27,11 @@ func (d *decision) step(boosts []boost) ([]boost, error) {
 	if d.previous == nil || d.previous.Quota(Train) == 0 || len(d.previous.Base) != len(d.space.Factors) {
 		return wanted, nil
 	}
-	union, from, to := d.union(wanted)
-	if len(union) == 1 {
+	union, from, to, err := d.union(wanted)
+	if err != nil {
+		return nil, err
+	}
+	if len(union) == 1 || from[0] == 0 {
 		return wanted, nil
 	}
 	divergence, err := d.divergence(union, from)
@@ -54,24 +59,33 @@ func (d *decision) step(boosts []boost) ([]boost, error) {
 		lambda = low
 	}
 	shares := blend(lambda)
+	// What has become too small goes back to the base, unless even that is too
+	// large a step.
+	dropped := slices.Clone(shares)
+	for i := 1; i < len(dropped); i++ {
+		if dropped[i] < d.policy.Shares.Smallest {
+			dropped[0] += dropped[i]
+			dropped[i] = 0
+		}
+	}
+	if lambda == 1 || divergence(dropped) <= limit {
+		shares = dropped
+	}
+	d.round.Step, d.round.KL = lambda, divergence(shares)
 	kept := union[:0:0]
 	for i := range union {
-		union[i].share = shares[i]
-		if i > 0 && shares[i] < d.policy.Shares.Smallest {
-			union[0].share += shares[i]
-			continue
+		if union[i].share = shares[i]; shares[i] > 0 {
+			kept = append(kept, union[i])
 		}
-		kept = append(kept, union[i])
 	}
-	kept[0].share = union[0].share
-	d.round.Step, d.round.KL = lambda, divergence(shares)
 	return kept, nil
 }
 
 // union lists the parts of the previous and the wanted mixture together, with
 // the shares of each of them in the one and in the other. Parts that quota_by
-// split are one again.
-func (d *decision) union(wanted []boost) (parts []boost, from, to []float64) {
+// split are one again; parts of the previous mixture that the space no longer
+// has, or no longer can draw, are left out.
+func (d *decision) union(wanted []boost) (parts []boost, from, to []float64, err error) {
 	parts = append([]boost(nil), wanted...)
 	from, to = make([]float64, len(parts)), make([]float64, len(parts))
 	for i := range parts {
@@ -89,8 +103,15 @@ func (d *decision) union(wanted []boost) (parts []boost, from, to []float64) {
 			}
 		}
 		if at < 0 {
-			if d.space.ValidateSlice("", c.Slice) != nil {
-				continue // the space has changed and no longer has the slice
+			if c.Reason == nil || d.space.ValidateSlice("", c.Slice) != nil {
+				continue
+			}
+			drawable, err := d.feasibility.drawable(d.round.Base, c.Slice)
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			if !drawable {
+				continue
 			}
 			// A former boost on its way out keeps its evidence until it is gone, but
 			// has no value any more.
@@ -106,10 +127,13 @@ func (d *decision) union(wanted []boost) (parts []boost, from, to []float64) {
 	for _, share := range from {
 		total += share
 	}
+	if total == 0 {
+		return parts, from, to, nil
+	}
 	for i := range from {
 		from[i] /= total
 	}
-	return parts, from, to
+	return parts, from, to, nil
 }
 
 // divergence prepares KL(shares || from) in nats over the parts, by the same
@@ -126,7 +150,7 @@ func (d *decision) divergence(parts []boost, from []float64) (func(shares []floa
 	// densities[k][x][j] is part j's density at the x-th point of part k.
 	densities := make([][][]float64, len(parts))
 	for k := range parts {
-		densities[k] = make([][]float64, trustPoints)
+		densities[k] = make([][]float64, trustPoints(len(parts)))
 		for x := range densities[k] {
 			scenario, err := sampler.draw(&sampler.parts[k], uint32(x))
 			if err != nil {
@@ -154,7 +178,7 @@ func (d *decision) divergence(parts []boost, from []float64) (func(shares []floa
 				}
 				sum += math.Log(q / p)
 			}
-			kl += shares[k] * sum / trustPoints
+			kl += shares[k] * sum / float64(len(densities[k]))
 		}
 		return max(0, kl)
 	}, nil

@@ -1,0 +1,145 @@
+package loop
+
+import "math"
+
+// boost is a slice with the share that it is to have.
+type boost struct {
+	cell   cell
+	share  float64
+	reason *Reason
+}
+
+// boosts finds the failing slices and gives each its share of the mixture.
+func (d *decision) boosts() ([]boost, error) {
+	newest := int64(0)
+	for i := range d.evidence.Len() {
+		if d.evidence.Age[i] == 0 {
+			newest += d.evidence.Rows[i]
+		}
+	}
+	if newest < int64(d.policy.MinimumRows) {
+		return nil, nil
+	}
+	d.round.Memory.judge(d.space, d.policy.Damping, d.evidence)
+	f := newSearcher(d.space, d.policy.Search, d.evidence, d.policy.Memory, d.policy.Window)
+	overall, _ := f.rate()
+	d.round.FailureRate = overall
+	goal := f.targetRate(overall)
+	for _, m := range d.round.Memory.Slices {
+		if m.Quarantined {
+			f.remove(m.Slice)
+		}
+	}
+	var boosts []boost
+	total := 0.0
+	for _, c := range f.cover() {
+		b, err := d.value(c, overall, goal)
+		if err != nil {
+			return nil, err
+		}
+		if b.reason.Value > 0 {
+			boosts = append(boosts, b)
+			total += b.reason.Value
+		}
+	}
+	if total == 0 {
+		return nil, nil
+	}
+	// S = min(S_max, Σv/(Σv + target error)): where little fails beyond the
+	// average, little is taken from the bulk.
+	boosted := d.policy.Shares.Boosted
+	if d.policy.Shares.Prevalence < 1 {
+		boosted = min(boosted, total/(total+goal))
+	}
+	kept := boosts[:0]
+	for _, b := range boosts {
+		b.share = min(d.policy.Shares.Cap*b.reason.Damping, boosted*b.reason.Value/total)
+		if b.share >= d.policy.Shares.Smallest {
+			kept = append(kept, b)
+		}
+	}
+	return kept, nil
+}
+
+// targetRate is the failure rate of the rows drawn from the target, or the
+// overall rate where there are none.
+func (f *searcher) targetRate(overall float64) float64 {
+	n, k := 0.0, 0.0
+	for i := range f.weight {
+		if f.evidence.Source[i] == SourceTarget {
+			n += f.weight[i]
+			k += f.fails[i]
+		}
+	}
+	if n == 0 {
+		return overall
+	}
+	return k / n
+}
+
+// smoothing is how many rows at the overall rate a slice's rate is drawn
+// towards.
+const smoothing = 8
+
+// value weighs a slice: v = risk · π(s)^(1-b) · max(0, rate - goal) · damping.
+// With an error that falls like n^-a the marginal gain of a sample is in
+// proportion to a·excess/n, which such shares make equal over slices.
+func (d *decision) value(c cell, overall, goal float64) (boost, error) {
+	prevalence, err := d.feasibility.mass(d.round.Target, c.slice)
+	if err != nil {
+		return boost{}, err
+	}
+	drawable, err := d.feasibility.drawable(d.round.Base, c.slice)
+	if err != nil {
+		return boost{}, err
+	}
+	damping, quarantined := 1.0, false
+	if m := d.round.Memory.find(c.slice); m != nil {
+		damping, quarantined = m.Damping, m.Quarantined
+	}
+	reason := &Reason{
+		Support: c.n, Rate: (c.k + smoothing*overall) / (c.n + smoothing),
+		Z: c.z, P: c.p, Q: c.q, Prevalence: prevalence, Risk: d.risk(c.slice), Damping: damping,
+	}
+	reason.Lift = reason.Rate / overall
+	for i := range d.evidence.Len() {
+		if d.evidence.Age[i] == 0 && matchesLine(d.evidence, c.slice, i) {
+			reason.Rows += d.evidence.Rows[i]
+			reason.Groups += d.evidence.Groups[i]
+			reason.Failures += d.evidence.Failures[i]
+		}
+	}
+	reason.Lower, reason.Upper = wilson(float64(reason.Failures), float64(reason.Rows))
+	// What does not occur in deployment, or cannot be drawn, is not boosted.
+	if prevalence > 0 && drawable && !quarantined {
+		reason.Value = reason.Risk * math.Pow(prevalence, 1-d.policy.Shares.Prevalence) * max(0, reason.Rate-goal) * damping
+	}
+	return boost{cell: c, reason: reason}, nil
+}
+
+// risk is the greatest risk weight of a slice that contains this one.
+func (d *decision) risk(slice Slice) float64 {
+	weight, named := 1.0, false
+	for _, r := range d.space.Risks {
+		inside := true
+		for _, p := range r.Slice {
+			inside = inside && slice.Level(p.Factor) == p.Level
+		}
+		if inside && (!named || r.Weight > weight) {
+			weight, named = r.Weight, true
+		}
+	}
+	return weight
+}
+
+// wilson is the 95 % score interval of a proportion (Wilson 1927).
+func wilson(k, n float64) (lower, upper float64) {
+	if n == 0 {
+		return 0, 1
+	}
+	const z = 1.959963984540054
+	p := k / n
+	centre := (p + z*z/(2*n)) / (1 + z*z/n)
+	half := z / (1 + z*z/n) * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
+	return max(0, centre-half), min(1, centre+half)
+}

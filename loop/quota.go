@@ -1,0 +1,161 @@
+package loop
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// train writes the training components: the base and the boosts, with shares
+// in 1/2^32 and quotas that sum to the budget exactly.
+func (d *decision) train(mixture []boost) {
+	if d.budget.Train == 0 {
+		return
+	}
+	weights := make([]float64, len(mixture))
+	for i, b := range mixture {
+		weights[i] = b.share
+	}
+	shares := quantise(weights)
+	for i, b := range mixture {
+		d.round.Components = append(d.round.Components, Component{
+			Domain: Train, Number: i, Over: OverBase, Slice: b.cell.slice, Share: shares.mass(i), Reason: b.reason,
+		})
+	}
+	d.allocate(d.round.Components, d.budget.Train)
+	for i := range mixture {
+		c := &d.round.Components[i]
+		if len(c.Slice) == 0 {
+			continue
+		}
+		d.round.Memory.remember(&mixture[i].cell, d.budget.Number, c.Quota)
+		if c.Reason != nil {
+			c.Reason.Sentence = d.space.explain(c)
+		}
+	}
+}
+
+// allocate spreads n over components by their shares: the whole part of each,
+// and what is left to the greatest remainders, earlier components first.
+func (d *decision) allocate(components []Component, n uint64) {
+	total := uint64(0)
+	for i := range components {
+		total += components[i].Share
+	}
+	type remainder struct {
+		at   int
+		rest uint64
+	}
+	rest := make([]remainder, len(components))
+	left := n
+	for i := range components {
+		product := components[i].Share * n // both below 2^32, or exactly 2^32 once
+		if components[i].Share == whole {
+			components[i].Quota, rest[i] = n, remainder{i, 0}
+		} else {
+			components[i].Quota, rest[i] = product/total, remainder{i, product % total}
+		}
+		left -= components[i].Quota
+	}
+	slices.SortStableFunc(rest, func(a, b remainder) int { return cmp.Compare(b.rest, a.rest) })
+	for i := range left {
+		components[rest[i].at].Quota++
+	}
+}
+
+// split divides every training component by the levels of QuotaBy, so that the
+// counts per level end exact as well (C6).
+func (d *decision) split() error {
+	if d.budget.QuotaBy == "" {
+		return nil
+	}
+	factor := d.space.Factor(d.budget.QuotaBy)
+	var out []Component
+	for _, c := range d.round.Components {
+		if l := c.Slice.Level(factor); l >= 0 {
+			c.By = &Predicate{Factor: factor, Level: l}
+			out = append(out, c)
+			continue
+		}
+		over, _ := d.space.condition(d.round.Base, c.Slice)
+		weights := make([]float64, len(d.space.Factors[factor].Levels))
+		for l := range weights {
+			inside, mass := d.space.condition(over, Slice{{factor, l}})
+			if inside == nil {
+				continue
+			}
+			accepted, err := d.feasibility.acceptance(inside)
+			if err != nil {
+				return err
+			}
+			if accepted >= minAcceptance {
+				weights[l] = mass * accepted
+				continue
+			}
+			// The constraints all but forbid the level here. A boost does without it;
+			// the base must not lose what the target has.
+			if accepted > 0 && len(c.Slice) == 0 {
+				return refuse("quota_by", "the constraints leave %.2g of %s; at least %g is needed for a quota of its own",
+					accepted, d.space.Describe(Slice{{factor, l}}), minAcceptance).
+					remedy("split by another factor, or forbid the level altogether")
+			}
+		}
+		shares := quantise(weights)
+		parts := make([]Component, 0, len(weights))
+		for l := range weights {
+			if shares.mass(l) == 0 {
+				continue
+			}
+			part := c
+			part.By = &Predicate{Factor: factor, Level: l}
+			part.Share = shares.mass(l)
+			parts = append(parts, part)
+		}
+		d.allocate(parts, c.Quota)
+		// The component's own share, divided without losing a unit of it; every
+		// part keeps one at least.
+		given, upTo := uint64(0), 0.0
+		for i := range parts {
+			upTo += float64(parts[i].Share) / whole
+			next := uint64(math.Round(float64(c.Share) * upTo))
+			next = max(next, given+1)
+			next = min(next, c.Share-uint64(len(parts)-1-i))
+			parts[i].Share = next - given
+			given = next
+		}
+		out = append(out, parts...)
+	}
+	for i := range out {
+		out[i].Number = i
+	}
+	d.round.Components = out
+	return nil
+}
+
+// evaluation appends the evaluation components: the target, then one for each
+// training component so that together they are the mixture, then pinned sets.
+func (d *decision) evaluation() {
+	plan := d.budget.Evaluation
+	training := len(d.round.Components)
+	add := func(c Component) {
+		c.Domain = Evaluation
+		c.Number = len(d.round.Components) - training
+		d.round.Components = append(d.round.Components, c)
+	}
+	if plan.Target > 0 {
+		add(Component{Over: OverTarget, Share: whole, Quota: plan.Target, Source: SourceTarget})
+	}
+	if plan.Mixture > 0 && training > 0 {
+		parts := slices.Clone(d.round.Components[:training])
+		d.allocate(parts, plan.Mixture)
+		for _, c := range parts {
+			if c.Quota > 0 {
+				c.Reason, c.Source = nil, SourceMixture
+				add(c)
+			}
+		}
+	}
+	for _, p := range plan.Pinned {
+		add(Component{Over: OverTarget, Slice: p.Slice, Share: whole, Quota: p.Count, Source: SourcePinned})
+	}
+}
