@@ -1,10 +1,21 @@
 package gpuworker
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/gorilla/websocket"
+
+	"hone/loop"
 )
 
 // HubOptions configure a hub. Dispatcher and Receiver are required.
@@ -19,25 +30,222 @@ type HubOptions struct {
 	// Grace is how long a stopping hub waits for deliveries that are being judged.
 	// Default 10 s.
 	Grace time.Duration
-	// PingEvery, PongWithin and WriteWithin are when a silent peer is pinged, how
-	// long it may stay silent, and how long one frame may take to be written.
-	// Defaults 10 s, 25 s, 10 s.
+	// PingEvery, PongWithin and WriteWithin are when a peer is pinged, how long it
+	// may stay silent, and how long one frame may take to be written. Defaults
+	// 10 s, 25 s, 10 s.
 	PingEvery, PongWithin, WriteWithin time.Duration
 }
 
+// ErrStopping is why connections end when the hub stops.
+var ErrStopping = errors.New("the server is stopping")
+
+// errReplaced ends the connection of a worker that has connected again.
+var errReplaced = errors.New("the worker has connected again")
+
 // Hub is the server's end of the workers' sockets: GET /v1/workers.
 type Hub struct {
-	o HubOptions
+	o        HubOptions
+	upgrader websocket.Upgrader
+
+	mu       sync.Mutex
+	feed     context.Context // ends when nothing more is handed out; nil unless running
+	work     context.Context // ends when nothing more is judged
+	open     int
+	judging  int
+	sessions map[string]*session // by worker
+	// idle is closed when the hub is stopping and nothing is being judged, and
+	// empty when no connection is left either.
+	idle, empty chan struct{}
 }
 
 // NewHub returns a hub; it starts nothing.
-func NewHub(o HubOptions) *Hub { return &Hub{o: o} }
+func NewHub(o HubOptions) *Hub {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.MaxWorkers = cmp.Or(o.MaxWorkers, 10_000)
+	o.Grace = cmp.Or(o.Grace, 10*time.Second)
+	return &Hub{
+		o:        o,
+		sessions: make(map[string]*session),
+		upgrader: websocket.Upgrader{
+			HandshakeTimeout: 10 * time.Second,
+			ReadBufferSize:   4 << 10,
+			WriteBufferSize:  4 << 10,
+			WriteBufferPool:  new(sync.Pool),
+			Subprotocols:     []string{Subprotocol},
+			CheckOrigin:      ownOrigin,
+		},
+	}
+}
+
+func paceOf(ping, pong, write time.Duration) pace {
+	return pace{cmp.Or(ping, defaultPing), cmp.Or(pong, defaultPong), cmp.Or(write, defaultWrite)}
+}
+
+// ownOrigin lets in programs, which send no Origin, and pages from this very
+// host or from loopback. A foreign page must not speak with a browser's
+// credentials or from behind its firewall.
+func ownOrigin(r *http.Request) bool {
+	origins := r.Header["Origin"]
+	if len(origins) == 0 {
+		return true
+	}
+	u, err := url.Parse(origins[0])
+	if err != nil || len(origins) > 1 || u.Host == "" {
+		return false
+	}
+	if strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
 
 // Run lets workers in until ctx ends. Then it hands out nothing more, says bye,
 // lets deliveries that are being judged come to their end for at most Grace, and
-// returns when every connection is closed.
-func (h *Hub) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// returns when every connection is closed. It is called once.
+func (h *Hub) Run(ctx context.Context) error {
+	work, endWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endWork(nil)
+	feed, endFeed := context.WithCancelCause(work)
+	h.mu.Lock()
+	h.feed, h.work = feed, work
+	h.idle, h.empty = make(chan struct{}), make(chan struct{})
+	h.mu.Unlock()
+
+	<-ctx.Done()
+	endFeed(ErrStopping)
+	h.mu.Lock()
+	if h.judging == 0 {
+		close(h.idle)
+	}
+	if h.open == 0 {
+		close(h.empty)
+	}
+	h.mu.Unlock()
+
+	grace := time.NewTimer(h.o.Grace)
+	defer grace.Stop()
+	select {
+	case <-h.idle:
+	case <-grace.C:
+		h.o.Logger.Warn("deliveries are still being judged; their workers will deliver again", "after", h.o.Grace)
+	}
+	endWork(ErrStopping)
+	<-h.idle // every Deliver returns once its context has ended
+	<-h.empty
+	return nil
+}
+
+// enter counts a connection in; ok is false where there is no room for it.
+func (h *Hub) enter() (feed, work context.Context, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.feed == nil || h.feed.Err() != nil || h.open >= h.o.MaxWorkers {
+		return nil, nil, false
+	}
+	h.open++
+	return h.feed, h.work, true
+}
+
+func (h *Hub) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open--; h.open == 0 && h.feed.Err() != nil {
+		closeOnce(h.empty)
+	}
+}
+
+// judge counts a delivery in; it refuses once the hub is stopping.
+func (h *Hub) judge() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.feed.Err() != nil {
+		return false
+	}
+	h.judging++
+	return true
+}
+
+func (h *Hub) judged() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.judging--; h.judging == 0 && h.feed.Err() != nil {
+		closeOnce(h.idle)
+	}
+}
+
+// closeOnce closes a channel that Run, too, may find ready to be closed. The
+// caller holds the hub's lock.
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}
+
+// admit makes s the one session of its worker. A session of the same instance
+// is one whose end has not been noticed yet: it is ended, and admit waits until
+// the dispatcher has been told. Another instance of the name is turned away.
+func (h *Hub) admit(ctx context.Context, s *session) error {
+	for {
+		h.mu.Lock()
+		old := h.sessions[s.worker.Name]
+		if old == nil {
+			h.sessions[s.worker.Name] = s
+			h.mu.Unlock()
+			return nil
+		}
+		h.mu.Unlock()
+		if old.instance != s.instance {
+			return errors.New("another worker of that name is connected; give each worker a name and a directory of its own")
+		}
+		old.socket.end(errReplaced)
+		select {
+		case <-old.left:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (h *Hub) dismiss(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sessions[s.worker.Name] == s {
+		delete(h.sessions, s.worker.Name)
+	}
+}
 
 // ServeHTTP takes one worker's connection and returns when it has ended. Before
 // Run has begun and after its ctx has ended it answers 503.
-func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if websocket.IsWebSocketUpgrade(r) && !slices.Contains(websocket.Subprotocols(r), Subprotocol) {
+		http.Error(w, "this is a socket for workers that speak "+Subprotocol, http.StatusBadRequest)
+		return
+	}
+	feed, work, ok := h.enter()
+	if !ok {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "no room for a worker now", http.StatusServiceUnavailable)
+		return
+	}
+	defer h.leave()
+	conn, err := h.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		h.o.Logger.Debug("refused a handshake", "remote", r.RemoteAddr, "error", err)
+		return // the upgrader has answered
+	}
+	s := &session{
+		hub:    h,
+		socket: newSocket(conn, paceOf(h.o.PingEvery, h.o.PongWithin, h.o.WriteWithin)),
+		log:    h.o.Logger.With("remote", r.RemoteAddr),
+		work:   work,
+		mine:   make(map[loop.Unit]int),
+		more:   make(chan struct{}, 1),
+		left:   make(chan struct{}),
+	}
+	s.serve(feed)
+}
