@@ -10,9 +10,16 @@ type Sampler struct {
 	space *Space
 	round *Round
 	parts []part
+	// places finds a part by its name.
+	places map[place]int
 	// train indexes the parts of the training mixture.
 	train  []int
 	target part
+}
+
+type place struct {
+	domain Domain
+	number int
 }
 
 // part is a component made ready to draw from.
@@ -41,7 +48,7 @@ func NewSampler(s *Space, r *Round) (*Sampler, error) {
 		}
 	}
 	x := s.feasibility()
-	sampler := &Sampler{space: s, round: r, parts: make([]part, len(r.Components))}
+	sampler := &Sampler{space: s, round: r, parts: make([]part, len(r.Components)), places: make(map[place]int, len(r.Components))}
 	for i := range r.Components {
 		c := &r.Components[i]
 		p, err := newPart(x, r, c)
@@ -49,6 +56,10 @@ func NewSampler(s *Space, r *Round) (*Sampler, error) {
 			return nil, err
 		}
 		sampler.parts[i] = p
+		if _, twice := sampler.places[place{c.Domain, c.Number}]; twice {
+			return nil, refuse("round", "two %s components have the number %d", c.Domain, c.Number)
+		}
+		sampler.places[place{c.Domain, c.Number}] = i
 		if c.Domain == Train {
 			sampler.train = append(sampler.train, i)
 		}
@@ -67,11 +78,9 @@ func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 		over = r.Target
 	}
 	fixed := c.Fixed()
-	if len(fixed) > 0 {
-		for _, p := range fixed {
-			if p.Factor < 0 || p.Factor >= len(s.Factors) || p.Level < 0 || p.Level >= len(s.Factors[p.Factor].Levels) {
-				return part{}, refuse("round", "a component fixes level %d of factor %d, which the space does not have", p.Level, p.Factor)
-			}
+	for _, p := range fixed {
+		if p.Factor < 0 || p.Factor >= len(s.Factors) || p.Level < 0 || p.Level >= len(s.Factors[p.Factor].Levels) {
+			return part{}, refuse("round", "a component fixes level %d of factor %d, which the space does not have", p.Level, p.Factor)
 		}
 	}
 	marginals, _ := s.condition(over, fixed)
@@ -137,10 +146,8 @@ func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
 }
 
 func (s *Sampler) part(domain Domain, component int) *part {
-	for i := range s.parts {
-		if c := s.parts[i].component; c.Domain == domain && c.Number == component {
-			return &s.parts[i]
-		}
+	if i, ok := s.places[place{domain, component}]; ok {
+		return &s.parts[i]
 	}
 	return nil
 }
