@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"hone/loop"
+)
+
+// The exit codes. 5 is kept for refused credentials.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitConflict    = 4
+	exitUnavailable = 6
+	exitInterrupted = 130
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// usageFailed turns what the flag library refuses into a usageError.
+func usageFailed(c *cli.Context, err error, _ bool) error {
+	message := err.Error()
+	if name, ok := strings.CutPrefix(message, "flag provided but not defined: -"); ok {
+		message = fmt.Sprintf("there is no flag --%s", strings.TrimLeft(name, "-"))
+		if s := cli.SuggestFlag(c.Command.Flags, name, false); s != "" {
+			message += ". Did you mean " + s + "?"
+		}
+	}
+	return &usageError{message + " (see " + c.Command.HelpName + " --help)"}
+}
+
+// report prints an error for a person and returns the exit code for a script.
+func report(ctx context.Context, err error, stderr io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
+	fmt.Fprintln(stderr, "hone: "+err.Error())
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	switch {
+	case errors.Is(err, loop.ErrNotFound):
+		return exitNotFound
+	case errors.Is(err, loop.ErrConflict):
+		return exitConflict
+	case errors.Is(err, loop.ErrUnavailable):
+		return exitUnavailable
+	}
+	return exitFailure
+}

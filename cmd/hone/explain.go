@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"hone/api"
+	"hone/loop"
+)
+
+// explain says a decision to a person: what was boosted and why, what the rest
+// is, and what was left alone.
+func explain(w io.Writer, r *api.Round) {
+	d := r.Decision
+	fmt.Fprintf(w, "Round %d of campaign %s, by strategy %s.\n", r.Round, r.Campaign, d.Strategy)
+	if d.EvidenceRows == 0 {
+		fmt.Fprintln(w, "There was no evidence yet, so the whole mixture is the base.")
+	} else {
+		fmt.Fprintf(w, "Decided from %s outcomes (everything up to sequence %d); %s of them failed.\n",
+			thousands(d.EvidenceRows), r.Sequence, percent(d.FailureRate))
+	}
+	if r.Round > 1 && d.EvidenceRows > 0 {
+		fmt.Fprintf(w, "The mixture went %s of the way to what the evidence asks for (%s nats from the round before).\n",
+			percent(d.Step), strconv.FormatFloat(d.KL, 'g', 3, 64))
+	}
+	boosts := 0
+	for i := range d.Components {
+		k := &d.Components[i]
+		if k.Domain != loop.Train.String() || len(k.Slice) == 0 {
+			continue
+		}
+		if boosts++; boosts == 1 {
+			fmt.Fprint(w, "\nBoosted slices:\n")
+		}
+		fmt.Fprintf(w, "\n  %s: %s of the mixture, %s samples\n", printable(k.Name), percent(k.Share), thousands(k.Quota))
+		if k.Reason != nil {
+			paragraph(w, "    ", k.Reason.Sentence)
+			paragraph(w, "    ", "Evidence: "+because(k.Reason))
+		}
+	}
+	if boosts == 0 {
+		fmt.Fprint(w, "\nNo slice was boosted.\n")
+	}
+	writeRest(w, d)
+	writeMemory(w, d.Memory)
+	if len(d.Notes) > 0 {
+		fmt.Fprint(w, "\nNotes:\n")
+		for _, n := range d.Notes {
+			paragraph(w, "  ", n)
+		}
+	}
+}
+
+// because is the evidence behind a boost, in words.
+func because(e *loop.Reason) string {
+	var b strings.Builder
+	rows := "rows"
+	if e.Rows == 1 {
+		rows = "row"
+	}
+	fmt.Fprintf(&b, "%s of %s %s failed", thousands(e.Failures), thousands(e.Rows), rows)
+	if e.Groups != e.Rows {
+		fmt.Fprintf(&b, ", in %s groups", thousands(e.Groups))
+	}
+	fmt.Fprintf(&b, " (the true rate is between %s and %s with 95 %% confidence)", percent(e.Lower), percent(e.Upper))
+	if e.Lift > 0 {
+		fmt.Fprintf(&b, ", %s times the overall rate", strconv.FormatFloat(e.Lift, 'f', 1, 64))
+	}
+	fmt.Fprintf(&b, "; the slice is %s of deployment", percent(e.Prevalence))
+	switch {
+	case e.Q > 0 && e.Q < 1e-12:
+		b.WriteString("; chance is ruled out (q < 1e-12)")
+	case e.Q > 0:
+		fmt.Fprintf(&b, "; the odds that it is chance are %s (q)", strconv.FormatFloat(e.Q, 'g', 2, 64))
+	}
+	if e.Risk != 0 && e.Risk != 1 {
+		fmt.Fprintf(&b, "; a failure here counts %s times", strconv.FormatFloat(e.Risk, 'g', 3, 64))
+	}
+	if e.Damping != 0 && math.Abs(e.Damping-1) > 1e-9 {
+		fmt.Fprintf(&b, "; damped to %s, for it did not get better", percent(e.Damping))
+	}
+	b.WriteByte('.')
+	return b.String()
+}
+
+// writeRest says what is not boosted: the base, and what is made for evaluation.
+func writeRest(w io.Writer, d *api.Decision) {
+	var share float64
+	var base, evaluation uint64
+	var sources []string
+	for _, k := range d.Components {
+		switch {
+		case k.Domain == loop.Train.String() && len(k.Slice) == 0:
+			share += k.Share
+			base += k.Quota
+		case k.Domain == loop.Evaluation.String():
+			evaluation += k.Quota
+			what := k.Source
+			if len(k.Slice) > 0 {
+				what += " " + k.Name
+			}
+			sources = append(sources, thousands(k.Quota)+" "+what)
+		}
+	}
+	if base > 0 {
+		fmt.Fprintf(w, "\nThe base keeps %s of the mixture, %s samples.\n", percent(share), thousands(base))
+	}
+	if evaluation > 0 {
+		if len(sources) > 6 {
+			sources = append(sources[:6], fmt.Sprintf("and %d more", len(sources)-6))
+		}
+		fmt.Fprintf(w, "For evaluation, never for training: %s.\n", printable(strings.Join(sources, ", ")))
+	}
+}
+
+func writeMemory(w io.Writer, memory []api.Memory) {
+	said := false
+	for _, m := range memory {
+		if m.Sentence == "" && !m.Quarantined {
+			continue
+		}
+		if !said {
+			fmt.Fprint(w, "\nDamped or quarantined:\n")
+			said = true
+		}
+		state := "damped to " + percent(m.Damping)
+		if m.Quarantined {
+			state = "quarantined"
+		}
+		fmt.Fprintf(w, "  %s: %s after %s samples since round %d\n", printable(m.Name), state, thousands(m.Samples), m.Since)
+		paragraph(w, "    ", m.Sentence)
+	}
+}
+
+// lineWidth is where prose is broken.
+const lineWidth = 100
+
+// paragraph prints prose, indented and broken between words.
+func paragraph(w io.Writer, indent, text string) {
+	line := indent
+	for word := range strings.FieldsSeq(printable(text)) {
+		if len(line) > len(indent) && len(line)+1+len(word) > lineWidth {
+			fmt.Fprintln(w, line)
+			line = indent
+		}
+		if len(line) > len(indent) {
+			line += " "
+		}
+		line += word
+	}
+	if len(line) > len(indent) {
+		fmt.Fprintln(w, line)
+	}
+}
+
+// thousands writes 12345 as 12,345.
+func thousands[T int | int64 | uint64](n T) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

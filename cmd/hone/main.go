@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"hone/api"
+)
+
+// commands are what `hone help` lists, in its order: what one starts with, then
+// what one defines, then what one looks at. One line and one file each.
+func commands() []*cli.Command {
+	return []*cli.Command{
+		spaceCommand(),
+		policyCommand(),
+		campaignCommand(),
+		roundCommand(),
+		outcomesCommand(),
+		modelCommand(),
+		datasetCommand(),
+		sqlCommand(),
+		statusCommand(),
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second Ctrl-C does not wait for a clean stop.
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program but for the process around it; it returns the exit
+// code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	app := newApp(stdin, stdout, stderr)
+	args, err := arrange(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, args)
+	}
+	return report(ctx, err, stderr)
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:  "hone",
+		Usage: "decide which synthetic data a model needs next, have it made, and count it exactly",
+		Description: "Start with `hone demo`. Commands that talk to a server find it by --server or HONE_SERVER.\n" +
+			"Every command explains itself: hone COMMAND --help.",
+		Commands:        commands(),
+		Flags:           common(),
+		Reader:          stdin,
+		Writer:          stdout,
+		ErrWriter:       stderr,
+		HideVersion:     true,
+		HideHelpCommand: true,
+		// The exit code is report's affair.
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   usageFailed,
+		Action: func(c *cli.Context) error {
+			return cli.ShowAppHelp(c)
+		},
+	}
+	for _, c := range app.Commands {
+		prepare(c)
+	}
+	return app
+}
+
+// prepare gives a command, and those below it, what all have.
+func prepare(c *cli.Command) {
+	c.OnUsageError = usageFailed
+	c.HideHelpCommand = true
+	for _, sub := range c.Subcommands {
+		prepare(sub)
+	}
+	if len(c.Subcommands) > 0 {
+		c.Action = func(c *cli.Context) error { return cli.ShowSubcommandHelp(c) }
+		return
+	}
+	for _, f := range common() {
+		_, has := declared(c.Flags, f.Names()[0])
+		serves := c.Name == "serve" || c.Name == "demo" // they are the server
+		if !has && !(serves && f.Names()[0] == "server") {
+			c.Flags = append(c.Flags, f)
+		}
+	}
+	action := c.Action
+	c.Action = func(c *cli.Context) error {
+		switch c.String("output") {
+		case outputTable, outputJSON:
+			return action(c)
+		}
+		return usage("--output is table or json, not %q", c.String("output"))
+	}
+}
+
+// common are the flags that every command takes, wherever they stand.
+func common() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "server", Usage: "`URL` of the server", Value: api.DefaultServer, EnvVars: []string{"HONE_SERVER"}},
+		outputFlag(),
+	}
+}
