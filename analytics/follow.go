@@ -46,13 +46,14 @@ type follower struct {
 	mu    sync.RWMutex
 	store *store
 
-	// narrow: the last batch failed, so the next ones are of one change, to get
-	// as far as possible. failures counts since then; rebuilt tells that failing
-	// at failedAt has already led to a new building.
-	narrow   bool
-	failures int
-	rebuilt  bool
-	failedAt uint64
+	// A batch that failed began after good and ended with suspect: between the
+	// two, changes are applied one at a time, to get as far as possible. failures
+	// counts those at the same change; rebuilt tells that failing at failedAt has
+	// already led to a new building.
+	good, suspect uint64
+	failures      int
+	rebuilt       bool
+	failedAt      uint64
 }
 
 // open opens the file if it is not open.
@@ -94,11 +95,13 @@ func (f *follower) advance(ctx context.Context) error {
 	if err := f.open(ctx); err != nil {
 		return err
 	}
-	limit := f.batch
-	if f.narrow {
+	after, limit := f.store.sequence, f.batch
+	switch {
+	case after < f.good:
+		limit = int(min(uint64(limit), f.good-after))
+	case after < f.suspect:
 		limit = 1
 	}
-	after := f.store.sequence
 	changes, err := f.catalogue.Changes(ctx, after, limit)
 	if err == nil && len(changes) > 0 && changes[0].Sequence != after+1 {
 		err = fmt.Errorf("%w: change %d follows %d", ErrBehind, changes[0].Sequence, after)
@@ -113,9 +116,9 @@ func (f *follower) advance(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		return f.mend(ctx, err)
+		return f.mend(ctx, err, changes)
 	}
-	f.narrow, f.failures = false, 0
+	f.good, f.failures = max(f.good, f.store.sequence), 0
 	if f.rebuilt && f.store.sequence > f.failedAt {
 		f.rebuilt = false
 	}
@@ -150,14 +153,12 @@ func (f *follower) apply(ctx context.Context, changes []loop.Change) error {
 
 // mend decides what follows a failure to apply: another attempt, building the
 // file again, or, if that has been done in vain, more attempts.
-func (f *follower) mend(ctx context.Context, err error) error {
+func (f *follower) mend(ctx context.Context, err error, changes []loop.Change) error {
 	position := f.store.sequence
-	missing := errors.Is(err, fs.ErrNotExist)
-	if !f.narrow && !missing && !ruinous(err) {
-		f.narrow = true
+	if len(changes) > 1 && !ruinous(err) {
+		f.good, f.suspect = position, changes[len(changes)-1].Sequence
 		return err
 	}
-	f.narrow = true
 	f.failures++
 	if f.rebuilt && position <= f.failedAt {
 		// Building again did not help. An instance that failed from within has to
@@ -167,7 +168,7 @@ func (f *follower) mend(ctx context.Context, err error) error {
 		}
 		return err
 	}
-	if !missing && !ruinous(err) && f.failures < attempts {
+	if !errors.Is(err, fs.ErrNotExist) && !ruinous(err) && f.failures < attempts {
 		return err
 	}
 	f.rebuilt, f.failedAt, f.failures = true, position, 0

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -17,54 +18,45 @@ import (
 	"hone/loop"
 )
 
-// Selection is which committed samples: those of one domain of a campaign, from
-// one round to another, both included.
-type Selection struct {
-	Campaign string
-	Space    string
-	Domain   loop.Domain
-	From, To int
-}
-
-// Committed is a committed sample.
-type Committed struct {
-	Name    loop.Name
-	Digest  loop.Digest
-	Weight  float64
-	Address loop.Address
-}
-
-// Committed hands out the committed samples of a selection in the order of a
-// manifest (round, component, index), all as of the sequence that it returns,
-// which is at least atLeast. A name that is there twice ends it with an error
-// (I2), and so does an error of each. Each must not call the view.
-func (v *View) Committed(ctx context.Context, s Selection, atLeast uint64, each func(Committed) error) (uint64, error) {
-	sequence, err := v.read(ctx, atLeast, func(ctx context.Context, conn *sql.Conn, spaces map[string]*layout) error {
-		l := spaces[s.Space]
-		if l == nil {
-			return loop.NotFound("space", "%q is not a space", s.Space)
-		}
-		last := loop.Name{Round: -1}
-		return readArrow(ctx, conn, `SELECT round::BIGINT, component::BIGINT, "index"::UBIGINT, attempt::BIGINT, digest, importance_weight, pack, "offset", length
-			FROM `+l.table("samples")+` WHERE campaign = ? AND split = ? AND round BETWEEN ? AND ?
-			ORDER BY round, component, "index"`, []any{s.Campaign, s.Domain.String(), s.From, s.To},
-			func(b arrow.RecordBatch) error {
-				return committedBatch(b, s.Domain, func(c Committed) error {
-					if c.Name.Round == last.Round && c.Name.Component == last.Component && c.Name.Index == last.Index {
-						return fmt.Errorf("%s of campaign %q is committed twice, as attempts %d and %d", c.Name.Key(), s.Campaign, last.Attempt, c.Name.Attempt)
-					}
-					last = c.Name
-					return each(c)
+// Committed yields the committed samples of a selection in the order of a
+// manifest (round, component, index), all of one snapshot, which has seen
+// s.AtLeast. A name that is there twice ends it with an error (I2). An error is
+// yielded last. The loop's body must not read from the view again.
+func (v *View) Committed(ctx context.Context, s loop.Selection) iter.Seq2[loop.CommittedSample, error] {
+	return func(yield func(loop.CommittedSample, error) bool) {
+		_, err := v.read(ctx, s.AtLeast, func(ctx context.Context, conn *sql.Conn, spaces map[string]*layout) error {
+			l := spaces[s.Space]
+			if l == nil {
+				return loop.NotFound("space", "%q is not a space", s.Space)
+			}
+			last := loop.Name{Round: -1}
+			return readArrow(ctx, conn, `SELECT round::BIGINT, component::BIGINT, "index"::UBIGINT, attempt::BIGINT, digest, importance_weight, pack, "offset", length
+				FROM `+l.table("samples")+` WHERE campaign = ? AND split = ? AND round BETWEEN ? AND ?
+				ORDER BY round, component, "index"`, []any{s.Campaign, s.Domain.String(), s.FirstRound, s.LastRound},
+				func(b arrow.RecordBatch) error {
+					return committedBatch(b, s.Domain, func(c loop.CommittedSample) error {
+						name := c.Row.Name
+						if name.Round == last.Round && name.Component == last.Component && name.Index == last.Index {
+							return fmt.Errorf("%s of campaign %q is committed twice, as attempts %d and %d", name.Key(), s.Campaign, last.Attempt, name.Attempt)
+						}
+						last = name
+						if !yield(c, nil) {
+							return errEnough
+						}
+						return nil
+					})
 				})
-			})
-	})
-	if err != nil {
-		return 0, fmt.Errorf("committed: %w", err)
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(loop.CommittedSample{}, fmt.Errorf("committed: %w", err))
+		}
 	}
-	return sequence, nil
 }
 
-func committedBatch(b arrow.RecordBatch, domain loop.Domain, each func(Committed) error) error {
+// errEnough ends a read whose reader has left the loop.
+var errEnough = errors.New("enough")
+
+func committedBatch(b arrow.RecordBatch, domain loop.Domain, each func(loop.CommittedSample) error) error {
 	round, ok0 := b.Column(0).(*array.Int64)
 	component, ok1 := b.Column(1).(*array.Int64)
 	index, ok2 := b.Column(2).(*array.Uint64)
@@ -83,10 +75,10 @@ func committedBatch(b arrow.RecordBatch, domain loop.Domain, each func(Committed
 			return err
 		}
 		// Arrow's strings lie in memory that the next batch takes.
-		if err := each(Committed{
-			Name:   loop.Name{Domain: domain, Round: int(round.Value(i)), Component: int(component.Value(i)), Index: index.Value(i), Attempt: int(attempt.Value(i))},
-			Digest: d, Weight: weight.Value(i),
-			Address: loop.Address{Key: string([]byte(pack.Value(i))), Offset: offset.Value(i), Length: length.Value(i)},
+		if err := each(loop.CommittedSample{
+			Row: loop.ManifestRow{Digest: d, Weight: weight.Value(i), Split: domain.String(), Name: loop.Name{
+				Domain: domain, Round: int(round.Value(i)), Component: int(component.Value(i)), Index: index.Value(i), Attempt: int(attempt.Value(i))}},
+			Address: loop.Address{Key: strings.Clone(pack.Value(i)), Offset: offset.Value(i), Length: length.Value(i)},
 		}); err != nil {
 			return err
 		}
