@@ -31,11 +31,14 @@ type searcher struct {
 	// weight of each line: memory^age · rows, or 0 once it is taken away; fails
 	// likewise for failures.
 	weight, fails []float64
+	// denseCells is the largest table that is counted densely; larger ones are
+	// counted by sorting keys.
+	denseCells int
 }
 
 func newSearcher(s *Space, settings Search, e *Evidence, memory float64, window int) *searcher {
 	f := &searcher{space: s, settings: settings, evidence: e,
-		weight: make([]float64, e.Len()), fails: make([]float64, e.Len())}
+		weight: make([]float64, e.Len()), fails: make([]float64, e.Len()), denseCells: denseCells}
 	for i := range f.weight {
 		if int(e.Age[i]) >= window {
 			continue
@@ -192,21 +195,26 @@ func benjaminiHochberg(candidates []cell, tests int) []cell {
 }
 
 // binomialTail is P(K >= k) for n draws of probability p, continued to real k
-// and n by the regularised incomplete beta function I_p(k, n-k+1).
+// and n by the regularised incomplete beta function I_p(k, n-k+1). That loses
+// its digits where the variance is in the millions; there the normal tail is
+// within 4 % of it down to p = 1e-9.
 func binomialTail(k, n, p float64) float64 {
 	if k <= 0 {
 		return 1
 	}
-	return mathext.RegIncBeta(k, n-k+1, p)
+	if variance := n * p * (1 - p); variance > 1e6 {
+		return math.Erfc((k-.5-n*p)/math.Sqrt(2*variance)) / 2
+	}
+	return min(1, max(0, mathext.RegIncBeta(k, n-k+1, p)))
 }
 
 // frequent lists, per factor, the levels with the least support: no slice of
 // another level can have it.
 func (f *searcher) frequent() [][]int {
 	out := make([][]int, len(f.space.Factors))
-	for factor := range out {
+	for factor, column := range f.evidence.Codes {
 		counts := make([]float64, len(f.space.Factors[factor].Levels))
-		for i, code := range f.evidence.Codes[factor] {
+		for i, code := range column {
 			if code.IsLevel() {
 				counts[code] += f.weight[i]
 			}
@@ -220,8 +228,7 @@ func (f *searcher) frequent() [][]int {
 	return out
 }
 
-// denseCells is the largest table that is counted densely; larger ones are
-// counted by sorting keys.
+// denseCells makes a dense table 64 MiB at most.
 const denseCells = 1 << 22
 
 // count tabulates every cell of an order that has the least support, in order
@@ -285,7 +292,7 @@ func (f *searcher) tabulate(cells []cell, factors []int, frequent [][]int) []cel
 		}
 		cells = append(cells, cell{slice: slice, n: n, k: k})
 	}
-	if size <= denseCells {
+	if size <= f.denseCells {
 		n, k := make([]float64, size), make([]float64, size)
 		for line := range f.weight {
 			if f.weight[line] == 0 {
