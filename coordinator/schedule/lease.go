@@ -15,12 +15,14 @@ type worker struct {
 	leases     []*lease
 }
 
-// lease is a unit that a worker is making. Its indices belong to no other lease.
-// A lease whose indices have all been settled otherwise stays until it is done
-// or expires, and then gives nothing back.
+// lease is a unit that a worker is making, or, where worker is nil, has staged.
+// The indices of the former belong to no other lease. A lease whose indices have
+// all been settled otherwise stays until it is done or expires, and then gives
+// nothing back.
 type lease struct {
 	unit     loop.Unit
 	track    *track
+	name     string // the worker's
 	worker   *worker
 	granted  uint64 // counts grants, to break ties
 	deadline time.Time
@@ -60,9 +62,10 @@ func (h *leaseHeap) Pop() any {
 	return l
 }
 
-// timer queues a span at a time: one that pauses after a failure, or one that
+// timer queues a span at a time: one that has paused after a failure, or one that
 // has avoided its worker for long enough.
 type timer struct {
+	pause bool
 	at    time.Time
 	order uint64
 	track *track

@@ -18,6 +18,10 @@ type Options struct {
 	// FirstLease is the time for a unit while nothing has been learned of a
 	// generator on the worker's hardware. Default 5 min.
 	FirstLease time.Duration
+	// StagedLease is the time from Staged to Done. It is generous, because what is
+	// staged is only in a queue; it is there, because a worker whose delivery went
+	// astray may never come back. Default 15 min.
+	StagedLease time.Duration
 	// UnitTime is how long a unit should take at most: where a worker's type is
 	// known to be slow, units are cut smaller than the campaign's size. Default
 	// 55 s.
@@ -84,6 +88,7 @@ func New(o Options) *Schedule {
 	o.MinLease = cmp.Or(o.MinLease, time.Minute)
 	o.LeaseFactor = cmp.Or(o.LeaseFactor, 5)
 	o.FirstLease = cmp.Or(o.FirstLease, 5*time.Minute)
+	o.StagedLease = cmp.Or(o.StagedLease, 15*time.Minute)
 	o.UnitTime = cmp.Or(o.UnitTime, 55*time.Second)
 	o.Learning = cmp.Or(o.Learning, 0.2)
 	o.AvoidFor = cmp.Or(o.AvoidFor, time.Minute)
@@ -153,7 +158,7 @@ func (s *Schedule) Join(w loop.Worker, now time.Time) {
 	s.workers[w.Name] = joined
 	for _, u := range w.Holds {
 		t := s.track(PlaceOf(u), u.Attempt)
-		free := func(i uint64) uint64 { return ^(s.later(t, i) &^ t.pending.word(i)) }
+		free := func(i uint64) uint64 { return ^(s.later(t, i) &^ t.waiting(i)) }
 		eachRun(u.First, u.First+uint64(u.Count), free, func(from, to uint64) {
 			s.grant(joined, t, from, to, 0)
 		})
@@ -247,7 +252,7 @@ func (s *Schedule) size(w *worker, t *track) uint64 {
 
 // grant makes a range, which is in flight nowhere, a worker's lease.
 func (s *Schedule) grant(w *worker, t *track, from, to uint64, fails int) *lease {
-	t.pending.remove(from, to)
+	t.clear(from, to)
 	t.flying.add(from, to)
 	term := s.o.FirstLease
 	if m, ok := s.rates.perSample(w.kind, t.generator); ok {
@@ -260,7 +265,7 @@ func (s *Schedule) grant(w *worker, t *track, from, to uint64, fails int) *lease
 		s.release(old) // all of it was settled otherwise, or it would be in flight
 	}
 	s.order++
-	l := &lease{unit: u, track: t, worker: w, granted: s.order, fails: fails,
+	l := &lease{unit: u, track: t, name: w.name, worker: w, granted: s.order, fails: fails,
 		deadline: s.now.Add(max(term, s.o.MinLease)), slot: len(w.leases)}
 	w.leases = append(w.leases, l)
 	s.leases[l.unit] = l
@@ -275,6 +280,9 @@ func (s *Schedule) release(l *lease) {
 	}
 	heap.Remove(&s.deadline, l.at)
 	w := l.worker
+	if w == nil {
+		return
+	}
 	last := w.leases[len(w.leases)-1]
 	w.leases[l.slot], last.slot = last, l.slot
 	w.leases = w.leases[:len(w.leases)-1]
@@ -283,46 +291,57 @@ func (s *Schedule) release(l *lease) {
 // reopen makes what is left of a released lease pending, before anything else
 // of its track, and reports whether anything was.
 func (s *Schedule) reopen(l *lease, avoid string) bool {
-	return s.back(l.track, l.unit.First, l.end(), l.track.live, func(sp span) {
+	return s.back(l, func(sp span) {
+		l.track.pending.add(sp.from, sp.to)
 		s.queue(l.track, sp, avoid, true)
 	})
 }
 
-// back makes the indices of a range that are in flight, as far as of says,
-// pending, and calls put with the spans that they make. Indices of a place that
-// nobody has offered are forgotten instead: they come back with the offer.
-func (s *Schedule) back(t *track, from, to uint64, of func(uint64) uint64, put func(span)) bool {
-	any := false
-	eachRun(from, to, of, func(f, e uint64) {
+// back takes the indices that are still in flight by a lease out of flight, and
+// calls put with the spans that they make. Indices of a place that nobody has
+// offered are forgotten instead: they come back with the offer.
+func (s *Schedule) back(l *lease, put func(span)) (any bool) {
+	t, of := l.track, l.track.live
+	if l.worker == nil {
+		of = l.track.staged.word
+	}
+	eachRun(l.unit.First, l.end(), of, func(from, to uint64) {
 		any = true
-		t.clear(f, e)
+		t.clear(from, to)
 		if t.generator != "" {
-			t.pending.add(f, e)
-			put(span{from: f, to: e, unit: e-f <= loop.MaxUnit})
+			put(span{from: from, to: to, unit: true})
 		}
 	})
 	return any
 }
 
 // Staged says that a worker has delivered a unit and its bytes are safely
-// queued: from now on it neither expires nor returns when the worker leaves,
-// until Done or Again. millis (of the worker's clock) teaches the rate.
+// queued: from now on it does not return when the worker leaves, but only with
+// Again or Failed, or StagedLease later. millis (of the worker's clock) teaches
+// the rate. It may be said again of the same unit.
 func (s *Schedule) Staged(u loop.Unit, name string, millis int64, now time.Time) {
 	s.advance(now)
 	t := s.track(PlaceOf(u), u.Attempt)
 	if w := s.workers[name]; w != nil && t.generator != "" {
 		s.rates.observe(w.kind, t.generator, u.Count, millis)
 	}
-	if l := s.leases[u]; l != nil {
-		s.release(l)
+	s.order++
+	l := &lease{unit: u, track: t, name: name, granted: s.order, deadline: s.now.Add(s.o.StagedLease)}
+	if old := s.leases[u]; old != nil {
+		l.fails = old.fails
+		s.release(old)
 	}
 	// A stale delivery is judged as such; what is known of later attempts stays.
 	current := func(i uint64) uint64 { return ^s.later(t, i) | t.known(i) }
-	eachRun(u.First, u.First+uint64(u.Count), current, func(from, to uint64) {
-		t.pending.remove(from, to)
+	eachRun(u.First, l.end(), current, func(from, to uint64) {
+		t.clear(from, to)
 		t.flying.add(from, to)
 		t.staged.add(from, to)
 	})
+	if _, _, ok := t.staged.next(u.First, l.end(), 1); ok {
+		s.leases[u] = l
+		heap.Push(&s.deadline, l)
+	}
 	s.sweep(t.place)
 }
 
@@ -341,53 +360,47 @@ func (s *Schedule) Done(u loop.Unit, now time.Time) {
 	s.sweep(PlaceOf(u))
 }
 
-// Failed says that a worker could not make the unit: it is leased again after a
-// pause, to another worker if there is one. A unit that is not with the worker
-// stays where it is.
+// Failed says that a worker could not make the unit, or that what it delivered
+// was refused as a whole: it is leased again after a pause, to another worker if
+// there is one. A unit that is not the worker's stays where it is.
 func (s *Schedule) Failed(u loop.Unit, name string, now time.Time) {
 	s.advance(now)
-	w := s.workers[name]
-	if w == nil {
-		return
-	}
-	// A unit that was announced may be with the worker in pieces.
 	var of []*lease
-	for _, l := range w.leases {
-		if PlaceOf(l.unit) == PlaceOf(u) && l.unit.Attempt == u.Attempt &&
-			l.unit.First >= u.First && l.end() <= u.First+uint64(u.Count) {
-			of = append(of, l)
+	if l := s.leases[u]; l != nil && l.name == name {
+		of = append(of, l)
+	} else if w := s.workers[name]; w != nil {
+		// A unit that was announced may be with the worker in pieces.
+		for _, l := range w.leases {
+			if PlaceOf(l.unit) == PlaceOf(u) && l.unit.Attempt == u.Attempt &&
+				l.unit.First >= u.First && l.end() <= u.First+uint64(u.Count) {
+				of = append(of, l)
+			}
 		}
+		slices.SortFunc(of, func(a, b *lease) int { return cmp.Compare(a.granted, b.granted) })
 	}
-	slices.SortFunc(of, func(a, b *lease) int { return cmp.Compare(a.granted, b.granted) })
 	for _, l := range of {
 		s.release(l)
 		delay := s.o.MaxDelay
 		if l.fails < 20 {
 			delay = min(delay, s.o.MinDelay<<l.fails)
 		}
-		s.back(l.track, l.unit.First, l.end(), l.track.live, func(sp span) {
+		s.back(l, func(sp span) {
 			sp.fails = l.fails + 1
-			s.wait(s.now.Add(delay), l.track, sp, name)
+			l.track.paused.add(sp.from, sp.to)
+			s.wait(timer{at: s.now.Add(delay), pause: true, track: l.track, span: sp, avoid: name})
 		})
 	}
 	s.sweep(PlaceOf(u))
 }
 
-// Again says that the bytes of a staged unit are gone: it is open at once.
+// Again says that the bytes of a delivered unit are gone: it is open at once.
 func (s *Schedule) Again(u loop.Unit, now time.Time) {
 	s.advance(now)
-	for _, t := range s.places[PlaceOf(u)] {
-		if t.attempt == u.Attempt {
-			s.back(t, u.First, u.First+uint64(u.Count), t.staged.word, func(sp span) {
-				s.queue(t, sp, "", true)
-			})
-		}
-	}
 	if l := s.leases[u]; l != nil {
 		s.release(l)
 		s.reopen(l, "")
+		s.sweep(l.track.place)
 	}
-	s.sweep(PlaceOf(u))
 }
 
 // Expire takes back the leases whose time is over and returns those of which
@@ -399,8 +412,8 @@ func (s *Schedule) Expire(now time.Time) []Grant {
 	for len(s.deadline) > 0 && !s.deadline[0].deadline.After(s.now) {
 		l := s.deadline[0]
 		s.release(l)
-		if s.reopen(l, l.worker.name) {
-			over = append(over, Grant{Lease: loop.Lease{Unit: l.unit, Generator: l.track.generator}, Worker: l.worker.name})
+		if s.reopen(l, l.name) {
+			over = append(over, Grant{Lease: loop.Lease{Unit: l.unit, Generator: l.track.generator}, Worker: l.name})
 		}
 		s.sweep(l.track.place)
 	}
@@ -425,7 +438,7 @@ func (s *Schedule) Due() (at time.Time, ok bool) {
 func (s *Schedule) InFlight(p Place) (inFlight, pending uint64) {
 	for _, t := range s.places[p] {
 		inFlight += t.flying.n
-		pending += t.pending.n
+		pending += t.pending.n + t.paused.n
 	}
 	return inFlight, pending
 }
@@ -456,7 +469,13 @@ func (s *Schedule) advance(now time.Time) {
 	}
 	for len(s.timers) > 0 && !s.timers[0].at.After(s.now) {
 		t := heap.Pop(&s.timers).(timer)
-		// The track of a timer that nothing waits for may be gone, and replaced.
+		if t.pause {
+			eachRun(t.span.from, t.span.to, t.track.paused.word, func(from, to uint64) {
+				t.track.paused.remove(from, to)
+				t.track.pending.add(from, to)
+			})
+		}
+		// A timer that nothing waits for any more may be of a track that is gone.
 		if _, _, ok := t.track.pending.next(t.span.from, t.span.to, 1); ok {
 			s.queue(t.track, t.span, t.avoid, true)
 		}
@@ -464,9 +483,10 @@ func (s *Schedule) advance(now time.Time) {
 }
 
 // wait queues a span later.
-func (s *Schedule) wait(at time.Time, t *track, sp span, avoid string) {
+func (s *Schedule) wait(t timer) {
 	s.order++
-	heap.Push(&s.timers, timer{at: at, order: s.order, track: t, span: sp, avoid: avoid})
+	t.order = s.order
+	heap.Push(&s.timers, t)
 }
 
 // queue makes a span of pending indices available: first of its track, or last.
@@ -485,7 +505,7 @@ func (s *Schedule) queue(t *track, sp span, avoid string, first bool) {
 	q.spans.push(sp, first)
 	s.place(q)
 	if avoid != "" {
-		s.wait(s.now.Add(s.o.AvoidFor), t, sp, "")
+		s.wait(timer{at: s.now.Add(s.o.AvoidFor), track: t, span: sp})
 	}
 }
 
@@ -561,7 +581,7 @@ func (s *Schedule) sweep(p Place) {
 // discard empties a track and takes it out of the backlog. Leases and timers may
 // still point to it, and find nothing.
 func (s *Schedule) discard(t *track) {
-	t.pending, t.flying, t.staged = indices{}, indices{}, indices{}
+	t.pending, t.paused, t.flying, t.staged = indices{}, indices{}, indices{}, indices{}
 	if b := s.backlogs[t.generator]; b != nil {
 		for _, q := range t.queues {
 			b.remove(q)

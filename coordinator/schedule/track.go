@@ -34,9 +34,9 @@ type track struct {
 	// of a round that this leader has not come to yet.
 	generator string
 	size      uint64
-	// pending and flying are disjoint; staged is within flying. Every pending
-	// index lies in a span of some queue, or in a timer's.
-	pending, flying, staged indices
+	// pending, paused and flying are disjoint; staged is within flying. Every
+	// pending index lies in a span of some queue, every paused one in a timer's.
+	pending, paused, flying, staged indices
 	// queues are by the worker to avoid; most tracks have one, for "".
 	queues map[string]*queue
 }
@@ -47,15 +47,19 @@ func (t *track) unit(from, to uint64) loop.Unit {
 }
 
 // known are the indices that need not be offered again.
-func (t *track) known(i uint64) uint64 { return t.pending.word(i) | t.flying.word(i) }
+func (t *track) known(i uint64) uint64 { return t.waiting(i) | t.flying.word(i) }
+
+// waiting are the indices that nobody is making.
+func (t *track) waiting(i uint64) uint64 { return t.pending.word(i) | t.paused.word(i) }
 
 // live are the indices that some worker is making.
 func (t *track) live(i uint64) uint64 { return t.flying.word(i) &^ t.staged.word(i) }
 
-func (t *track) empty() bool { return t.pending.n == 0 && t.flying.n == 0 }
+func (t *track) empty() bool { return t.pending.n+t.paused.n+t.flying.n == 0 }
 
 func (t *track) clear(from, to uint64) {
 	t.pending.remove(from, to)
+	t.paused.remove(from, to)
 	t.flying.remove(from, to)
 	t.staged.remove(from, to)
 }
