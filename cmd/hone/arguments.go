@@ -38,6 +38,17 @@ func arguments(c *cli.Context, names ...string) ([]string, error) {
 	return nil, usage("%s takes %s, and %q is too much (see %s --help)", c.Command.HelpName, strings.Join(names, " and "), c.Args().Get(len(names)), c.Command.HelpName)
 }
 
+// required refuses a command line that lacks one of the flags. (The library's
+// own check cannot be told from a failure.)
+func required(c *cli.Context, flags ...string) error {
+	for _, f := range flags {
+		if !c.IsSet(f) {
+			return usage("%s needs --%s (see %s --help)", c.Command.HelpName, f, c.Command.HelpName)
+		}
+	}
+	return nil
+}
+
 // document reads a file, or stdin for "-".
 func document(c *cli.Context, path string) ([]byte, error) {
 	r := c.App.Reader

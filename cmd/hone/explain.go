@@ -65,16 +65,13 @@ func because(e *loop.Reason) string {
 	if e.Groups != e.Rows {
 		fmt.Fprintf(&b, ", in %s groups", thousands(e.Groups))
 	}
-	fmt.Fprintf(&b, " (the true rate is between %s and %s with 95 %% confidence)", percent(e.Lower), percent(e.Upper))
+	fmt.Fprintf(&b, " (the true rate is between %s and %s with 95%% confidence)", percent(e.Lower), percent(e.Upper))
 	if e.Lift > 0 {
 		fmt.Fprintf(&b, ", %s times the overall rate", strconv.FormatFloat(e.Lift, 'f', 1, 64))
 	}
 	fmt.Fprintf(&b, "; the slice is %s of deployment", percent(e.Prevalence))
-	switch {
-	case e.Q > 0 && e.Q < 1e-12:
-		b.WriteString("; chance is ruled out (q < 1e-12)")
-	case e.Q > 0:
-		fmt.Fprintf(&b, "; the odds that it is chance are %s (q)", strconv.FormatFloat(e.Q, 'g', 2, 64))
+	if e.Q > 0 {
+		fmt.Fprintf(&b, "; unlikely to be chance (q = %s)", strconv.FormatFloat(e.Q, 'g', 2, 64))
 	}
 	if e.Risk != 0 && e.Risk != 1 {
 		fmt.Fprintf(&b, "; a failure here counts %s times", strconv.FormatFloat(e.Risk, 'g', 3, 64))

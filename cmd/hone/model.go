@@ -15,7 +15,7 @@ func modelCommand() *cli.Command {
 			Name:      "seal",
 			Usage:     "declare that all outcomes of a model version are posted",
 			ArgsUsage: "LINE@VERSION",
-			Flags:     []cli.Flag{&cli.Int64Flag{Name: "rows", Usage: "how many rows were posted; another number than was counted is refused", Required: true}},
+			Flags:     []cli.Flag{&cli.Int64Flag{Name: "rows", Usage: "how many rows were posted; another number than was counted is refused"}},
 			Description: "A campaign that learns from the line moves on. Nothing can be posted of the version afterwards.\n\n" +
 				"Example:\n   hone model seal detector@7 --rows 3000",
 			Action: func(c *cli.Context) error {
@@ -25,6 +25,9 @@ func modelCommand() *cli.Command {
 				}
 				line, version, err := modelVersion(args[0])
 				if err != nil {
+					return err
+				}
+				if err := required(c, "rows"); err != nil {
 					return err
 				}
 				if c.Int64("rows") < 0 {

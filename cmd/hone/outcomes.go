@@ -22,8 +22,8 @@ func outcomesCommand() *cli.Command {
 			Usage:     "post outcomes from NDJSON or an Arrow IPC stream; all rows count, or none",
 			ArgsUsage: "FILE|-",
 			Flags: []cli.Flag{
-				&cli.StringFlag{Name: "space", Usage: "the `SPACE` whose factors the rows name", Required: true},
-				&cli.StringFlag{Name: "model", Usage: "the model version, `LINE@VERSION`", Required: true},
+				&cli.StringFlag{Name: "space", Usage: "the `SPACE` whose factors the rows name"},
+				&cli.StringFlag{Name: "model", Usage: "the model version, `LINE@VERSION`"},
 				&cli.StringFlag{Name: "task", Usage: "what the model was asked"},
 				&cli.StringFlag{Name: "eval-set", Usage: "what the rows were drawn from, `NAME[@VERSION]`"},
 				&cli.StringFlag{Name: "run", Usage: "the job; with it, an equal file is a duplicate"},
@@ -39,6 +39,9 @@ func outcomesCommand() *cli.Command {
 func pushOutcomes(c *cli.Context) error {
 	args, err := arguments(c, "FILE")
 	if err != nil {
+		return err
+	}
+	if err := required(c, "space", "model"); err != nil {
 		return err
 	}
 	if _, _, err := modelVersion(c.String("model")); err != nil {

@@ -31,10 +31,11 @@ func show(c *cli.Context, value any, plain func(w io.Writer)) error {
 	return nil
 }
 
+// writeJSON writes value on one line, so that the last line of an output is one
+// whole answer.
 func writeJSON(w io.Writer, value any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
 	return encoder.Encode(value)
 }
 
@@ -89,7 +90,7 @@ func numeric(rows [][]string, column int) bool {
 		if r[column] == "" || r[column] == "NULL" {
 			continue
 		}
-		if _, err := strconv.ParseFloat(strings.TrimSuffix(r[column], " %"), 64); err != nil {
+		if _, err := strconv.ParseFloat(strings.TrimSuffix(r[column], "%"), 64); err != nil {
 			return false
 		}
 		some = true
@@ -118,10 +119,10 @@ func digits[T int | int64 | uint64](n T) string { return fmt.Sprint(n) }
 func percent(x float64) string {
 	switch p := 100 * x; {
 	case p == 0 || p >= 10:
-		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
+		return strconv.FormatFloat(p, 'f', 1, 64) + "%"
 	case p >= 1:
-		return strconv.FormatFloat(p, 'f', 2, 64) + " %"
+		return strconv.FormatFloat(p, 'f', 2, 64) + "%"
 	default:
-		return strconv.FormatFloat(p, 'g', 2, 64) + " %"
+		return strconv.FormatFloat(p, 'g', 2, 64) + "%"
 	}
 }
