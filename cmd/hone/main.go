@@ -16,6 +16,9 @@ import (
 // what one defines, then what one looks at. One line and one file each.
 func commands() []*cli.Command {
 	return []*cli.Command{
+		demoCommand(),
+		serveCommand(),
+		workCommand(),
 		spaceCommand(),
 		policyCommand(),
 		campaignCommand(),
