@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -80,6 +79,9 @@ type Coordinator struct {
 	mu sync.Mutex
 	// term is the current one, nil while this node does not lead.
 	term *term
+	// led is closed when the first term begins.
+	led  chan struct{}
+	once sync.Once
 }
 
 // New returns a coordinator. Run starts it, and its node.
@@ -93,7 +95,7 @@ func New(o Options) *Coordinator {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Coordinator{o: o, node: o.Node, log: o.Logger}
+	return &Coordinator{o: o, node: o.Node, log: o.Logger, led: make(chan struct{})}
 }
 
 // Run runs the node, and a term whenever it leads, until ctx ends.
@@ -106,6 +108,7 @@ func (c *Coordinator) lead(ctx context.Context) error {
 	c.mu.Lock()
 	c.term = t
 	c.mu.Unlock()
+	c.once.Do(func() { close(c.led) })
 	defer func() {
 		c.mu.Lock()
 		c.term = nil
@@ -113,6 +116,9 @@ func (c *Coordinator) lead(ctx context.Context) error {
 	}()
 	return t.run()
 }
+
+// Led is closed when the node has led for the first time since it started.
+func (c *Coordinator) Led() <-chan struct{} { return c.led }
 
 // leading is the current term. Its error wraps loop.ErrUnavailable.
 func (c *Coordinator) leading() (*term, error) {
@@ -122,9 +128,4 @@ func (c *Coordinator) leading() (*term, error) {
 		return nil, fmt.Errorf("this node does not lead: %w", loop.ErrUnavailable)
 	}
 	return c.term, nil
-}
-
-// ended reports whether an error only says that a context ended.
-func ended(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, errLostLeadership)
 }

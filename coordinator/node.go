@@ -103,7 +103,7 @@ func (n *Node) start() (err error) {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
-	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: slogWriter{n.o.Logger}, DisableTime: true})
+	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: raftLog{n.o.Logger}, DisableTime: true})
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(n.o.Dir, 2, logger)
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
@@ -296,10 +296,17 @@ func (n *Node) Leading() bool {
 	}
 }
 
-// slogWriter passes raft's lines on as warnings.
-type slogWriter struct{ log *slog.Logger }
+// raftLog passes raft's lines on. What raft warns of is a part of its ordinary
+// life (an election at every start, say); what it calls an error is worth a
+// warning.
+type raftLog struct{ log *slog.Logger }
 
-func (w slogWriter) Write(line []byte) (int, error) {
-	w.log.Warn(strings.TrimSpace(string(line)))
+func (w raftLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if message, ok := strings.CutPrefix(text, "[ERROR]"); ok {
+		w.log.Warn(strings.TrimSpace(message))
+	} else {
+		w.log.Info(strings.TrimSpace(strings.TrimPrefix(text, "[WARN]")))
+	}
 	return len(line), nil
 }

@@ -83,7 +83,15 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 
 	url := "http://" + listener.Addr().String()
 	return runInOrder(ctx,
-		func(ctx context.Context) error { return serveHTTP(ctx, listener, mux, func() { o.ready(url) }) },
+		func(ctx context.Context) error {
+			return serveHTTP(ctx, listener, mux, func() {
+				select {
+				case <-coord.Led():
+					o.ready(url)
+				case <-ctx.Done():
+				}
+			})
+		},
 		intake.Run,
 		hub.Run,
 		coord.Run,
@@ -155,7 +163,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, routes http.Handler, 
 		}
 		return nil
 	})
-	ready()
+	group.Go(func() error { ready(); return nil })
 	return group.Wait()
 }
 
