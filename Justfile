@@ -1,0 +1,56 @@
+# Shortcuts; every one is a command that can be typed as well. `just --list` shows them.
+
+# What the DuckDB driver needs for Arrow; without it analytics does not build.
+tags := "duckdb_arrow"
+
+# List the recipes.
+default:
+    @just --list
+
+# The whole loop on this machine, e.g. `just demo --quick`.
+demo *args:
+    go run -tags {{tags}} ./cmd/hone demo {{args}}
+
+# All tests, as the README has them.
+test *args:
+    go test -tags {{tags}} {{args}} ./...
+
+# The linter in its pinned version, installed on first use.
+lint *args:
+    .ci/lint {{args}}
+
+# All tests under the race detector.
+race *args:
+    go test -race -tags {{tags}} -timeout 40m {{args}} ./...
+
+# Every fuzz target in turn. Go spends up to a minute per find on making it smaller, which is all of the time: ten tries instead.
+fuzz time="60s":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    ran=0
+    while IFS=: read -r file line; do
+        target=$(sed -E 's/^func (Fuzz[A-Za-z0-9_]+).*/\1/' <<<"$line")
+        printf '\n== %s %s\n' "$(dirname "$file")" "$target"
+        go test -tags {{tags}} -run '^$' -fuzz "^$target\$" -fuzztime {{time}} -fuzzminimizetime 10x "./$(dirname "$file")"
+        ran=$((ran + 1))
+    done < <(git ls-files '*_test.go' | xargs grep -HE '^func Fuzz[A-Za-z0-9_]+\(')
+    printf '\n%d fuzz targets, no crash\n' "$ran"
+    ((ran > 0))
+
+# Go benchmarks, and how well decisions do in process.
+bench *args:
+    go test -tags {{tags}} -run '^$' -bench . -benchmem ./...
+    go run -tags {{tags}} ./bench decision {{args}}
+
+# Ten fresh seeds of the loop against uniform, one JSON line each; goes on where it was stopped.
+accept *args:
+    go run -tags {{tags}} ./bench accept {{args}}
+
+# Format, and take the modern idiom where there is one.
+fmt:
+    go fix -tags {{tags}} ./...
+    gofmt -w $(git ls-files '*.go')
+
+# All that CI runs.
+ci:
+    bash .ci/run
