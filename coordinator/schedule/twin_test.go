@@ -1,0 +1,271 @@
+package schedule
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"hone/loop"
+)
+
+// twin is the stupid version: it knows of every single index where it is, and
+// is told what was leased and what expired.
+type twin struct {
+	at   map[spot]whereabouts
+	with map[string]map[loop.Unit]bool // leases by worker
+}
+
+type spot struct {
+	place   Place
+	attempt int
+	index   uint64
+}
+
+type whereabouts struct {
+	staged bool
+	worker string // of a lease; "" if pending or staged
+}
+
+func (w *twin) each(u loop.Unit, f func(spot)) {
+	for i := range u.Count {
+		f(spot{PlaceOf(u), u.Attempt, u.First + uint64(i)})
+	}
+}
+
+// later reports whether the index is known at the attempt or one above.
+func (w *twin) later(s spot) bool {
+	for a := s.attempt; a <= maxTwinAttempt; a++ {
+		if _, ok := w.at[spot{s.place, a, s.index}]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+const maxTwinAttempt = 2
+
+// Every index is pending, in flight or forgotten, as the calls imply; nothing is
+// leased twice at a time but after Expire or Leave; and whatever is pending is
+// started in the end by an idle worker that has the generator (scheduling.md §3).
+func TestAgainstTwin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(Options{FirstLease: 90 * time.Second, StagedLease: 5 * time.Minute})
+		w := &twin{at: make(map[spot]whereabouts), with: make(map[string]map[loop.Unit]bool)}
+		now := start
+		names := rapid.SampledFrom([]string{"a", "b", "c"})
+		place := func() Place {
+			return Place{Campaign: rapid.SampledFrom([]string{"c", "d"}).Draw(t, "campaign"), Round: rapid.IntRange(1, 2).Draw(t, "round")}
+		}
+		var seen []loop.Unit // every unit there ever was
+		release := func(u loop.Unit, worker string) {
+			delete(w.with[worker], u)
+			w.each(u, func(p spot) {
+				if at, ok := w.at[p]; ok && at.worker == worker {
+					w.at[p] = whereabouts{}
+				}
+			})
+		}
+		unit := func() (loop.Unit, bool) {
+			if len(seen) == 0 {
+				return loop.Unit{}, false
+			}
+			return rapid.SampledFrom(seen).Draw(t, "unit"), true
+		}
+		next := func(name string, free int) {
+			for _, l := range s.Next(name, free, now) {
+				if w.with[name] == nil {
+					t.Fatalf("%s was leased to %s, who has not joined", l.Unit.ID(), name)
+				}
+				if err := l.Unit.Validate(); err != nil {
+					t.Fatal(err)
+				}
+				w.each(l.Unit, func(p spot) {
+					if at, ok := w.at[p]; !ok || at != (whereabouts{}) {
+						t.Fatalf("index %d of %s was leased to %s, but is %+v (known %v)", p.index, l.Unit.ID(), name, at, ok)
+					}
+					w.at[p] = whereabouts{worker: name}
+				})
+				w.with[name][l.Unit] = true
+				seen = append(seen, l.Unit)
+			}
+		}
+		expire := func() {
+			for _, g := range s.Expire(now) {
+				any := false
+				w.each(g.Lease.Unit, func(p spot) {
+					at, ok := w.at[p]
+					if ok && (at.staged || at.worker == g.Worker) {
+						any = true
+						w.at[p] = whereabouts{}
+					}
+				})
+				if !any {
+					t.Fatalf("%s expired, but nothing of it was in flight", g.Lease.Unit.ID())
+				}
+				delete(w.with[g.Worker], g.Lease.Unit)
+			}
+		}
+		check := func() {
+			flying, pending := make(map[Place]uint64), make(map[Place]uint64)
+			for p, at := range w.at {
+				if at == (whereabouts{}) {
+					pending[p.place]++
+				} else {
+					flying[p.place]++
+				}
+			}
+			for _, c := range []string{"c", "d"} {
+				for r := 1; r <= 2; r++ {
+					p := Place{Campaign: c, Round: r}
+					if f, n := s.InFlight(p); f != flying[p] || n != pending[p] {
+						t.Fatalf("%+v: in flight %d, pending %d; want %d, %d (I3)", p, f, n, flying[p], pending[p])
+					}
+				}
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"offer": func(t *rapid.T) {
+				r := Run{Place: place(), Attempt: rapid.IntRange(0, maxTwinAttempt).Draw(t, "attempt"),
+					First: rapid.Uint64Range(0, 200).Draw(t, "first"), Count: rapid.Uint64Range(1, 150).Draw(t, "count"),
+					Generator: "g", UnitSize: rapid.IntRange(1, 60).Draw(t, "size")}
+				if r.Attempt > 0 {
+					r.Avoid = names.Draw(t, "avoid")
+				}
+				s.Offer(r, now)
+				for i := r.First; i < r.First+r.Count; i++ {
+					for a := range r.Attempt {
+						delete(w.at, spot{r.Place, a, i})
+					}
+					if p := (spot{r.Place, r.Attempt, i}); !w.later(p) {
+						w.at[p] = whereabouts{}
+					}
+				}
+			},
+			"join": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				for u := range w.with[name] {
+					release(u, name)
+				}
+				s.Join(maker(name, "H100", "g"), now)
+				w.with[name] = make(map[loop.Unit]bool)
+			},
+			"leave": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				s.Leave(name, now)
+				for u := range w.with[name] {
+					release(u, name)
+				}
+				delete(w.with, name)
+			},
+			"next": func(t *rapid.T) { next(names.Draw(t, "name"), rapid.IntRange(1, 4).Draw(t, "free")) },
+			"staged": func(t *rapid.T) {
+				u, ok := unit()
+				if !ok || len(s.places[PlaceOf(u)]) == 0 {
+					return // of a place that is not known: see TestHolds
+				}
+				s.Staged(u, names.Draw(t, "name"), 1000, now)
+				for _, units := range w.with {
+					delete(units, u)
+				}
+				w.each(u, func(p spot) {
+					if _, known := w.at[p]; known || !w.later(p) {
+						w.at[p] = whereabouts{staged: true}
+					}
+				})
+			},
+			"done": func(t *rapid.T) {
+				u, ok := unit()
+				if !ok {
+					return
+				}
+				s.Done(u, now)
+				for _, units := range w.with {
+					delete(units, u)
+				}
+				w.each(u, func(p spot) {
+					for a := 0; a <= p.attempt; a++ {
+						delete(w.at, spot{p.place, a, p.index})
+					}
+				})
+			},
+			"failed": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				byID := func(a, b loop.Unit) int { return strings.Compare(a.ID(), b.ID()) }
+				for _, u := range slices.SortedFunc(maps.Keys(w.with[name]), byID) {
+					s.Failed(u, name, now)
+					release(u, name)
+				}
+			},
+			"time": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "seconds")) * time.Second)
+				expire()
+			},
+			"": func(*rapid.T) { check() },
+		})
+		// Two idle workers take everything that is pending, once every pause and
+		// every avoidance is over; nothing is lost on the way.
+		for _, name := range []string{"x", "y"} {
+			s.Join(maker(name, "H100", "g"), now)
+			w.with[name] = make(map[loop.Unit]bool)
+		}
+		for range 3 {
+			now = now.Add(61 * time.Second)
+			expire()
+			next("x", 1000)
+			next("y", 1000)
+		}
+		check()
+		for p, at := range w.at {
+			if at == (whereabouts{}) {
+				t.Fatalf("index %d of %v, attempt %d, is pending, but no idle worker gets it", p.index, p.place, p.attempt)
+			}
+		}
+		if err := consistent(s); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// consistent checks the bookkeeping that nobody sees from outside.
+func consistent(s *Schedule) error {
+	for i, l := range s.deadline {
+		if l.at != i {
+			return fmt.Errorf("lease %s is at %d and says %d", l.unit.ID(), i, l.at)
+		}
+	}
+	for name, w := range s.workers {
+		for i, l := range w.leases {
+			if l.slot != i || l.worker != w || s.leases[l.unit] != l {
+				return fmt.Errorf("%s's lease %d, %s, is out of order", name, i, l.unit.ID())
+			}
+		}
+	}
+	if len(s.leases) != len(s.deadline) {
+		return fmt.Errorf("%d leases, %d deadlines", len(s.leases), len(s.deadline))
+	}
+	for g, b := range s.backlogs {
+		for i, group := range b.groups {
+			if group.at != i || len(group.queues) == 0 || b.by[group.avoid] != group {
+				return fmt.Errorf("backlog %s: group %d (%q) is out of order", g, i, group.avoid)
+			}
+			for j, q := range group.queues {
+				if q.at != j || q.spans.n == 0 || q.avoid != group.avoid {
+					return fmt.Errorf("backlog %s, group %q: queue %d is out of order", g, group.avoid, j)
+				}
+			}
+		}
+	}
+	for p, tracks := range s.places {
+		for _, t := range tracks {
+			if t.empty() {
+				return fmt.Errorf("an empty track of %+v is kept", p)
+			}
+		}
+	}
+	return nil
+}
