@@ -74,7 +74,7 @@ type replica struct {
 func newAnalyst(v *View) *analyst {
 	a := &analyst{v: v, slots: make(chan struct{}, v.o.Queries.AtOnce), turn: make(chan struct{}, 1)}
 	for i := range a.followers {
-		a.followers[i] = v.newFollower(fmt.Sprintf("_copy%d.duckdb", i), v.o.Memory/2, 1)
+		a.followers[i] = v.newFollower(fmt.Sprintf("_copy%d.duckdb", i), v.o.Memory/2, v.o.Threads)
 	}
 	return a
 }

@@ -232,7 +232,8 @@ func TestMissingPart(t *testing.T) {
 	w := newWorld(t)
 	s := shapes()
 	w.addSpace(s)
-	w.addPart(loop.SampleParts, s.Name, w.samples(s, sample("c", loop.Name{Round: 1}, 0, 0, 0, loop.Absent)))
+	kept := w.samples(s, sample("c", loop.Name{Round: 1}, 0, 0, 0, loop.Absent))
+	w.addPart(loop.SampleParts, s.Name, kept)
 	lost := w.samples(s, sample("c", loop.Name{Round: 1, Index: 1}, 0, 0, 0, loop.Absent))
 	w.lose(lost.Key, true)
 	w.addPart(loop.SampleParts, s.Name, lost)
@@ -249,6 +250,10 @@ func TestMissingPart(t *testing.T) {
 	}
 	w.lose(lost.Key, false)
 	v.latest(w)
+	// In the batch that failed, by itself, and once in building again.
+	if n := w.asked[kept.Key]; n != 3 {
+		t.Errorf("the part before the lost one was read %d times", n)
+	}
 	equalLines(t, "rows", v.table(`SELECT count(*) FROM shapes.samples`), []string{"3"})
 }
 

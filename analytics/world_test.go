@@ -37,8 +37,10 @@ type world struct {
 	// first is the first change that the catalogue retains.
 	first uint64
 	// asked counts the calls of Path by key.
-	asked  map[string]int
-	spaces map[string]*loop.Space
+	asked map[string]int
+	// written counts the objects.
+	written int
+	spaces  map[string]*loop.Space
 }
 
 func newWorld(t testing.TB) *world {
@@ -116,7 +118,8 @@ func (w *world) addPart(kind loop.PartKind, space string, object loop.Object, vo
 // parquet writes rows as an object; columns are SQL definitions.
 func (w *world) parquet(columns []string, rows [][]driver.Value) loop.Object {
 	w.t.Helper()
-	key := fmt.Sprintf("part-%d.parquet", len(w.asked)+int(time.Now().UnixNano()))
+	key := fmt.Sprintf("part-%d.parquet", w.written)
+	w.written++
 	ctx := context.Background()
 	conn, err := w.db.Conn(ctx)
 	if err != nil {
