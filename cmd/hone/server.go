@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -84,7 +85,7 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 	url := "http://" + listener.Addr().String()
 	return runInOrder(ctx,
 		func(ctx context.Context) error {
-			return serveHTTP(ctx, listener, mux, func() {
+			return serveHTTP(ctx, listener, whenLed(coord, mux), func() {
 				select {
 				case <-coord.Led():
 					o.ready(url)
@@ -129,6 +130,28 @@ func runInOrder(ctx context.Context, parts ...func(context.Context) error) error
 		}
 	}
 	return err
+}
+
+// startPatience is how long a request waits for a node that has just started.
+const startPatience = 10 * time.Second
+
+// whenLed holds requests back until the node has applied all that its log holds
+// committed: before that, it would deny what it has acknowledged.
+func whenLed(coord *coordinator.Coordinator, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		patience := time.NewTimer(startPatience)
+		defer patience.Stop()
+		select {
+		case <-coord.Led():
+			next.ServeHTTP(w, r)
+		case <-patience.C:
+			w.Header().Set("Content-Type", api.ProblemType)
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_ = json.NewEncoder(w).Encode(api.NewProblem(http.StatusServiceUnavailable, "the node is still starting; send it again"))
+		case <-r.Context().Done():
+		}
+	})
 }
 
 // shutdownGrace is how long requests may go on after the server was told to
