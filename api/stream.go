@@ -88,41 +88,48 @@ type tornError struct{ err error }
 func (e *tornError) Error() string { return e.err.Error() }
 func (e *tornError) Unwrap() error { return e.err }
 
-// maxLine bounds a line of a manifest.
-const maxLine = 1 << 20
+// maxLine bounds a line of a manifest, in bytes.
+const maxLine = 64 << 10
 
 // DecodeManifest yields the rows of a manifest: NDJSON, of which the first line
 // is a header object.
 func DecodeManifest(r io.Reader) iter.Seq2[ManifestRow, error] {
 	return func(yield func(ManifestRow, error) bool) {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(make([]byte, 0, 4096), maxLine)
-		n := 0
-		for lines.Scan() {
-			n++
-			if n == 1 {
-				var header map[string]json.RawMessage
-				if err := json.Unmarshal(lines.Bytes(), &header); err != nil {
-					yield(ManifestRow{}, fmt.Errorf("line 1: not a manifest's header: %w", err))
-					return
+		lines := bufio.NewReaderSize(r, maxLine)
+		for n := 1; ; n++ {
+			line, err := lines.ReadSlice('\n')
+			if err != nil && !errors.Is(err, io.EOF) {
+				if !errors.Is(err, bufio.ErrBufferFull) {
+					err = &tornError{err} // what came of the line is no line
 				}
-				continue
-			}
-			var row ManifestRow
-			if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
 				yield(ManifestRow{}, fmt.Errorf("line %d: %w", n, err))
 				return
 			}
-			if !yield(row, nil) {
+			if n > 1 && len(line) == 0 {
+				return
+			}
+			var row ManifestRow
+			if bad := decodeLine(n, line, &row); bad != nil {
+				yield(ManifestRow{}, fmt.Errorf("line %d: %w", n, bad))
+				return
+			}
+			if n > 1 && !yield(row, nil) || err != nil {
 				return
 			}
 		}
-		if err := lines.Err(); err != nil {
-			yield(ManifestRow{}, &tornError{fmt.Errorf("line %d: %w", n+1, err)})
-		} else if n == 0 {
-			yield(ManifestRow{}, errors.New("line 1: there is no header"))
-		}
 	}
+}
+
+// decodeLine decodes line n of a manifest, of which the first is the header.
+func decodeLine(n int, line []byte, row *ManifestRow) error {
+	if n > 1 {
+		return json.Unmarshal(line, row)
+	}
+	var header map[string]json.RawMessage
+	if err := json.Unmarshal(line, &header); err != nil {
+		return fmt.Errorf("not a manifest's header: %w", err)
+	}
+	return nil
 }
 
 // Samples yields samples in the order of their digests, each hashed again: bytes
