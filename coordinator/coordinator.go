@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hone/coordinator/schedule"
@@ -75,6 +76,9 @@ type Coordinator struct {
 	o    Options
 	node *Node
 	log  *slog.Logger
+
+	// joined numbers sessions over all terms, so that none is taken for another.
+	joined atomic.Uint64
 
 	mu sync.Mutex
 	// term is the current one, nil while this node does not lead.

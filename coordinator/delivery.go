@@ -112,7 +112,7 @@ func (t *term) judgeBatch(ctx context.Context, batch []*delivery) error {
 			t.c.log.Error("the gate stage failed", "deliveries", len(batch), "error", err)
 		}
 		for _, d := range batch {
-			d.answer <- settled{err: fmt.Errorf("judge: %w: %w", err, loop.ErrUnavailable)}
+			t.unknown(d, fmt.Errorf("judge: %w", err))
 		}
 		return nil
 	}
@@ -123,10 +123,7 @@ func (t *term) judgeBatch(ctx context.Context, batch []*delivery) error {
 		case err == nil:
 			passed = append(passed, d)
 		case errors.Is(err, loop.ErrStagingGone):
-			t.mu.Lock()
-			t.schedule.Again(d.Unit, time.Now())
-			t.wakeAll()
-			t.mu.Unlock()
+			t.again(d.Unit)
 			d.answer <- settled{standing: loop.Standing{Again: true}}
 		default:
 			if refused, ok := errors.AsType[*loop.Error](err); ok {
@@ -139,7 +136,7 @@ func (t *term) judgeBatch(ctx context.Context, batch []*delivery) error {
 				continue
 			}
 			t.c.log.Error("delivery not judged", "worker", d.Worker, "unit", d.Unit.ID(), "error", err)
-			d.answer <- settled{err: fmt.Errorf("judge: %w: %w", err, loop.ErrUnavailable)}
+			t.unknown(d, fmt.Errorf("judge: %w", err))
 		}
 	}
 	if len(passed) == 0 {
@@ -151,6 +148,21 @@ func (t *term) judgeBatch(ctx context.Context, batch []*delivery) error {
 	case <-ctx.Done():
 		return nil // the deliverers hear of it from the term's end
 	}
+}
+
+// unknown answers that nobody knows what became of a delivery (C10). Its indices
+// are open again: the worker will deliver it once more, but it may also have
+// died, and then nobody else would ever make them.
+func (t *term) unknown(d *delivery, err error) {
+	t.again(d.Unit)
+	d.answer <- settled{err: fmt.Errorf("%w: %w", err, loop.ErrUnavailable)}
+}
+
+func (t *term) again(u loop.Unit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.schedule.Again(u, time.Now())
+	t.wakeAll()
 }
 
 func (t *term) epoch() (epoch uint64) {
@@ -230,7 +242,7 @@ func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
 			t.c.log.Error("cannot commit deliveries", "deliveries", len(batch), "error", err)
 		}
 		for _, d := range batch {
-			d.answer <- settled{err: fmt.Errorf("commit: %w: %w", err, loop.ErrUnavailable)}
+			t.unknown(d, fmt.Errorf("commit: %w", err))
 		}
 		return
 	}

@@ -26,10 +26,11 @@ type term struct {
 	mu       sync.Mutex
 	schedule *schedule.Schedule
 	sessions map[string]*session
-	joined   uint64
 	places   map[schedule.Place]*place
-	// settled rounds have no open index; a revoke brings them back.
+	// settled rounds have no open index. A revoke brings them back: revoked is
+	// each campaign's last one that the term has seen.
 	settled map[string]map[int]bool
+	revoked map[string]uint64
 	// wake is closed, and replaced, when there may be something new to lease.
 	wake chan struct{}
 	// hungry has a token when a worker found nothing to lease.
@@ -66,7 +67,7 @@ func newTerm(ctx context.Context, c *Coordinator) *term {
 		inbox: make(chan *delivery), judged: make(chan []*delivery),
 		schedule: schedule.New(c.o.Schedule),
 		sessions: make(map[string]*session), places: make(map[schedule.Place]*place),
-		settled: make(map[string]map[int]bool),
+		settled: make(map[string]map[int]bool), revoked: make(map[string]uint64),
 		wake:    make(chan struct{}), hungry: make(chan struct{}, 1),
 	}
 }
@@ -118,6 +119,10 @@ func (t *term) survey(first bool) {
 				continue
 			}
 			name := campaign.Campaign.Name
+			if t.revoked[name] != campaign.LastRevoke {
+				t.revoked[name] = campaign.LastRevoke
+				t.lookAgain(name)
+			}
 			for number := 1; number <= campaign.Round; number++ {
 				if t.settled[name][number] {
 					continue
@@ -141,6 +146,17 @@ func (t *term) survey(first bool) {
 	})
 	if news {
 		t.wakeAll()
+	}
+}
+
+// lookAgain forgets what of a campaign has been offered and settled. Offering
+// again what the schedule knows does nothing.
+func (t *term) lookAgain(campaign string) {
+	delete(t.settled, campaign)
+	for at, p := range t.places {
+		if at.Campaign == campaign {
+			p.offered = p.inherited
+		}
 	}
 }
 
@@ -222,7 +238,7 @@ func (t *term) extensions() []state.Extension {
 		// A block is some rounds of work of the whole fleet; below half of one,
 		// the next is reserved.
 		block := uint64(p.unitSize * max(8, 4*slots))
-		if _, pending := t.schedule.InFlight(at); pending < block/2 || p.offered == p.inherited {
+		if _, pending := t.schedule.InFlight(at); pending < block/2 {
 			out = append(out, state.Extension{Campaign: at.Campaign, Round: at.Round, Domain: at.Domain,
 				Component: at.Component, Reserved: min(p.quota, p.reserved+block)})
 		}
@@ -263,8 +279,7 @@ func (t *term) expire(ctx context.Context) error {
 func (t *term) join(w loop.Worker, now time.Time) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.joined++
-	s := &session{id: strconv.FormatUint(t.joined, 36), worker: w, since: now}
+	s := &session{id: strconv.FormatUint(t.c.joined.Add(1), 36), worker: w, since: now}
 	t.sessions[s.id] = s
 	t.schedule.Join(w, now)
 	return s.id

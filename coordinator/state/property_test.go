@@ -232,6 +232,21 @@ func (m *machine) deliverEntry(t *rapid.T) {
 			m.flight = slices.Delete(m.flight, i, i+1)
 		}
 	}
+	m.enter(t, e)
+}
+
+// work delivers a unit that can be leased now and applies it at once, as goes
+// well most of the time.
+func (m *machine) work(t *rapid.T) {
+	m.deliver(t)
+	last := len(m.flight) - 1
+	e := Entry{Commands: m.flight[last:]}
+	m.flight = m.flight[:last:last]
+	m.enter(t, e)
+}
+
+// enter applies an entry to both replicas and the twin, and compares.
+func (m *machine) enter(t *rapid.T, e Entry) {
 	encoded, err := e.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -558,7 +573,9 @@ func TestStateMachine(t *testing.T) {
 			"":           m.check,
 			"open round": m.openRound,
 			"deliver":    m.deliver,
-			"deliver 2":  m.deliver,
+			"work":       m.work,
+			"work 2":     m.work,
+			"work 3":     m.work,
 			"post":       m.post,
 			"seal":       m.seal,
 			"publish":    m.publish,

@@ -70,7 +70,7 @@ func (s *State) Apply(e Entry) []Event {
 
 func (s *State) apply(c *Command) Event {
 	if c.set() != 1 {
-		return refused(Invalid, "", "a command has exactly one kind")
+		return *refused(Invalid, "", "a command has exactly one kind")
 	}
 	switch {
 	case c.PutSpace != nil:
