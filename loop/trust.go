@@ -7,7 +7,7 @@ import (
 
 // trustPoints is how many scenarios stand for each part of a mixture when the
 // divergence between two mixtures is computed: it is then within 2 % of the exact
-// one, and .002 nats. I9's trust region is held to that.
+// one, or .005 nats. I9's trust region is held to that.
 const trustPoints = 4096
 
 // step moves from the previous mixture towards the wanted one, as far as the
