@@ -29,7 +29,6 @@ func (s *State) commit(c *Commit) Event {
 	for _, e := range c.Extensions {
 		if k := s.ownComponent(e.Campaign, e.Round, e.Domain, e.Component); k != nil {
 			k.reserve(e.Reserved)
-			k.check()
 		}
 	}
 	return event
@@ -83,9 +82,6 @@ func (s *State) judgeDelivery(d *Delivered, samples, verdicts *freshness) Judged
 		}
 		verdicts.row(row, j)
 		row++
-	}
-	if k != nil {
-		k.check()
 	}
 	return judged
 }

@@ -149,8 +149,7 @@ func (k *component) judge(index uint64, attempt int) Judgement {
 
 // commit counts a fresh sample that passed every gate.
 func (k *component) commit(index uint32) {
-	invariant(k.open.CheckedRemove(index), "index %d is committed but was not open", index)
-	k.committed.Add(index)
+	invariant(k.open.CheckedRemove(index) && k.committed.CheckedAdd(index), "index %d is committed but was not open", index)
 }
 
 // reject sends a fresh sample back: the next attempt, or none any more (C4).
@@ -161,8 +160,7 @@ func (k *component) reject(index uint32, attempt, maxAttempts int, gate, reason 
 		return
 	}
 	k.setAttempt(index, attempt, 0)
-	invariant(k.open.CheckedRemove(index), "index %d is abandoned but was not open", index)
-	k.abandoned.Add(index)
+	invariant(k.open.CheckedRemove(index) && k.abandoned.CheckedAdd(index), "index %d is abandoned but was not open", index)
 	k.because(index, gate, reason)
 }
 
@@ -186,9 +184,8 @@ func (k *component) because(index uint32, gate, reason string) {
 
 // reopen takes a committed sample back (C13).
 func (k *component) reopen(index uint32, attempt int) {
-	invariant(k.committed.CheckedRemove(index), "index %d is revoked but was not committed", index)
+	invariant(k.committed.CheckedRemove(index) && k.open.CheckedAdd(index), "index %d is revoked but was not committed", index)
 	k.setAttempt(index, attempt, attempt+1)
-	k.open.Add(index)
 }
 
 // cut supersedes the component: what is below stays owed, what is above is never
@@ -221,10 +218,12 @@ func (c *Counts) add(d Counts) {
 }
 
 // check stops the node if the component does not add up: open, committed and
-// abandoned are disjoint and together exactly what is reserved (I2, I3). Each
-// transition moves an index from one of them to another, so that sums tell.
+// abandoned are disjoint and together exactly what is reserved (I2, I3). The
+// transitions hold this one index at a time; here it is looked at as a whole,
+// once per round, before a quota is cut for good.
 func (k *component) check() {
 	sum := k.open.GetCardinality() + k.committed.GetCardinality() + k.abandoned.GetCardinality()
-	invariant(k.reserved <= k.quota && sum == k.reserved, "%s component %d: %d of %d reserved, but %d accounted for",
+	disjoint := !k.open.Intersects(k.committed) && !k.open.Intersects(k.abandoned) && !k.committed.Intersects(k.abandoned)
+	invariant(disjoint && k.reserved <= k.quota && sum == k.reserved, "%s component %d: %d of %d reserved, but %d accounted for",
 		k.domain, k.number, k.reserved, k.quota, sum)
 }

@@ -200,7 +200,7 @@ func (m *machine) revoke(t *rapid.T) {
 	}).Draw(t, "samples")
 	if rapid.IntRange(0, 5).Draw(t, "wrong row") == 0 {
 		picked = picked[:1]
-		picked[0].Row++
+		picked[0].Row += 100
 	}
 	m.propose(Command{Revoke: &Revoke{Samples: picked}})
 }
@@ -473,6 +473,7 @@ func (m *machine) checkCampaign(t *rapid.T, c loop.Campaign) {
 					}
 				}
 			}
+			m.state.component(c.Name, n+1, k.domain, k.number).check()
 			round, _ := m.state.Round(c.Name, n+1)
 			got := round.Components[i]
 			if got.Counts != want || got.Reserved != k.reserved || got.Domain != k.domain {

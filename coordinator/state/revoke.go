@@ -22,7 +22,6 @@ func (s *State) revoke(c *Revoke) Event {
 	for _, x := range taken {
 		k := s.ownComponent(x.Campaign, x.Name.Round, x.Name.Domain, x.Name.Component)
 		k.reopen(uint32(x.Name.Index), x.Name.Attempt)
-		k.check()
 		s.advise(x.Campaign, x.Name, advised)
 		campaigns[x.Campaign] = true
 		event.Reopened = append(event.Reopened, x)

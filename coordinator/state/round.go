@@ -109,6 +109,7 @@ func (s *State) openRound(o *OpenRound) Event {
 	c = s.ownCampaign(c.loop.Name)
 	if previous := c.ownRound(len(c.rounds)); previous != nil {
 		for i, cut := range o.Cuts {
+			previous.components[i].check()
 			if previous.components[i].quota != cut {
 				previous.own(i).cut(cut)
 			}
