@@ -1,0 +1,223 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// uniformEvidence is one line per level of a factor of n levels, with so many
+// rows and failures each.
+func uniformEvidence(levels int, rows int64, failures func(level int) int64) *Evidence {
+	e := &Evidence{}
+	for l := range levels {
+		e.Append(Line{Codes: []Code{Code(l)}, Source: SourceTarget, Origin: Synthetic, Rows: rows, Groups: rows, Failures: failures(l)})
+	}
+	return e
+}
+
+func oneFactor(levels int) *Space {
+	s := &Space{Name: "one", Version: 1, Factors: []Factor{{Name: "f", Kind: Categorical}}}
+	for l := range levels {
+		s.Factors[0].Levels = append(s.Factors[0].Levels, Level{Name: fmt.Sprint("l", l), Target: 1 / float64(levels)})
+	}
+	return s
+}
+
+// The ends of the scale: none of them panics, and none but the planted level
+// makes a boost.
+func TestDecideAtTheExtremes(t *testing.T) {
+	none := func(int) int64 { return 0 }
+	for name, test := range map[string]struct {
+		space    *Space
+		evidence *Evidence
+		boosts   int
+	}{
+		"no evidence":          {oneFactor(3), nil, 0},
+		"no failures":          {oneFactor(3), uniformEvidence(3, 5000, none), 0},
+		"all failures":         {oneFactor(3), uniformEvidence(3, 5000, func(int) int64 { return 5000 }), 0},
+		"one row":              {oneFactor(3), uniformEvidence(1, 1, none), 0},
+		"one level, failing":   {oneFactor(1), uniformEvidence(1, 5000, func(int) int64 { return 700 }), 0},
+		"10,000 levels":        {oneFactor(MaxLevels), uniformEvidence(MaxLevels, 40, func(l int) int64 { return int64(l % 2) }), 0},
+		"10,000 levels, 1 bad": {oneFactor(MaxLevels), uniformEvidence(MaxLevels, 40, func(l int) int64 { return int64(l/(MaxLevels-1)) * 39 }), 1},
+		"a trillion rows":      {oneFactor(3), uniformEvidence(3, maxEvidenceRows/3, func(l int) int64 { return 1e9 * int64(1+l/2) }), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := test.space.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			p := policy()
+			p.MinimumRows = 1
+			var previous *Round
+			for number := 1; number <= 2; number++ {
+				b := Budget{Campaign: "c", Number: number, Train: 1500}
+				r, err := Decide(test.space, p, previous, test.evidence, b, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkRound(t, test.space, p, previous, &r, b)
+				if len(r.Components)-1 != test.boosts {
+					t.Errorf("%d boosts, want %d: %+v", len(r.Components)-1, test.boosts, r.Components)
+				}
+				previous = &r
+			}
+		})
+	}
+}
+
+// A level without a target share has no value as a boost, but a floor draws it;
+// without a floor nothing does.
+func TestDecideOnLevelsWithoutTarget(t *testing.T) {
+	s := oneFactor(4)
+	s.Factors[0].Levels[0].Target, s.Factors[0].Levels[1].Target = 0, .5
+	e := uniformEvidence(4, 3000, func(l int) int64 { return []int64{2900, 30, 30, 30}[l] })
+	for _, floor := range []float64{0, .2} {
+		for _, quotaBy := range []string{"", "f"} {
+			p := policy()
+			p.Floor = floor
+			r, err := Decide(s, p, nil, e, Budget{Campaign: "c", Number: 1, Train: 1500, QuotaBy: quotaBy}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if boostOf(&r, Slice{{0, 0}}) != nil {
+				t.Errorf("floor %v: a slice that deployment never shows is boosted", floor)
+			}
+			if mass := r.Base[0].mass(0); (mass > 0) != (floor > 0) {
+				t.Errorf("floor %v: level 0 has mass %d in the base", floor, mass)
+			}
+		}
+	}
+}
+
+// Evidence of what cannot be made moves nothing and stops nothing: a slice that
+// is forbidden, impossible, or all but forbidden.
+func TestDecideOnInfeasibleEvidence(t *testing.T) {
+	s := oneFactor(20)
+	s.Factors = append(s.Factors, factor("g", "no", .5, "yes", .5), factor("h", "a", .5, "b", .5))
+	s.Factors[2].When = &LevelSet{Factor: 1, Levels: []int{1}}
+	// Level 0 of f only ever with level 0 of k, which has next to no share.
+	s.Factors = append(s.Factors, factor("k", "rare", .0005, "common", .9995))
+	s.Constraints = []Constraint{
+		{When: []LevelSet{{0, []int{0}}}, Then: []LevelSet{{3, []int{0}}}},
+		{When: []LevelSet{{0, []int{1}}, {1, []int{1}}}},
+	}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	e := &Evidence{}
+	add := func(rows, failures int64, codes ...Code) {
+		e.Append(Line{Codes: codes, Source: SourceTarget, Origin: Real, Rows: rows, Groups: rows, Failures: failures})
+	}
+	for l := range Code(20) {
+		add(300, 3, l, 0, Absent, 1)
+	}
+	add(400, 390, 0, 0, Absent, 1) // all but forbidden
+	add(400, 390, 1, 1, 0, 1)      // forbidden
+	add(400, 390, 5, 0, 1, 1)      // impossible: h is absent where g is no
+	e.Sort()
+	p := policy()
+	p.Floor = 0
+	b := Budget{Campaign: "c", Number: 1, Train: 1500}
+	r, err := Decide(s, p, nil, e, b, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRound(t, s, p, nil, &r, b)
+	for _, c := range r.Components {
+		if l := c.Slice.Level(0); l == 0 || l == 1 && c.Slice.Level(1) == 1 {
+			t.Errorf("boosts %s", s.Describe(c.Slice))
+		}
+	}
+	// quota_by on it is refused by name: the base cannot give level 0 a quota.
+	b.QuotaBy = "f"
+	var refused *Error
+	if _, err := Decide(s, p, nil, e, b, 1); !errors.As(err, &refused) || refused.Field != "quota_by" || !strings.Contains(refused.Problem, "f=l0") {
+		t.Errorf("quota_by f: %v", err)
+	}
+}
+
+// A changed space leaves parts of the previous round behind that it no longer
+// has or can draw: they go, and the rest steps on.
+func TestDecideAfterTheSpaceChanged(t *testing.T) {
+	s := shapes()
+	e := sized(t, s, 5000, .04, map[string]float64{"background=metal light=low": .7, "occlusion=strong rotation=r225": .7})
+	first, err := Decide(s, policy(), nil, e, Budget{Campaign: "c", Number: 1, Train: 1500}, 1)
+	if err != nil || len(first.Components) < 3 {
+		t.Fatalf("%v, %d components", err, len(first.Components))
+	}
+	for name, change := range map[string]func(s *Space){
+		"slice forbidden": func(s *Space) {
+			s.Constraints = append(s.Constraints, Constraint{When: []LevelSet{{1, []int{4}}, {3, []int{0}}}})
+		},
+		"level gone": func(s *Space) {
+			f := &s.Factors[1]
+			f.Levels = f.Levels[:4]
+			f.Levels[0].Target += .25
+			s.Constraints = nil
+		},
+	} {
+		changed := shapes()
+		change(changed)
+		if err := changed.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Decide(changed, policy(), &first, nil, Budget{Campaign: "c", Number: 2, Train: 1500}, 1)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, c := range r.Components {
+			if c.Slice.Level(1) == 4 {
+				t.Errorf("%s: %+v is still there", name, c)
+			}
+		}
+	}
+}
+
+func TestDecideRefusals(t *testing.T) {
+	s, good := shapes(), Budget{Campaign: "c", Number: 1, Train: 1500}
+	bad := sized(t, s, 50, .5, nil)
+	bad.Failures[3] = bad.Rows[3] + 1
+	spoilt := policy()
+	spoilt.Shares.Base = 0
+	for name, test := range map[string]struct {
+		policy   *Policy
+		evidence *Evidence
+		budget   Budget
+		field    string
+	}{
+		"round 0":            {policy(), nil, Budget{Train: 5}, "budget.number"},
+		"2^32 samples":       {policy(), nil, Budget{Number: 1, Train: MaxQuota}, "budget.train"},
+		"2^32 of target":     {policy(), nil, Budget{Number: 1, Evaluation: EvaluationPlan{Target: MaxQuota}}, "evaluation.target"},
+		"2^40 of mixture":    {policy(), nil, Budget{Number: 1, Train: 5, Evaluation: EvaluationPlan{Mixture: 1 << 40}}, "evaluation.mixture"},
+		"unknown quota_by":   {policy(), nil, Budget{Number: 1, Train: 5, QuotaBy: "colour"}, "quota_by"},
+		"absent quota_by":    {policy(), nil, Budget{Number: 1, Train: 5, QuotaBy: "occluder_side"}, "quota_by"},
+		"pinned level":       {policy(), nil, Budget{Number: 1, Evaluation: EvaluationPlan{Pinned: []Pinned{{Slice{{0, 99}}, 5}}}}, "evaluation.pinned[0].slice"},
+		"bad policy":         {spoilt, nil, good, "shares.base"},
+		"more fail than are": {policy(), bad, good, "evidence[3].failures"},
+	} {
+		_, err := Decide(s, test.policy, nil, test.evidence, test.budget, 1)
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Field != test.field {
+			t.Errorf("%s: %v, want a refusal of %s", name, err, test.field)
+		}
+	}
+	// A base that the constraints all but forbid is refused by the setting that
+	// makes it so.
+	narrow := oneFactor(2)
+	narrow.Factors[0].Levels[0].Target, narrow.Factors[0].Levels[1].Target = 1, 0
+	for i := range 12 {
+		narrow.Factors = append(narrow.Factors, factor(fmt.Sprint("x", i), "a", 1., "b", 0., "c", 0., "d", 0.))
+		narrow.Constraints = append(narrow.Constraints, Constraint{Then: []LevelSet{{i + 1, []int{0}}}})
+	}
+	if err := narrow.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	uniform := policy()
+	uniform.Strategy = StrategyUniform
+	var refused *Error
+	if _, err := Decide(narrow, uniform, nil, nil, good, 1); !errors.As(err, &refused) || refused.Field != "floor" {
+		t.Errorf("a base that cannot be drawn: %v", err)
+	}
+}
