@@ -390,13 +390,20 @@ func (r *decisionReport) summarise() {
 		r.MeanLossPoints += 100 * (s.Uniform.MeanAccuracy - s.Loop.MeanAccuracy) / float64(len(r.Seeds))
 		r.NoiseShareMost = max(r.NoiseShareMost, s.Loop.NoiseSliceShare)
 	}
-	r.Ratio = stat.Mean(ratios, nil)
-	r.RatioLower, r.RatioUpper = r.Ratio, r.Ratio
-	if n := float64(len(ratios)); n > 1 {
-		t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(.975)
-		half := t * stat.StdDev(ratios, nil) / math.Sqrt(n)
-		r.RatioLower, r.RatioUpper = r.Ratio-half, r.Ratio+half
+	r.Ratio, r.RatioLower, r.RatioUpper = interval(ratios)
+}
+
+// interval is the mean of values and its 95 % interval by Student's t; of one
+// value, that value three times.
+func interval(values []float64) (mean, lower, upper float64) {
+	mean = stat.Mean(values, nil)
+	n := float64(len(values))
+	if n < 2 {
+		return mean, mean, mean
 	}
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(.975)
+	half := t * stat.StdDev(values, nil) / math.Sqrt(n)
+	return mean, mean - half, mean + half
 }
 
 func (r *decisionReport) table(w io.Writer) {
