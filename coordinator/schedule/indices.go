@@ -133,3 +133,29 @@ func eachRun(first, end uint64, of func(i uint64) uint64, f func(from, to uint64
 		f(from, end)
 	}
 }
+
+// owners keep one number per index of the pages that they were set in. They are
+// only asked about indices that are in some set, so nothing is ever unset. The
+// low 32 bits of a lease's number are enough to tell it from its neighbours.
+type owners map[uint64]*[1 << 12]uint32
+
+func (o *owners) set(first, end, lease uint64) {
+	for first < end {
+		p := (*o)[first>>12]
+		if p == nil {
+			if *o == nil {
+				*o = make(owners)
+			}
+			p = new([1 << 12]uint32)
+			(*o)[first>>12] = p
+		}
+		for stop := min(end, (first>>12+1)<<12); first < stop; first++ {
+			p[first&(1<<12-1)] = uint32(lease)
+		}
+	}
+}
+
+func (o owners) is(i, lease uint64) bool {
+	p := o[i>>12]
+	return p != nil && p[i&(1<<12-1)] == uint32(lease)
+}

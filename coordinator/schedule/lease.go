@@ -16,9 +16,9 @@ type worker struct {
 }
 
 // lease is a unit that a worker is making, or, where worker is nil, has staged.
-// The indices of the former belong to no other lease. A lease whose indices have
-// all been settled otherwise stays until it is done or expires, and then gives
-// nothing back.
+// What is in flight by it the track knows: indices within its bounds may have
+// been settled otherwise, and a lease of which nothing is left stays until it is
+// done or expires, and then gives nothing back.
 type lease struct {
 	unit     loop.Unit
 	track    *track

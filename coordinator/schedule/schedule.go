@@ -252,8 +252,6 @@ func (s *Schedule) size(w *worker, t *track) uint64 {
 
 // grant makes a range, which is in flight nowhere, a worker's lease.
 func (s *Schedule) grant(w *worker, t *track, from, to uint64, fails int) *lease {
-	t.clear(from, to)
-	t.flying.add(from, to)
 	term := s.o.FirstLease
 	if m, ok := s.rates.perSample(w.kind, t.generator); ok {
 		// What the worker has already is made first.
@@ -269,6 +267,7 @@ func (s *Schedule) grant(w *worker, t *track, from, to uint64, fails int) *lease
 		deadline: s.now.Add(max(term, s.o.MinLease)), slot: len(w.leases)}
 	w.leases = append(w.leases, l)
 	s.leases[l.unit] = l
+	t.fly(from, to, l.granted)
 	heap.Push(&s.deadline, l)
 	return l
 }
@@ -301,11 +300,9 @@ func (s *Schedule) reopen(l *lease, avoid string) bool {
 // calls put with the spans that they make. Indices of a place that nobody has
 // offered are forgotten instead: they come back with the offer.
 func (s *Schedule) back(l *lease, put func(span)) (any bool) {
-	t, of := l.track, l.track.live
-	if l.worker == nil {
-		of = l.track.staged.word
-	}
-	eachRun(l.unit.First, l.end(), of, func(from, to uint64) {
+	t := l.track
+	flown := func(i uint64) uint64 { return t.flown(i, l.granted) }
+	eachRun(l.unit.First, l.end(), flown, func(from, to uint64) {
 		any = true
 		t.clear(from, to)
 		if t.generator != "" {
@@ -333,12 +330,12 @@ func (s *Schedule) Staged(u loop.Unit, name string, millis int64, now time.Time)
 	}
 	// A stale delivery is judged as such; what is known of later attempts stays.
 	current := func(i uint64) uint64 { return ^s.later(t, i) | t.known(i) }
+	claimed := false
 	eachRun(u.First, l.end(), current, func(from, to uint64) {
-		t.clear(from, to)
-		t.flying.add(from, to)
-		t.staged.add(from, to)
+		t.fly(from, to, l.granted)
+		claimed = true
 	})
-	if _, _, ok := t.staged.next(u.First, l.end(), 1); ok {
+	if claimed {
 		s.leases[u] = l
 		heap.Push(&s.deadline, l)
 	}
@@ -477,7 +474,7 @@ func (s *Schedule) advance(now time.Time) {
 		}
 		// A timer that nothing waits for any more may be of a track that is gone.
 		if _, _, ok := t.track.pending.next(t.span.from, t.span.to, 1); ok {
-			s.queue(t.track, t.span, t.avoid, true)
+			s.queue(t.track, t.span, t.avoid, t.span.unit)
 		}
 	}
 }
@@ -581,7 +578,7 @@ func (s *Schedule) sweep(p Place) {
 // discard empties a track and takes it out of the backlog. Leases and timers may
 // still point to it, and find nothing.
 func (s *Schedule) discard(t *track) {
-	t.pending, t.paused, t.flying, t.staged = indices{}, indices{}, indices{}, indices{}
+	t.pending, t.paused, t.flying, t.owners = indices{}, indices{}, indices{}, nil
 	if b := s.backlogs[t.generator]; b != nil {
 		for _, q := range t.queues {
 			b.remove(q)

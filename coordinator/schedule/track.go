@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"math/bits"
 
 	"hone/loop"
 )
@@ -34,9 +35,12 @@ type track struct {
 	// of a round that this leader has not come to yet.
 	generator string
 	size      uint64
-	// pending, paused and flying are disjoint; staged is within flying. Every
-	// pending index lies in a span of some queue, every paused one in a timer's.
-	pending, paused, flying, staged indices
+	// pending, paused and flying are disjoint. Every pending index lies in a span
+	// of some queue, every paused one in a timer's, every flying one in a lease.
+	pending, paused, flying indices
+	// owners say by which lease an index is in flight: what was settled and
+	// opened again may lie within the bounds of two.
+	owners owners
 	// queues are by the worker to avoid; most tracks have one, for "".
 	queues map[string]*queue
 }
@@ -52,8 +56,22 @@ func (t *track) known(i uint64) uint64 { return t.waiting(i) | t.flying.word(i) 
 // waiting are the indices that nobody is making.
 func (t *track) waiting(i uint64) uint64 { return t.pending.word(i) | t.paused.word(i) }
 
-// live are the indices that some worker is making.
-func (t *track) live(i uint64) uint64 { return t.flying.word(i) &^ t.staged.word(i) }
+// fly puts a range in flight by a lease.
+func (t *track) fly(from, to, lease uint64) {
+	t.clear(from, to)
+	t.flying.add(from, to)
+	t.owners.set(from, to, lease)
+}
+
+// flown are the indices that are in flight by the lease.
+func (t *track) flown(i, lease uint64) (w uint64) {
+	for all := t.flying.word(i); all != 0; all &= all - 1 {
+		if bit := uint64(bits.TrailingZeros64(all)); t.owners.is(i<<6+bit, lease) {
+			w |= 1 << bit
+		}
+	}
+	return w
+}
 
 func (t *track) empty() bool { return t.pending.n+t.paused.n+t.flying.n == 0 }
 
@@ -61,7 +79,9 @@ func (t *track) clear(from, to uint64) {
 	t.pending.remove(from, to)
 	t.paused.remove(from, to)
 	t.flying.remove(from, to)
-	t.staged.remove(from, to)
+	if t.flying.n == 0 {
+		t.owners = nil
+	}
 }
 
 // span is a range of which whatever is pending waits to be leased. The track's

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -13,11 +12,12 @@ import (
 	"hone/loop"
 )
 
-// twin is the stupid version: it knows of every single index where it is, and
-// is told what was leased and what expired.
+// twin is the stupid version: it knows of every single index by which lease it
+// is in flight, and is told what was leased and what expired.
 type twin struct {
-	at   map[spot]whereabouts
-	with map[string]map[loop.Unit]bool // leases by worker
+	at     map[spot]*grant      // nil: pending
+	leases map[loop.Unit]*grant // the last of each unit
+	joined map[string]bool
 }
 
 type spot struct {
@@ -26,9 +26,34 @@ type spot struct {
 	index   uint64
 }
 
-type whereabouts struct {
-	staged bool
-	worker string // of a lease; "" if pending or staged
+type grant struct {
+	unit   loop.Unit
+	worker string // "" once it is staged
+}
+
+// back makes what is left of a lease pending, and reports whether there was any.
+func (w *twin) back(g *grant) (any bool) {
+	w.each(g.unit, func(p spot) {
+		if w.at[p] == g {
+			w.at[p], any = nil, true
+		}
+	})
+	if w.leases[g.unit] == g {
+		delete(w.leases, g.unit)
+	}
+	return any
+}
+
+// of are the leases of a worker, in a fixed order.
+func (w *twin) of(worker string) []*grant {
+	var all []*grant
+	for _, g := range w.leases {
+		if g.worker == worker {
+			all = append(all, g)
+		}
+	}
+	slices.SortFunc(all, func(a, b *grant) int { return strings.Compare(a.unit.ID(), b.unit.ID()) })
+	return all
 }
 
 func (w *twin) each(u loop.Unit, f func(spot)) {
@@ -55,21 +80,13 @@ const maxTwinAttempt = 2
 func TestAgainstTwin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(Options{FirstLease: 90 * time.Second, StagedLease: 5 * time.Minute})
-		w := &twin{at: make(map[spot]whereabouts), with: make(map[string]map[loop.Unit]bool)}
+		w := &twin{at: make(map[spot]*grant), leases: make(map[loop.Unit]*grant), joined: make(map[string]bool)}
 		now := start
 		names := rapid.SampledFrom([]string{"a", "b", "c"})
 		place := func() Place {
 			return Place{Campaign: rapid.SampledFrom([]string{"c", "d"}).Draw(t, "campaign"), Round: rapid.IntRange(1, 2).Draw(t, "round")}
 		}
 		var seen []loop.Unit // every unit there ever was
-		release := func(u loop.Unit, worker string) {
-			delete(w.with[worker], u)
-			w.each(u, func(p spot) {
-				if at, ok := w.at[p]; ok && at.worker == worker {
-					w.at[p] = whereabouts{}
-				}
-			})
-		}
 		unit := func() (loop.Unit, bool) {
 			if len(seen) == 0 {
 				return loop.Unit{}, false
@@ -78,42 +95,34 @@ func TestAgainstTwin(t *testing.T) {
 		}
 		next := func(name string, free int) {
 			for _, l := range s.Next(name, free, now) {
-				if w.with[name] == nil {
+				if !w.joined[name] {
 					t.Fatalf("%s was leased to %s, who has not joined", l.Unit.ID(), name)
 				}
 				if err := l.Unit.Validate(); err != nil {
 					t.Fatal(err)
 				}
+				g := &grant{l.Unit, name}
 				w.each(l.Unit, func(p spot) {
-					if at, ok := w.at[p]; !ok || at != (whereabouts{}) {
+					if at, ok := w.at[p]; !ok || at != nil {
 						t.Fatalf("index %d of %s was leased to %s, but is %+v (known %v)", p.index, l.Unit.ID(), name, at, ok)
 					}
-					w.at[p] = whereabouts{worker: name}
+					w.at[p] = g
 				})
-				w.with[name][l.Unit] = true
+				w.leases[l.Unit] = g
 				seen = append(seen, l.Unit)
 			}
 		}
 		expire := func() {
 			for _, g := range s.Expire(now) {
-				any := false
-				w.each(g.Lease.Unit, func(p spot) {
-					at, ok := w.at[p]
-					if ok && (at.staged || at.worker == g.Worker) {
-						any = true
-						w.at[p] = whereabouts{}
-					}
-				})
-				if !any {
+				if held := w.leases[g.Lease.Unit]; held == nil || !w.back(held) {
 					t.Fatalf("%s expired, but nothing of it was in flight", g.Lease.Unit.ID())
 				}
-				delete(w.with[g.Worker], g.Lease.Unit)
 			}
 		}
 		check := func() {
 			flying, pending := make(map[Place]uint64), make(map[Place]uint64)
 			for p, at := range w.at {
-				if at == (whereabouts{}) {
+				if at == nil {
 					pending[p.place]++
 				} else {
 					flying[p.place]++
@@ -142,25 +151,25 @@ func TestAgainstTwin(t *testing.T) {
 						delete(w.at, spot{r.Place, a, i})
 					}
 					if p := (spot{r.Place, r.Attempt, i}); !w.later(p) {
-						w.at[p] = whereabouts{}
+						w.at[p] = nil
 					}
 				}
 			},
 			"join": func(t *rapid.T) {
 				name := names.Draw(t, "name")
-				for u := range w.with[name] {
-					release(u, name)
+				for _, g := range w.of(name) {
+					w.back(g)
 				}
 				s.Join(maker(name, "H100", "g"), now)
-				w.with[name] = make(map[loop.Unit]bool)
+				w.joined[name] = true
 			},
 			"leave": func(t *rapid.T) {
 				name := names.Draw(t, "name")
 				s.Leave(name, now)
-				for u := range w.with[name] {
-					release(u, name)
+				for _, g := range w.of(name) {
+					w.back(g)
 				}
-				delete(w.with, name)
+				delete(w.joined, name)
 			},
 			"next": func(t *rapid.T) { next(names.Draw(t, "name"), rapid.IntRange(1, 4).Draw(t, "free")) },
 			"staged": func(t *rapid.T) {
@@ -169,12 +178,11 @@ func TestAgainstTwin(t *testing.T) {
 					return // of a place that is not known: see TestHolds
 				}
 				s.Staged(u, names.Draw(t, "name"), 1000, now)
-				for _, units := range w.with {
-					delete(units, u)
-				}
+				g := &grant{unit: u}
+				delete(w.leases, u)
 				w.each(u, func(p spot) {
 					if _, known := w.at[p]; known || !w.later(p) {
-						w.at[p] = whereabouts{staged: true}
+						w.at[p], w.leases[u] = g, g
 					}
 				})
 			},
@@ -184,9 +192,7 @@ func TestAgainstTwin(t *testing.T) {
 					return
 				}
 				s.Done(u, now)
-				for _, units := range w.with {
-					delete(units, u)
-				}
+				delete(w.leases, u)
 				w.each(u, func(p spot) {
 					for a := 0; a <= p.attempt; a++ {
 						delete(w.at, spot{p.place, a, p.index})
@@ -195,10 +201,19 @@ func TestAgainstTwin(t *testing.T) {
 			},
 			"failed": func(t *rapid.T) {
 				name := names.Draw(t, "name")
-				byID := func(a, b loop.Unit) int { return strings.Compare(a.ID(), b.ID()) }
-				for _, u := range slices.SortedFunc(maps.Keys(w.with[name]), byID) {
-					s.Failed(u, name, now)
-					release(u, name)
+				for _, g := range w.of(name) {
+					s.Failed(g.unit, name, now)
+					w.back(g)
+				}
+			},
+			"again": func(t *rapid.T) {
+				u, ok := unit()
+				if !ok {
+					return
+				}
+				s.Again(u, now)
+				if g := w.leases[u]; g != nil {
+					w.back(g)
 				}
 			},
 			"time": func(t *rapid.T) {
@@ -211,7 +226,7 @@ func TestAgainstTwin(t *testing.T) {
 		// every avoidance is over; nothing is lost on the way.
 		for _, name := range []string{"x", "y"} {
 			s.Join(maker(name, "H100", "g"), now)
-			w.with[name] = make(map[loop.Unit]bool)
+			w.joined[name] = true
 		}
 		for range 3 {
 			now = now.Add(61 * time.Second)
@@ -221,7 +236,7 @@ func TestAgainstTwin(t *testing.T) {
 		}
 		check()
 		for p, at := range w.at {
-			if at == (whereabouts{}) {
+			if at == nil {
 				t.Fatalf("index %d of %v, attempt %d, is pending, but no idle worker gets it", p.index, p.place, p.attempt)
 			}
 		}
