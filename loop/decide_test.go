@@ -184,7 +184,7 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 	}
 	if previous != nil {
 		kl := divergence(t, s, r, previous)
-		if math.Abs(kl-r.KL) > .005+.02*kl || kl > 1.02*p.Shares.TrustRegion+.005 {
+		if math.Abs(kl-r.KL) > .01+.02*kl || kl > 1.02*p.Shares.TrustRegion+.01 {
 			t.Fatalf("the divergence from the previous round is %v by enumeration, said to be %v, allowed %v", kl, r.KL, p.Shares.TrustRegion)
 		}
 	}
