@@ -44,7 +44,7 @@ func inBubble(t *testing.T, w *world, maxGroup int, test func(t *testing.T, c *c
 // at most so many rows, in the order of their arrival.
 func TestGroups(t *testing.T) {
 	w := newWorld()
-	inBubble(t, w, 10, func(t *testing.T, c *committer, _ func()) {
+	inBubble(t, w, 10, func(t *testing.T, c *committer, stop func()) {
 		var posters sync.WaitGroup
 		for i := range 7 {
 			posters.Go(func() {
@@ -70,6 +70,7 @@ func TestGroups(t *testing.T) {
 				t.Errorf("post %s was counted as number %d", p.Post.Key, i)
 			}
 		}
+		stop()
 		if len(c.lanes) != 0 {
 			t.Error("a lane was left behind")
 		}

@@ -14,8 +14,9 @@ type Spaces interface {
 	Space(ctx context.Context, name string) (*loop.Space, error)
 }
 
-// Samples knows committed samples. A digest that it does not know is not in the
-// answer.
+// Samples knows committed samples: all that were committed before the call, for a
+// digest that is not in the answer is one that its poster made up. A view that
+// lags must catch up first.
 type Samples interface {
 	Resolve(ctx context.Context, space string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error)
 }
