@@ -31,14 +31,8 @@ const evaluationSuffix = ".eval"
 
 func (s *State) createCampaign(c *CreateCampaign) Event {
 	campaignName := c.Campaign.Name
-	if !loop.ValidName(campaignName) {
-		return *refused(Invalid, "name", "%q is not a name", campaignName)
-	}
-	if c.Campaign.Rounds < 1 || c.Campaign.Rounds > loop.MaxRounds {
-		return *refused(Invalid, "rounds", "%d rounds; 1 to %d are allowed", c.Campaign.Rounds, loop.MaxRounds)
-	}
-	if c.Campaign.UnitSize < 1 || c.Campaign.UnitSize > loop.MaxUnit {
-		return *refused(Invalid, "unit_size", "%d samples per unit; 1 to %d are allowed", c.Campaign.UnitSize, loop.MaxUnit)
+	if r := checkCampaign(&c.Campaign); r != nil {
+		return *r
 	}
 	content, err := encoding.Marshal(&c.Campaign)
 	if err != nil {
@@ -70,6 +64,20 @@ func (s *State) createCampaign(c *CreateCampaign) Event {
 	}
 	return CampaignCreated{Name: campaignName, Version: campaignVersion,
 		SpaceVersion: c.SpaceVersion, PolicyVersion: c.PolicyVersion, Created: true}
+}
+
+// checkCampaign refuses what Apply could not count with. That the campaign makes
+// sense in its space, the proposer has checked.
+func checkCampaign(c *loop.Campaign) *Refused {
+	switch {
+	case !loop.ValidName(c.Name):
+		return refused(Invalid, "name", "%q is not a name", c.Name)
+	case c.Rounds < 1 || c.Rounds > loop.MaxRounds:
+		return refused(Invalid, "rounds", "%d rounds; 1 to %d are allowed", c.Rounds, loop.MaxRounds)
+	case c.UnitSize < 1 || c.UnitSize > loop.MaxUnit:
+		return refused(Invalid, "unit_size", "%d samples per unit; 1 to %d are allowed", c.UnitSize, loop.MaxUnit)
+	}
+	return nil
 }
 
 // ownCampaign is the campaign to change.

@@ -91,7 +91,7 @@ var encoding = must(func() (cbor.EncMode, error) {
 // gate gave in broken UTF-8 must not make a committed entry unreadable.
 var decoding = must(cbor.DecOptions{
 	DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-	MaxArrayElements:  1 << 20,
+	MaxArrayElements:  1 << 26, // beyond the packs of any dataset version
 	IndefLength:       cbor.IndefLengthForbidden,
 	TagsMd:            cbor.TagsForbidden,
 	ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,

@@ -189,6 +189,9 @@ func (b *builder) addCampaign(r *campaignRecord) error {
 	if r.Campaign == nil || b.s.campaigns[r.Campaign.Name] != nil {
 		return errOrder
 	}
+	if refusal := checkCampaign(r.Campaign); refusal != nil {
+		return refusal
+	}
 	if _, ok := pick(b.s.spaces[r.Campaign.Space], r.SpaceVersion); !ok || r.SpaceVersion == 0 {
 		return fmt.Errorf("campaign %q is of a space that is not there", r.Campaign.Name)
 	}
@@ -204,6 +207,9 @@ func (b *builder) addRound(r *roundRecord) error {
 		r.Decided.Round.Number != len(b.campaign.rounds)+1 {
 		return errOrder
 	}
+	if refusal := checkComponents(r.Decided.Round.Components); refusal != nil {
+		return refusal
+	}
 	b.round = &round{decided: r.Decided}
 	b.campaign.rounds = append(b.campaign.rounds, b.round)
 	return nil
@@ -216,7 +222,7 @@ func (b *builder) addComponent(r *componentRecord) error {
 	decided := &b.round.decided.Round.Components[len(b.round.components)]
 	k := &component{domain: decided.Domain, number: decided.Number, quota: r.Quota, reserved: r.Reserved,
 		committed: r.Committed.clone(), abandoned: r.Abandoned.clone(), rejected: r.Rejected, open: roaring.New()}
-	if k.reserved > k.quota || k.quota > decided.Quota || decided.Quota >= loop.MaxQuota {
+	if k.reserved > k.quota || k.quota > decided.Quota {
 		return fmt.Errorf("%d reserved of a quota of %d, decided %d", k.reserved, k.quota, decided.Quota)
 	}
 	closed := roaring.Or(k.committed, k.abandoned)

@@ -94,7 +94,10 @@ func (s *State) openRound(o *OpenRound) Event {
 	if r := s.checkExpected(c, o); r != nil {
 		return *r
 	}
-	if r := checkComponents(o); r != nil {
+	if n := len(o.FirstReserve); n != 0 && n != len(o.Round.Components) {
+		return *refused(Invalid, "first_reserve", "%d reserves for %d components", n, len(o.Round.Components))
+	}
+	if r := checkComponents(o.Round.Components); r != nil {
 		return *r
 	}
 	if r := c.checkBudget(o); r != nil {
@@ -177,16 +180,13 @@ func (s *State) checkExpected(c *campaign, o *OpenRound) *Refused {
 }
 
 // checkComponents refuses components that no name could tell apart or count.
-func checkComponents(o *OpenRound) *Refused {
-	if len(o.Round.Components) == 0 {
+func checkComponents(components []loop.Component) *Refused {
+	if len(components) == 0 {
 		return refused(Invalid, "round.components", "a round has at least one component")
 	}
-	if n := len(o.FirstReserve); n != 0 && n != len(o.Round.Components) {
-		return refused(Invalid, "first_reserve", "%d reserves for %d components", n, len(o.Round.Components))
-	}
 	domain, number := loop.Train, 0
-	for i := range o.Round.Components {
-		k := &o.Round.Components[i]
+	for i := range components {
+		k := &components[i]
 		if k.Domain > domain {
 			domain, number = k.Domain, 0
 		}
