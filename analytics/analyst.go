@@ -4,16 +4,11 @@ package analytics
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
-
-	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"hone/loop"
 )
@@ -21,11 +16,11 @@ import (
 // Answer is the answer to a query of an analyst.
 type Answer struct {
 	Columns []Column
-	// Rows have one value per column, ready for encoding/json: nil, bool, integers,
-	// finite floats, json.Number for decimals, strings, and slices and maps of
-	// them. NaN and infinities are the strings "NaN", "Infinity" and "-Infinity";
-	// an integer beyond 64 bits is a string; times are RFC 3339 in UTC, durations
-	// ISO 8601, bytes base64.
+	// Rows have one value per column, as encoding/json reads them with numbers
+	// kept: nil, bool, json.Number, string, []any and map[string]any. NaN and
+	// infinities are the strings "NaN", "Infinity" and "-Infinity"; an integer
+	// beyond 64 bits is a string; times are RFC 3339 in UTC, durations ISO 8601,
+	// bytes base64.
 	Rows [][]any
 	// Sequence is up to which change the answer has seen everything.
 	Sequence uint64
@@ -39,10 +34,10 @@ type Column struct {
 	Type string
 }
 
-// analyst runs other people's SQL, in read-only, locked-down instances of its
-// own. Of its two files one is open read-only and answers; the other is closed,
-// or being followed up to take its place. A file is never open twice: DuckDB
-// would lose its lock.
+// analyst runs other people's SQL, in read-only, locked-down instances in
+// processes of their own. Of its two files one answers: any number of processes
+// may have it open read-only. The other is closed, or being followed up to take
+// its place.
 type analyst struct {
 	v *View
 	// slots holds one entry per query that runs, turn the one who refreshes.
@@ -52,22 +47,23 @@ type analyst struct {
 	followers [2]*follower
 
 	mu sync.Mutex
-	// open are the replicas that are open, by file; current is the one that
-	// answers. The other one, if any, is retired: its file is followed up next,
-	// once it is drained.
-	open    [2]*replica
-	current *replica
+	// replicas are by file, as far as there are any; current is the one that
+	// answers. The other one is retired: its file is followed up next, once it is
+	// drained.
+	replicas [2]*replica
+	current  *replica
 }
 
-// replica is one file opened read-only at one sequence.
+// replica is one file, closed by us, at one sequence.
 type replica struct {
-	db       *sql.DB
 	file     int
 	sequence uint64
 	made     time.Time
-	// users counts the queries that run on it; retired: no more will.
+	// users counts the queries that run on it; retired: no more will. A damaged
+	// one did not open.
 	users   int
 	retired bool
+	damaged bool
 	drained chan struct{}
 }
 
@@ -113,31 +109,43 @@ func (a *analyst) query(ctx context.Context, s statement, atLeast uint64, limit 
 	case <-ctx.Done():
 		return Answer{}, fmt.Errorf("query: waiting for other queries to end: %w", ctx.Err())
 	}
-	r, err := a.acquire(ctx, atLeast)
+	answer, err := a.once(ctx, s, atLeast, limit)
+	if errors.Is(err, errDamaged) && ctx.Err() == nil {
+		answer, err = a.once(ctx, s, atLeast, limit)
+	}
 	if err != nil {
 		return Answer{}, fmt.Errorf("query: %w", err)
 	}
-	defer a.release(r)
+	return answer, nil
+}
 
-	limited, cancel := context.WithTimeout(ctx, a.v.o.Queries.Time)
-	defer cancel()
-	answer, err := r.answer(limited, s, limit)
-	switch {
-	case err == nil:
-		return answer, nil
-	case ctx.Err() != nil:
-		return Answer{}, fmt.Errorf("query: %w", ctx.Err())
-	case limited.Err() != nil:
-		return Answer{}, &loop.Error{Field: "query", Problem: fmt.Sprintf("it ran for longer than %v", a.v.o.Queries.Time),
-			Remedy: "ask for less at a time, or aggregate earlier"}
+// once asks one replica.
+func (a *analyst) once(ctx context.Context, s statement, atLeast uint64, limit int) (Answer, error) {
+	r, err := a.acquire(ctx, atLeast)
+	if err != nil {
+		return Answer{}, err
 	}
-	if ruinous(err) {
+	defer a.release(r)
+	limits := a.v.o.Queries
+	limited, cancel := context.WithTimeout(ctx, limits.Time)
+	defer cancel()
+	answer, err := ask(limited, request{Path: a.followers[r.file].path, Text: s.text, First: s.first, Limit: limit, Limits: limits})
+	answer.Sequence = r.sequence
+	broken, isBroken := errors.AsType[*brokenError](err)
+	switch {
+	case ctx.Err() != nil:
+		return Answer{}, ctx.Err()
+	case limited.Err() != nil:
+		return Answer{}, &loop.Error{Field: "query", Problem: fmt.Sprintf("it ran for longer than %v", limits.Time),
+			Remedy: "ask for less at a time, or aggregate earlier"}
+	case isBroken:
+		a.v.o.Logger.Warn("a query broke down its process", "query", s.text[:min(len(s.text), 200)], "error", broken)
+		return Answer{}, &loop.Error{Field: "query", Problem: "it broke down the process that it ran in, most likely for want of memory",
+			Remedy: "ask for less at a time, or aggregate earlier"}
+	case errors.Is(err, errDamaged):
 		a.distrust(r)
 	}
-	if de, ok := errors.AsType[*duckdb.Error](err); ok {
-		return Answer{}, &loop.Error{Field: "query", Problem: de.Msg}
-	}
-	return Answer{}, fmt.Errorf("query: %w", err)
+	return answer, err
 }
 
 // acquire finds or makes a replica that is new enough; release gives it back.
@@ -181,12 +189,12 @@ func (a *analyst) release(r *replica) {
 	r.drain()
 }
 
-// distrust puts a replica out of use whose instance failed from within.
+// distrust puts a replica out of use that does not open.
 func (a *analyst) distrust(r *replica) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.current == r {
-		a.current, r.retired = nil, true
+		a.current, r.retired, r.damaged = nil, true, true
 	}
 }
 
@@ -206,56 +214,38 @@ func (a *analyst) refresh(ctx context.Context, sequence uint64) (*replica, error
 	if a.current != nil {
 		file = 1 - a.current.file
 	}
-	old := a.open[file]
+	old := a.replicas[file]
 	a.mu.Unlock()
+	f := a.followers[file]
 	if old != nil {
 		select {
 		case <-old.drained:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("waiting for queries on an older copy: %w", ctx.Err())
 		}
+		if old.damaged {
+			a.v.o.Logger.Warn("the view is built again", "file", filepath.Base(f.path), "reason", errDamaged)
+			if err := f.forget(); err != nil {
+				return nil, fmt.Errorf("copy: %w", err)
+			}
+		}
 		a.mu.Lock()
-		a.open[file] = nil
+		a.replicas[file] = nil
 		a.mu.Unlock()
-		if err := old.db.Close(); err != nil {
-			return nil, err
-		}
 	}
-	next, err := a.reopen(ctx, file, sequence)
-	if errors.Is(err, errDamaged) && ctx.Err() == nil {
-		a.v.o.Logger.Warn("the view is built again", "file", filepath.Base(a.followers[file].path), "reason", err)
-		if err := a.followers[file].forget(); err != nil {
-			return nil, fmt.Errorf("copy: %w", err)
-		}
-		next, err = a.reopen(ctx, file, sequence)
-	}
-	if err != nil {
+	reached, err := a.follow(ctx, f, sequence)
+	if err := errors.Join(err, f.close()); err != nil {
 		return nil, fmt.Errorf("copy: %w", err)
 	}
+	next := &replica{file: file, sequence: reached, made: time.Now(), users: 1, drained: make(chan struct{})}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.current != nil {
 		a.current.retired = true
 		a.current.drain()
 	}
-	next.users = 1
-	a.open[file], a.current = next, next
+	a.replicas[file], a.current = next, next
 	return next, nil
-}
-
-// reopen follows a file up and opens it read-only. It is errDamaged if it was
-// written well but does not open.
-func (a *analyst) reopen(ctx context.Context, file int, sequence uint64) (*replica, error) {
-	f := a.followers[file]
-	reached, err := a.follow(ctx, f, sequence)
-	if err := errors.Join(err, f.close()); err != nil {
-		return nil, err
-	}
-	db, err := a.openLocked(ctx, f.path)
-	if err != nil {
-		return nil, errors.Join(errDamaged, err)
-	}
-	return &replica{db: db, file: file, sequence: reached, made: time.Now(), drained: make(chan struct{})}, nil
 }
 
 // follow brings a file to the sequence, which the catalogue has.
@@ -284,92 +274,7 @@ func (a *analyst) follow(ctx context.Context, f *follower, sequence uint64) (uin
 	return f.store.sequence, nil
 }
 
-// openLocked opens a file read-only and locked down, and makes sure that it is.
-func (a *analyst) openLocked(ctx context.Context, path string) (*sql.DB, error) {
-	q := a.v.o.Queries
-	db, err := openDB(path, url.Values{
-		"access_mode":                  {"READ_ONLY"},
-		"memory_limit":                 {kibibytes(q.Memory)},
-		"max_temp_directory_size":      {kibibytes(q.Disk)},
-		"threads":                      {strconv.Itoa(1)},
-		"enable_external_access":       {"false"},
-		"autoinstall_known_extensions": {"false"},
-		"autoload_known_extensions":    {"false"},
-		"lock_configuration":           {"true"},
-	}.Encode())
-	if err != nil {
-		return nil, err
-	}
-	// What one query leaves on its connection, the next must not find.
-	db.SetMaxIdleConns(-1)
-	var mode string
-	var external, locked bool
-	err = db.QueryRowContext(ctx, `SELECT current_setting('access_mode'), current_setting('enable_external_access')::BOOLEAN,
-		current_setting('lock_configuration')::BOOLEAN`).Scan(&mode, &external, &locked)
-	if err == nil && (mode != "read_only" || external || !locked) {
-		err = fmt.Errorf("the copy is not locked down: access mode %q, external access %v, configuration locked %v", mode, external, locked)
-	}
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
-}
-
-// close closes everything. No query runs any more.
+// close closes what is open. No query runs any more.
 func (a *analyst) close() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var errs []error
-	for _, r := range a.open {
-		if r != nil {
-			errs = append(errs, r.db.Close())
-		}
-	}
-	a.open, a.current = [2]*replica{}, nil
-	for _, f := range a.followers {
-		errs = append(errs, f.close())
-	}
-	return errors.Join(errs...)
-}
-
-// answer runs a statement and reads its rows, at most limit of them.
-func (r *replica) answer(ctx context.Context, s statement, limit int) (Answer, error) {
-	conn, err := r.db.Conn(ctx)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer conn.Close()
-	// One more row than asked for tells whether there are more.
-	rows, err := conn.QueryContext(ctx, s.limited(limit+1))
-	if err != nil {
-		return Answer{}, s.clarify(ctx, conn, err)
-	}
-	defer rows.Close()
-	types, err := rows.ColumnTypes()
-	if err != nil {
-		return Answer{}, err
-	}
-	answer := Answer{Sequence: r.sequence, Columns: make([]Column, len(types)), Rows: [][]any{}}
-	for i, t := range types {
-		answer.Columns[i] = Column{Name: t.Name(), Type: t.DatabaseTypeName()}
-	}
-	cells, into := make([]any, len(types)), make([]any, len(types))
-	for i := range cells {
-		into[i] = &cells[i]
-	}
-	for rows.Next() {
-		if len(answer.Rows) == limit {
-			answer.Truncated = true
-			break
-		}
-		if err := rows.Scan(into...); err != nil {
-			return Answer{}, err
-		}
-		row := make([]any, len(cells))
-		for i, cell := range cells {
-			row[i] = jsonValue(cell, answer.Columns[i].Type)
-		}
-		answer.Rows = append(answer.Rows, row)
-	}
-	return answer, errors.Join(rows.Err(), rows.Close())
+	return errors.Join(a.followers[0].close(), a.followers[1].close())
 }

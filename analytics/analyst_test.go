@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -162,21 +163,76 @@ func TestRunaway(t *testing.T) {
 		o.Queries.Time, o.Queries.Memory, o.Queries.Disk = 400*time.Millisecond, 64<<20, 16<<20
 	}).latest(w)
 	endless := "SELECT count(*) FROM range(1000000000000) a, range(1000) b"
-	begin := time.Now()
-	if got := refused(t, v, endless); !strings.Contains(got.Problem, "longer than 400ms") {
-		t.Errorf("%+v", got)
-	}
-	if took := time.Since(begin); took > 20*time.Second {
-		t.Errorf("it was stopped after %v", took)
+	for _, query := range []string{
+		endless,
+		"WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t",
+		// What DuckDB would not interrupt, for it is one expression.
+		"SELECT levenshtein(repeat('a', 1000000), repeat('b', 1000000))",
+	} {
+		begin := time.Now()
+		if got := refused(t, v, query); !strings.Contains(got.Problem, "longer than 400ms") {
+			t.Errorf("%s: %+v", query, got)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("%s was stopped after %v", query, took)
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if _, err := v.Query(ctx, endless, 0, 0); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
+	// What its settings would not bound: 8 GB in one value.
+	refused(t, v, "SELECT list_sum(range(1000000000))")
 	refused(t, v, "SELECT DISTINCT hash(a.i, b.i) FROM range(100000) a(i), range(100000) b(i) ORDER BY ALL")
 	if a, err := v.Query(t.Context(), "SELECT 42", 0, 0); err != nil || fmt.Sprint(a.Rows) != "[[42]]" {
 		t.Errorf("%v: %v", a, err)
+	}
+}
+
+// A query's process does not outlive whoever asked.
+func TestOrphan(t *testing.T) {
+	w := newWorld(t)
+	w.addSpace(shapes())
+	v := w.run(t.TempDir()).latest(w)
+	if _, err := v.Query(t.Context(), "SELECT 1", 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	program, err := self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(program)
+	child.Env = []string{childEnv + "=1"}
+	stdin, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	endless := request{Path: v.analyst.followers[0].path, Text: "SELECT count(*) FROM range(1000000000000) a, range(1000) b", First: "select", Limit: 1, Limits: v.o.Queries}
+	if err := json.NewEncoder(stdin).Encode(endless); err != nil {
+		t.Fatal(err)
+	}
+	if err := stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Wait(); child.ProcessState.ExitCode() != 3 {
+		t.Errorf("%v", err)
+	}
+}
+
+// An answer has no more bytes than allowed.
+func TestBytes(t *testing.T) {
+	w := newWorld(t)
+	w.addSpace(shapes())
+	v := w.run(t.TempDir(), func(o *Options) { o.Queries.Bytes = 100_000 }).latest(w)
+	if got := refused(t, v, "SELECT repeat('x', 1000) FROM range(200)"); !strings.Contains(got.Problem, "100000 bytes") {
+		t.Errorf("%+v", got)
+	}
+	if a, err := v.Query(t.Context(), "SELECT repeat('x', 900) FROM range(100)", 0, 0); err != nil || len(a.Rows) != 100 {
+		t.Errorf("%d rows: %v", len(a.Rows), err)
 	}
 }
 

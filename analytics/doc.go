@@ -10,13 +10,19 @@
 // # What it owns
 //
 //	Catalogue.Changes ─┬─▶ _view.duckdb     ours: Evidence, Committed, Resolve, Locate
-//	Parts.Path         ├─▶ _copy0.duckdb ┐  analysts': one is followed up, closed and
-//	                   └─▶ _copy1.duckdb ┘  opened read-only and locked down, in turn
+//	Parts.Path         ├─▶ _copy0.duckdb ┐  analysts': followed up and closed in turn;
+//	                   └─▶ _copy1.duckdb ┘  a process per query opens one, locked down
 //
 // [View.Run] follows the catalogue: many changes per transaction, the last
 // sequence stored in the same one, so that a crash repeats nothing and loses
 // nothing (C20). Everything read is read in one snapshot and carries, or has
 // waited for, its sequence (C15).
+//
+// Analysts never share our instance, nor our process: [View.Query] starts this
+// program again for each query (which costs some 40 ms). That process opens a
+// copy read-only, without access to anything else, with its address space
+// limited and at a lower priority, and is killed when its time is up. DuckDB's
+// own settings bound neither the memory nor the time of a single expression.
 //
 // # Tables
 //
@@ -58,8 +64,9 @@
 // log; reads wait meanwhile, so that none sees less than one before it. Where
 // building again does not help the view stands still, tries again with growing
 // pauses, logs each failure, and names the last one to those who wait in vain.
-// What analysts write wrongly is a [loop.Error] with DuckDB's own message. After
-// [View.Run] has returned no DuckDB call is left running and every method
+// What analysts write wrongly is a [loop.Error] with DuckDB's own message, and so
+// is what exceeds the limits or breaks its process down. After [View.Run] has
+// returned no DuckDB call and no process is left running and every method
 // answers [ErrClosed].
 //
 // A directory is followed by one process at a time; a second one is refused.

@@ -16,12 +16,12 @@ import (
 	"hone/loop"
 )
 
-// childEnv names the directory of the world that a child process follows.
-const childEnv = "HONE_ANALYTICS_CHILD"
+// killedEnv names the directory of the world that a child process follows.
+const killedEnv = "HONE_ANALYTICS_KILLED"
 
 // TestChild is not a test: it is the process that TestKilled kills.
 func TestChild(t *testing.T) {
-	root := os.Getenv(childEnv)
+	root := os.Getenv(killedEnv)
 	if root == "" {
 		t.Skip("only as a child of TestKilled")
 	}
@@ -67,7 +67,7 @@ func TestKilled(t *testing.T) {
 	}
 	for _, until := range []string{"at 1", "at 9", "at 10", "at 33", "at 60"} {
 		child := exec.Command(os.Args[0], "-test.run=^TestChild$", "-test.v")
-		child.Env = append(os.Environ(), childEnv+"="+w.dir)
+		child.Env = append(os.Environ(), killedEnv+"="+w.dir)
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -44,17 +44,18 @@ type Options struct {
 
 // QueryLimits bound the SQL of analysts. Zero values mean the defaults.
 type QueryLimits struct {
-	// Memory bounds the memory of each of the at most two locked-down instances,
-	// in bytes; default 200 MiB.
+	// Memory bounds what DuckDB holds for one query, in bytes; default 200 MiB.
+	// On Linux its process cannot get at more than twice this and 512 MiB.
 	Memory int64
-	// Disk bounds what each may write beside its file while it sorts or joins, in
-	// bytes; default 1 GiB.
+	// Disk bounds what a query may write beside its file while it sorts or joins,
+	// in bytes; default 1 GiB.
 	Disk int64
-	// Time bounds one query; default 30 s. DuckDB notices up to about a second
-	// late.
+	// Time bounds one query; default 30 s.
 	Time time.Duration
 	// Rows bounds the rows of one answer; default 10,000.
 	Rows int
+	// Bytes bounds the bytes of one answer as JSON; default 64 MiB.
+	Bytes int
 	// AtOnce is how many queries run at a time; others wait. Default 2.
 	AtOnce int
 	// Lag is how far behind, in time, the answer to a query that names no
@@ -109,6 +110,7 @@ func New(o Options) (*View, error) {
 	q.Disk = cmp.Or(q.Disk, 1<<30)
 	q.Time = cmp.Or(q.Time, 30*time.Second)
 	q.Rows = cmp.Or(q.Rows, 10_000)
+	q.Bytes = cmp.Or(q.Bytes, 64<<20)
 	q.AtOnce = cmp.Or(q.AtOnce, 2)
 	q.Lag = cmp.Or(q.Lag, time.Second)
 	v := &View{o: o, opened: make(chan struct{}), advanced: make(chan struct{}), nudge: func() {}}
