@@ -457,6 +457,26 @@ func TestPostsOfOneEntry(t *testing.T) {
 	}
 }
 
+// C13, C10: the samples of one revoke are judged in order, too.
+func TestRevokeNamesASampleTwice(t *testing.T) {
+	s := prepared(t, 2, 1, 3)
+	answer[RoundOpened](t, s, openRound(testRound("c", 1, 2), nil, []uint64{2}))
+	added := answer[Committed](t, s, delivered(unit("c", 1, 0, 0, 0, 2)))
+	first := RevokedSample{Campaign: "c", Name: sampleName(1, 0, 0, 0), Reference: added.Samples, Row: 0}
+	other := RevokedSample{Campaign: "c", Name: sampleName(1, 0, 1, 0), Reference: added.Samples, Row: 0}
+	refusedAs(t, s, Stale, Command{Revoke: &Revoke{Samples: []RevokedSample{first, other}}}) // one row is not two samples
+	got := answer[Revoked](t, s, Command{Revoke: &Revoke{Samples: []RevokedSample{first, first}}})
+	if len(got.Reopened) != 1 || got.Sequence != s.Sequence() {
+		t.Errorf("%+v", got)
+	}
+	if c := counts(t, s); c.Committed != 1 || c.Pending != 1 || visible(s, loop.SampleParts) != 1 {
+		t.Errorf("%+v", c)
+	}
+	if runs := s.OpenRuns("c", 1, loop.Train, 0, 0, 9); len(runs) != 1 || runs[0].Attempt != 1 {
+		t.Errorf("open %+v", runs)
+	}
+}
+
 // C26: what publish refuses.
 func TestPublishExpectations(t *testing.T) {
 	s := prepared(t, 4, 1, 3)
