@@ -120,7 +120,11 @@ func (s *socket) farewell() {
 	if s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), deadline) != nil {
 		return
 	}
+	// Both ends may be here: each tells the other that nothing more comes.
 	raw := s.conn.NetConn()
+	if half, ok := raw.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
+		return
+	}
 	if raw.SetReadDeadline(deadline) == nil {
 		_, _ = io.CopyN(io.Discard, raw, 8*maxFrame)
 	}
