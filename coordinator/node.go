@@ -249,6 +249,12 @@ func (n *Node) Cluster() (id string) {
 	return id
 }
 
+// Sequence is that of the latest change that the node has applied.
+func (n *Node) Sequence() (sequence uint64) {
+	n.View(func(s *state.State) { sequence = s.Sequence() })
+	return sequence
+}
+
 // View calls read with the state, which must not be kept or changed.
 func (n *Node) View(read func(*state.State)) {
 	n.machine.mu.RLock()

@@ -72,7 +72,7 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 		Node: node, Gates: gates{gate.New(gate.Options{Lake: store})}, Parts: store, Staging: store, View: view, Logger: o.logger,
 	})
 	hub := gpuworker.NewHub(gpuworker.HubOptions{Dispatcher: coord, Receiver: coord, Logger: o.logger})
-	intake := ingest.New(ingest.Options{Spaces: coord, Samples: view, Parts: outcomeParts{store, coord}, Log: coord, Logger: o.logger})
+	intake := ingest.New(ingest.Options{Spaces: coord, Samples: samples{view, node}, Parts: outcomeParts{store, coord}, Log: coord, Logger: o.logger})
 
 	mux := http.NewServeMux()
 	routes := coordinator.NewAPI(mux, version())
@@ -237,6 +237,20 @@ type outcomeParts struct {
 
 func (p outcomeParts) WriteOutcomes(ctx context.Context, space *loop.Space, posts []loop.PostRows) (loop.Object, error) {
 	return p.lake.WriteOutcomes(ctx, p.coord.Epoch(), space, posts)
+}
+
+// samples resolves digests in a view that has seen all that this node has
+// committed: who has read a sample from us may post about it at once.
+type samples struct {
+	view *analytics.View
+	node *coordinator.Node
+}
+
+func (s samples) Resolve(ctx context.Context, space string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
+	if err := s.view.Wait(ctx, s.node.Sequence()); err != nil {
+		return nil, err
+	}
+	return s.view.Resolve(ctx, space, digests)
 }
 
 // queries passes analysts' SQL to the view.
