@@ -19,8 +19,8 @@
 // its event is a [Refused], with a [Reason] for the status code and a
 // *loop.Error for the person. An entry is not atomic: its commands are judged in
 // order, each seeing the ones before, and one refusal leaves its neighbours be
-// (C10). A deliveries' or posts' own standing (duplicate, stale, closed) is no
-// refusal: it is the answer.
+// (C10). How a delivery or a post stood (duplicate, stale, closed) is no refusal:
+// it is the answer.
 //
 // Decoding an entry or snapshot of a version this build does not know is a
 // [*VersionError]: the node must stop (C25). A broken invariant panics: the node

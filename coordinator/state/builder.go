@@ -1,0 +1,274 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"hone/loop"
+)
+
+// builder puts a state together from records, and trusts none of them: what it
+// builds, Apply can go on from.
+type builder struct {
+	s        *State
+	campaign *campaign
+	round    *round
+	packs    []string
+}
+
+var errOrder = errors.New("it is out of order")
+
+func (b *builder) add(r *record) error {
+	if r.Header != nil {
+		if b.s != nil {
+			return errOrder
+		}
+		if r.Header.Remembered < 1 || r.Header.Epoch < 1 {
+			return errors.New("the header is out of bounds")
+		}
+		b.s = newSized(r.Header.Cluster, r.Header.Remembered)
+		b.s.last, b.s.epoch = r.Header.Last, r.Header.Epoch
+		return nil
+	}
+	if b.s == nil {
+		return errOrder
+	}
+	switch {
+	case r.Space != nil:
+		return b.addSpace(r.Space)
+	case r.Policy != nil:
+		return b.addPolicy(r.Policy)
+	case r.Generator != nil:
+		b.s.generators[r.Generator.Name] = append(b.s.generators[r.Generator.Name], *r.Generator)
+		return nil
+	case r.Campaign != nil:
+		return b.addCampaign(r.Campaign)
+	case r.Round != nil:
+		return b.addRound(r.Round)
+	case r.Component != nil:
+		return b.addComponent(r.Component)
+	case r.Model != nil:
+		return b.addModel(r.Model)
+	case r.Changes != nil:
+		for i := range r.Changes {
+			if err := b.addChange(&r.Changes[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case r.Keys != nil:
+		return b.addKeys(r.Keys)
+	case r.Packs != nil:
+		b.packs = append(b.packs, r.Packs...)
+		return nil
+	case r.Dataset != nil:
+		return b.addDataset(r.Dataset)
+	}
+	return errors.New("it is empty")
+}
+
+func (b *builder) addSpace(r *spaceRecord) error {
+	if r.Space == nil || r.Space.Version != len(b.s.spaces[r.Space.Name])+1 {
+		return errOrder
+	}
+	b.s.spaces[r.Space.Name] = append(b.s.spaces[r.Space.Name], SpaceVersion(*r))
+	return nil
+}
+
+func (b *builder) addPolicy(r *policyRecord) error {
+	if r.Policy == nil || r.Policy.Version != len(b.s.policies[r.Policy.Name])+1 {
+		return errOrder
+	}
+	b.s.policies[r.Policy.Name] = append(b.s.policies[r.Policy.Name], PolicyVersion(*r))
+	return nil
+}
+
+func (b *builder) addCampaign(r *campaignRecord) error {
+	if r.Campaign == nil || b.s.campaigns[r.Campaign.Name] != nil {
+		return errOrder
+	}
+	if refusal := checkCampaign(r.Campaign); refusal != nil {
+		return refusal
+	}
+	if _, ok := pick(b.s.spaces[r.Campaign.Space], r.SpaceVersion); !ok || r.SpaceVersion == 0 {
+		return fmt.Errorf("campaign %q is of a space that is not there", r.Campaign.Name)
+	}
+	b.campaign = &campaign{loop: r.Campaign, spaceVersion: r.SpaceVersion, policyVersion: r.PolicyVersion,
+		document: r.Document, at: r.At, lastRevoke: r.LastRevoke}
+	b.round = nil
+	b.s.campaigns[r.Campaign.Name] = b.campaign
+	return nil
+}
+
+func (b *builder) addRound(r *roundRecord) error {
+	if b.campaign == nil || r.Decided == nil || r.Decided.Round.Campaign != b.campaign.loop.Name ||
+		r.Decided.Round.Number != len(b.campaign.rounds)+1 {
+		return errOrder
+	}
+	if refusal := checkComponents(r.Decided.Round.Components); refusal != nil {
+		return refusal
+	}
+	b.round = &round{decided: r.Decided}
+	b.campaign.rounds = append(b.campaign.rounds, b.round)
+	return nil
+}
+
+func (b *builder) addComponent(r *componentRecord) error {
+	if b.round == nil || len(b.round.components) == len(b.round.decided.Round.Components) {
+		return errOrder
+	}
+	decided := &b.round.decided.Round.Components[len(b.round.components)]
+	k := &component{domain: decided.Domain, number: decided.Number, quota: r.Quota, reserved: r.Reserved,
+		committed: r.Committed.clone(), abandoned: r.Abandoned.clone(), rejected: r.Rejected, open: roaring.New()}
+	if k.reserved > k.quota || k.quota > decided.Quota {
+		return fmt.Errorf("%d reserved of a quota of %d, decided %d", k.reserved, k.quota, decided.Quota)
+	}
+	closed := roaring.Or(k.committed, k.abandoned)
+	if !closed.IsEmpty() && uint64(closed.Maximum()) >= k.reserved || k.committed.Intersects(k.abandoned) {
+		return errors.New("committed and abandoned indices overlap, or are beyond what is reserved")
+	}
+	k.open.AddRange(0, k.reserved)
+	k.open.AndNot(closed)
+	made := roaring.Or(k.open, k.committed)
+	for _, a := range r.Attempts {
+		if a.Attempt < 1 || len(k.attempts) > 0 && a.Attempt <= k.attempts[len(k.attempts)-1].attempt || a.Indices.Count() == 0 {
+			return errors.New("the attempts are out of order")
+		}
+		if a.Indices.bitmap.AndCardinality(made) != a.Indices.Count() {
+			return errors.New("the attempts overlap, or are of indices that have none")
+		}
+		made.AndNot(a.Indices.bitmap)
+		k.attempts = append(k.attempts, attemptIndices{a.Attempt, a.Indices.bitmap})
+	}
+	unexplained := k.abandoned.Clone()
+	for _, a := range r.Reasons {
+		if a.Indices.Count() == 0 || a.Indices.bitmap.AndCardinality(unexplained) != a.Indices.Count() {
+			return errors.New("the reasons are not of what was abandoned")
+		}
+		unexplained.AndNot(a.Indices.bitmap)
+		k.reasons = append(k.reasons, abandonIndices{a.Gate, a.Reason, a.Indices.bitmap})
+	}
+	if !unexplained.IsEmpty() {
+		return errors.New("indices are abandoned without a reason")
+	}
+	b.round.components = append(b.round.components, k)
+	return nil
+}
+
+func (b *builder) addModel(r *modelRecord) error {
+	if b.s.models[r.Line] != nil {
+		return errOrder
+	}
+	l := &modelLine{at: map[string]int{}, sealed: r.Sealed}
+	for i, v := range r.Versions {
+		if _, ok := l.at[v.Version]; ok {
+			return fmt.Errorf("model version %q is there twice", v.Version)
+		}
+		l.at[v.Version] = i
+		l.versions = append(l.versions, ModelVersion{Version: v.Version, Rows: v.Rows, At: v.At, Sequence: v.Sequence})
+	}
+	for _, i := range r.Sealed {
+		if i < 0 || i >= len(l.versions) || l.versions[i].Sealed {
+			return errors.New("the order of sealing is broken")
+		}
+		l.versions[i].Sealed = true
+	}
+	b.s.models[r.Line] = l
+	return nil
+}
+
+func (b *builder) addChange(r *changeRecord) error {
+	c := loop.Change{Sequence: b.s.Sequence() + 1, At: r.At}
+	switch {
+	case r.Space != "":
+		v, ok := pick(b.s.spaces[r.Space], r.Version)
+		if !ok {
+			return fmt.Errorf("change %d is of a space that is not there", c.Sequence)
+		}
+		c.Space = v.Space
+	case r.Round != "":
+		campaign := b.s.campaigns[r.Round]
+		if campaign == nil || campaign.round(r.Number) == nil || campaign.round(r.Number).sequence != 0 {
+			return fmt.Errorf("change %d is of a round that is not there", c.Sequence)
+		}
+		opened := campaign.round(r.Number)
+		opened.sequence, opened.at = c.Sequence, c.At
+		c.Round = opened.decided
+	case r.Part != nil:
+		c.Part = &loop.Part{Kind: loop.PartKind(r.Part.Kind), Space: r.Part.Space, Object: loop.Object(r.Part.Object), Void: r.Part.Void}
+	case r.Void != nil:
+		if _, ok := b.s.Part(r.Void.Reference); !ok {
+			return fmt.Errorf("change %d takes rows out of what is no part", c.Sequence)
+		}
+		c.Void = &loop.Void{Reference: r.Void.Reference, Rows: r.Void.Rows}
+	default:
+		return fmt.Errorf("change %d is empty", c.Sequence)
+	}
+	b.s.changes = append(b.s.changes, c)
+	b.s.derive(&c)
+	return nil
+}
+
+func (b *builder) addKeys(r *keysRecord) error {
+	g := &b.s.keys.current
+	if r.Previous {
+		g = &b.s.keys.previous
+	}
+	if len(r.Uses)%packedKey != 0 || len(g.uses)+len(r.Uses)/packedKey > b.s.keys.size {
+		return errors.New("the keys do not fit")
+	}
+	for packed := range slices.Chunk(r.Uses, packedKey) {
+		u := keyUse{key: [keyBytes]byte(packed), body: [keyBytes]byte(packed[keyBytes:]), sequence: binary.BigEndian.Uint64(packed[2*keyBytes:])}
+		if _, ok := g.at[u.key]; ok {
+			return errors.New("a key is there twice")
+		}
+		g.at[u.key] = len(g.uses)
+		g.uses = append(g.uses, u)
+	}
+	return nil
+}
+
+func (b *builder) addDataset(r *datasetRecord) error {
+	versions := b.s.datasets[r.Name]
+	if n := len(versions); n > 0 && (versions[n-1].Version >= r.Version || versions[n-1].Campaign != r.Campaign) {
+		return errOrder
+	}
+	for _, selection := range [...][]Selected{r.Selection, r.Advisory} {
+		for i, x := range selection {
+			if x.Indices.Count() == 0 || i > 0 && compareSelected(selection[i-1], x) >= 0 {
+				return errors.New("a selection is out of order")
+			}
+		}
+	}
+	v := &DatasetVersion{Name: r.Name, Version: r.Version, Campaign: r.Campaign, Split: splitOf(r.Selection),
+		Samples: uint64(r.Manifest.Rows), Manifest: loop.Object(r.Manifest), Addresses: loop.Object(r.Addresses),
+		Sequence: r.Sequence, At: r.At, Selection: r.Selection, Advisory: r.Advisory}
+	for i := range r.Packs.All() {
+		if i >= uint64(len(b.packs)) {
+			return errors.New("a pack is not in the table")
+		}
+		v.Packs = append(v.Packs, b.packs[i])
+	}
+	b.s.datasets[r.Name] = append(versions, v)
+	b.s.referenceDataset(v)
+	return nil
+}
+
+// finish checks what only the whole can tell.
+func (b *builder) finish() (*State, error) {
+	if b.s == nil {
+		return nil, errors.New("there is no header")
+	}
+	for name, c := range b.s.campaigns {
+		for n, r := range c.rounds {
+			if r.sequence == 0 || len(r.components) != len(r.decided.Round.Components) {
+				return nil, fmt.Errorf("round %d of %q is incomplete", n+1, name)
+			}
+		}
+	}
+	return b.s, nil
+}
