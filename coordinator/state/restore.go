@@ -17,8 +17,9 @@ import (
 // run compresses takes half of it.
 const maxFrame = 1 << 31
 
-// Restore reads a snapshot. An unknown version is a *VersionError. It fails on
-// anything that Encode would not have written, without panicking.
+// Restore reads a snapshot. An unknown version is a *VersionError. It fails,
+// without panicking, on a wrong checksum and on anything that Apply could not go
+// on from.
 func Restore(r io.Reader) (*State, error) {
 	in := &hashingReader{in: bufio.NewReaderSize(r, 1<<16), hash: sha256.New()}
 	s, err := readState(in)
