@@ -39,11 +39,14 @@ func (p *Problem) Error() string {
 		b.WriteString(p.Title)
 	}
 	for _, m := range p.Errors {
-		b.WriteString("\n  ")
+		line := m.Message
 		if m.Location != "" {
-			b.WriteString(m.Location + ": ")
+			line = m.Location + ": " + line
 		}
-		b.WriteString(m.Message)
+		// A single mistake is often the whole detail already.
+		if line != p.Detail {
+			b.WriteString("\n  " + line)
+		}
 	}
 	return b.String()
 }

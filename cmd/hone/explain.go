@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 
@@ -38,7 +37,9 @@ func explain(w io.Writer, r *api.Round) {
 		fmt.Fprintf(w, "\n  %s: %s of the mixture, %s samples\n", printable(k.Name), percent(k.Share), thousands(k.Quota))
 		if k.Reason != nil {
 			paragraph(w, "    ", k.Reason.Sentence)
-			paragraph(w, "    ", "Evidence: "+because(k.Reason))
+			if k.Reason.Value > 0 {
+				paragraph(w, "    ", because(k.Reason))
+			}
 		}
 	}
 	if boosts == 0 {
@@ -54,30 +55,16 @@ func explain(w io.Writer, r *api.Round) {
 	}
 }
 
-// because is the evidence behind a boost, in words.
+// because is what a boost's sentence leaves unsaid: how sure it is.
 func because(e *loop.Reason) string {
 	var b strings.Builder
-	rows := "rows"
-	if e.Rows == 1 {
-		rows = "row"
-	}
-	fmt.Fprintf(&b, "%s of %s %s failed", thousands(e.Failures), thousands(e.Rows), rows)
+	fmt.Fprintf(&b, "With the memory of earlier models: %s rows, %s failed, %s standard deviations more than the rest",
+		strconv.FormatFloat(e.Support, 'f', 0, 64), percent(e.Rate), strconv.FormatFloat(e.Z, 'f', 1, 64))
 	if e.Groups != e.Rows {
-		fmt.Fprintf(&b, ", in %s groups", thousands(e.Groups))
+		fmt.Fprintf(&b, "; the newest model's rows are of %s groups", thousands(e.Groups))
 	}
-	fmt.Fprintf(&b, " (the true rate is between %s and %s with 95%% confidence)", percent(e.Lower), percent(e.Upper))
-	if e.Lift > 0 {
-		fmt.Fprintf(&b, ", %s times the overall rate", strconv.FormatFloat(e.Lift, 'f', 1, 64))
-	}
-	fmt.Fprintf(&b, "; the slice is %s of deployment", percent(e.Prevalence))
 	if e.Q > 0 {
-		fmt.Fprintf(&b, "; unlikely to be chance (q = %s)", strconv.FormatFloat(e.Q, 'g', 2, 64))
-	}
-	if e.Risk != 0 && e.Risk != 1 {
-		fmt.Fprintf(&b, "; a failure here counts %s times", strconv.FormatFloat(e.Risk, 'g', 3, 64))
-	}
-	if e.Damping != 0 && math.Abs(e.Damping-1) > 1e-9 {
-		fmt.Fprintf(&b, "; damped to %s, for it did not get better", percent(e.Damping))
+		fmt.Fprintf(&b, "; chance alone would show it with q = %s", strconv.FormatFloat(e.Q, 'g', 2, 64))
 	}
 	b.WriteByte('.')
 	return b.String()
