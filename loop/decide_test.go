@@ -102,7 +102,7 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 			}
 		}
 	})
-	if decided == 0 || boosted == 0 {
+	if (decided == 0 || boosted == 0) && !testing.Short() {
 		t.Errorf("%d rounds decided with %d boosts: nothing was checked", decided, boosted)
 	}
 }

@@ -1,0 +1,82 @@
+package loop
+
+import (
+	"errors"
+	"math"
+	"testing"
+)
+
+func goodCampaign() *Campaign {
+	return &Campaign{Name: "c", Space: "shapes", Policy: "p", Generator: "g", Samples: 18_000, Rounds: 12,
+		Evaluation: EvaluationPlan{Target: 1500, Mixture: 1500, Pinned: []Pinned{{Slice{{1, 4}, {3, 0}}, 100}}},
+		LearnFrom:  []LearnFrom{{ModelLine: "m"}}, Gates: []string{"format", "blank"},
+		UnitSize: DefaultUnitSize, MaxAttempts: DefaultMaxAttempts, Advance: AdvanceSealed, Decide: DecideAuto, QuotaBy: "shape"}
+}
+
+// Every refusal of a campaign names the field that the user wrote.
+func TestCampaignRefusals(t *testing.T) {
+	s := shapes()
+	if err := goodCampaign().Validate(s); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		spoil func(c *Campaign)
+		field string
+	}{
+		"no name":            {func(c *Campaign) { c.Name = "" }, "name"},
+		"name with a slash":  {func(c *Campaign) { c.Name = "a/b" }, "name"},
+		"another space":      {func(c *Campaign) { c.Space = "rig" }, "space"},
+		"no policy":          {func(c *Campaign) { c.Policy = "" }, "policy"},
+		"no generator":       {func(c *Campaign) { c.Generator = "1x" }, "generator"},
+		"no rounds":          {func(c *Campaign) { c.Rounds = 0 }, "rounds"},
+		"too many rounds":    {func(c *Campaign) { c.Rounds = MaxRounds + 1 }, "rounds"},
+		"2^32 samples":       {func(c *Campaign) { c.Samples = MaxQuota }, "samples"},
+		"fewer than rounds":  {func(c *Campaign) { c.Samples = 11 }, "samples"},
+		"nothing":            {func(c *Campaign) { c.Samples, c.Evaluation = 0, EvaluationPlan{} }, "samples"},
+		"unit of 0":          {func(c *Campaign) { c.UnitSize = 0 }, "unit_size"},
+		"unit of 513":        {func(c *Campaign) { c.UnitSize = 513 }, "unit_size"},
+		"no attempt":         {func(c *Campaign) { c.MaxAttempts = 0 }, "max_attempts"},
+		"advance":            {func(c *Campaign) { c.Advance = "continuous" }, "advance"},
+		"decide":             {func(c *Campaign) { c.Decide = "propose" }, "decide"},
+		"unknown quota_by":   {func(c *Campaign) { c.QuotaBy = "colour" }, "quota_by"},
+		"absent quota_by":    {func(c *Campaign) { c.QuotaBy = "occluder_side" }, "quota_by"},
+		"mixture of nothing": {func(c *Campaign) { c.Samples, c.Rounds = 0, 1 }, "evaluation.mixture"},
+		"target too large":   {func(c *Campaign) { c.Evaluation.Target = math.MaxUint64 }, "evaluation.target"},
+		"mixture too large":  {func(c *Campaign) { c.Evaluation.Mixture = MaxQuota }, "evaluation.mixture"},
+		"pinned of 0":        {func(c *Campaign) { c.Evaluation.Pinned[0].Count = 0 }, "evaluation.pinned[0].count"},
+		"pinned too large":   {func(c *Campaign) { c.Evaluation.Pinned[0].Count = MaxQuota }, "evaluation.pinned[0].count"},
+		"pinned nowhere":     {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = nil }, "evaluation.pinned[0].slice"},
+		"pinned impossible":  {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{5, 0}, {6, 0}} }, "evaluation.pinned[0].slice"},
+		"pinned forbidden":   {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{1, 5}, {6, 3}} }, "evaluation.pinned[0].slice"},
+		"pinned four times":  {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{0, 0}, {1, 0}, {2, 0}, {3, 0}} }, "evaluation.pinned[0].slice"},
+		"nobody to learn of": {func(c *Campaign) { c.LearnFrom = nil }, "learn_from"},
+		"line without name":  {func(c *Campaign) { c.LearnFrom[0].ModelLine = "" }, "learn_from[0].model_line"},
+		"gate without name":  {func(c *Campaign) { c.Gates[1] = "no blanks" }, "gates[1]"},
+	} {
+		c := goodCampaign()
+		test.spoil(c)
+		var refused *Error
+		if err := c.Validate(s); !errors.As(err, &refused) || refused.Field != test.field {
+			t.Errorf("%s: %v, want a refusal of %s", name, err, test.field)
+		}
+	}
+	exam := &Campaign{Name: "exam", Space: "shapes", Policy: "p", Generator: "g", Rounds: 1, UnitSize: 1, MaxAttempts: 1,
+		Advance: AdvanceSealed, Decide: DecideAuto, Evaluation: EvaluationPlan{Pinned: []Pinned{{Slice{{1, 4}, {3, 0}}, 400}}}}
+	if err := exam.Validate(s); err != nil {
+		t.Errorf("a campaign of evaluation alone: %v", err)
+	}
+}
+
+// The rounds of a campaign share its samples out exactly.
+func TestRoundSamples(t *testing.T) {
+	for _, c := range []Campaign{{Samples: 18_000, Rounds: 12}, {Samples: 17, Rounds: 5}, {Samples: 5, Rounds: 5}, {Samples: 0, Rounds: 3}, {Samples: MaxQuota - 1, Rounds: 7}} {
+		sum, least, most := uint64(0), uint64(math.MaxUint64), uint64(0)
+		for n := 1; n <= c.Rounds; n++ {
+			each := c.RoundSamples(n)
+			sum, least, most = sum+each, min(least, each), max(most, each)
+		}
+		if sum != c.Samples || most-least > 1 {
+			t.Errorf("%d over %d rounds: %d in all, %d to %d each", c.Samples, c.Rounds, sum, least, most)
+		}
+	}
+}

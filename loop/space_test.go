@@ -1,0 +1,178 @@
+package loop
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+)
+
+// Every refusal of a space names the field that the user wrote.
+func TestSpaceRefusals(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(s *Space)
+		field string
+	}{
+		"no name":             {func(s *Space) { s.Name = "" }, "name"},
+		"no factors":          {func(s *Space) { s.Factors = nil }, "factors"},
+		"too many factors":    {func(s *Space) { s.Factors = make([]Factor, MaxFactors+1) }, "factors"},
+		"factor without name": {func(s *Space) { s.Factors[2].Name = "" }, "factors[2].name"},
+		"a column's name":     {func(s *Space) { s.Factors[2].Name = "Seed" }, "factors[2].name"},
+		"level column":        {func(s *Space) { s.Factors[2].Name = "x__level" }, "factors[2].name"},
+		"factor twice":        {func(s *Space) { s.Factors[2].Name = "Glove" }, "factors[2].name"},
+		"kind":                {func(s *Space) { s.Factors[1].Kind = "nominal" }, "factors[1].kind"},
+		"no levels":           {func(s *Space) { s.Factors[1].Levels = nil }, "factors[1].levels"},
+		"too many levels":     {func(s *Space) { s.Factors[1].Levels = make([]Level, MaxLevels+1) }, "factors[1].levels"},
+		"level without name":  {func(s *Space) { s.Factors[1].Levels[0].Name = "" }, "factors[1].levels[0].name"},
+		"level absent":        {func(s *Space) { s.Factors[1].Levels[0].Name = "absent" }, "factors[1].levels[0].name"},
+		"level of two lines":  {func(s *Space) { s.Factors[1].Levels[0].Name = "a\nb" }, "factors[1].levels[0].name"},
+		"level not UTF-8":     {func(s *Space) { s.Factors[1].Levels[0].Name = "\xff" }, "factors[1].levels[0].name"},
+		"level twice":         {func(s *Space) { s.Factors[1].Levels[1].Name = "no" }, "factors[1].levels[1].name"},
+		"target NaN":          {func(s *Space) { s.Factors[1].Levels[1].Target = math.NaN() }, "factors[1].levels[1].target"},
+		"target Inf":          {func(s *Space) { s.Factors[1].Levels[1].Target = math.Inf(1) }, "factors[1].levels[1].target"},
+		"target negative":     {func(s *Space) { s.Factors[1].Levels[1].Target = -.1 }, "factors[1].levels[1].target"},
+		"targets sum to 1.1":  {func(s *Space) { s.Factors[1].Levels[1].Target = .4 }, "factors[1].levels"},
+		"edges reversed":      {func(s *Space) { s.Factors[0].Levels[1].High = .5 }, "factors[0].levels[1]"},
+		"edge NaN":            {func(s *Space) { s.Factors[0].Levels[1].Low = math.NaN() }, "factors[0].levels[1]"},
+		"edge Inf":            {func(s *Space) { s.Factors[0].Levels[2].High = math.Inf(1) }, "factors[0].levels[2]"},
+		"edges of categories": {func(s *Space) { s.Factors[1].Levels[1].High = 2 }, "factors[1].levels[1]"},
+		"condition forwards":  {func(s *Space) { s.Factors[2].When.Factor = 4 }, "factors[2].when"},
+		"condition on itself": {func(s *Space) { s.Factors[2].When.Factor = 2 }, "factors[2].when"},
+		"condition of none":   {func(s *Space) { s.Factors[2].When.Levels = nil }, "factors[2].when"},
+		"condition's level":   {func(s *Space) { s.Factors[2].When.Levels = []int{2} }, "factors[2].when"},
+		"too many rules":      {func(s *Space) { s.Constraints = make([]Constraint, MaxConstraints+1) }, "constraints"},
+		"empty rule":          {func(s *Space) { s.Constraints[1] = Constraint{} }, "constraints[1]"},
+		"rule's factor":       {func(s *Space) { s.Constraints[1].When[0].Factor = 99 }, "constraints[1]"},
+		"rule's level":        {func(s *Space) { s.Constraints[1].Then[1].Levels = []int{0, 7} }, "constraints[1]"},
+		"rule's level twice":  {func(s *Space) { s.Constraints[1].Then[1].Levels = []int{1, 1} }, "constraints[1]"},
+		"rule of 65 sets":     {func(s *Space) { s.Constraints[1].When = make([]LevelSet, MaxSets+1) }, "constraints[1]"},
+		"too many risks":      {func(s *Space) { s.Risks = make([]Risk, MaxRisks+1) }, "risks"},
+		"risk of nothing":     {func(s *Space) { s.Risks = []Risk{{Weight: 1}} }, "risks[0].slice"},
+		"risk of absent":      {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}, {2, 0}}, Weight: 1}} }, "risks[0].slice"},
+		"risk weight 0":       {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}}}} }, "risks[0].weight"},
+		"risk weight NaN":     {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}}, Weight: math.NaN()}} }, "risks[0].weight"},
+	} {
+		s := rig()
+		test.spoil(s)
+		var refused *Error
+		if err := s.Validate(); !errors.As(err, &refused) || refused.Field != test.field {
+			t.Errorf("%s: %v, want a refusal of %s", name, err, test.field)
+		}
+	}
+}
+
+// The largest space that the limits allow is judged without trouble.
+func TestLargestSpace(t *testing.T) {
+	s := &Space{Name: "large", Version: 1}
+	levels := make([]Level, MaxLevels)
+	for l := range levels {
+		levels[l] = Level{Name: fmt.Sprint("l", l), Target: 1. / MaxLevels}
+	}
+	for f := range 20 {
+		s.Factors = append(s.Factors, Factor{Name: fmt.Sprint("f", f), Kind: Ordinal, Levels: levels})
+	}
+	half := make([]int, MaxLevels/2)
+	for i := range half {
+		half[i] = 2 * i
+	}
+	for i := range 100 {
+		s.Constraints = append(s.Constraints, Constraint{When: []LevelSet{{i % 20, half}}, Then: []LevelSet{{(i + 1) % 20, half[:len(half)-i]}}})
+	}
+	if err := s.Validate(); err != nil && err.(*Error).Field != "constraints" {
+		t.Error(err)
+	}
+	if got := s.Size(); !near(got/1e80, 1) {
+		t.Errorf("size %v", got)
+	}
+}
+
+func TestSizeEqualsAnEnumeration(t *testing.T) {
+	for _, s := range []*Space{rig(), oneFactor(7)} {
+		if got, want := s.Size(), float64(len(enumerate(s, s.baseMarginals(1)))); got != want {
+			t.Errorf("%s: %v combinations, want %v", s.Name, got, want)
+		}
+	}
+}
+
+func TestSlices(t *testing.T) {
+	s := shapes()
+	a := s.slice(t, "light", "low", "background", "metal")
+	if got := s.Describe(a); got != "background=metal ∧ light=low" {
+		t.Errorf("described as %q", got)
+	}
+	if s.Describe(nil) != "everything" || a.Level(3) != 0 || a.Level(0) != -1 {
+		t.Error("levels of a slice")
+	}
+	if b := a.With(Predicate{0, 5}); !b.Equal(Slice{{0, 5}, {1, 4}, {3, 0}}) || len(a) != 2 {
+		t.Errorf("with another predicate: %v, and the first is %v", b, a)
+	}
+	codes := []Code{0, 4, 0, 0, 0, 0, Absent, 0, 0}
+	if !a.Matches(codes) || (Slice{{6, 0}}).Matches(codes) || !(Slice{}).Matches(codes) {
+		t.Error("matches")
+	}
+	codes[3] = Unknown
+	if a.Matches(codes) {
+		t.Error("an unknown value matches")
+	}
+	order := []Slice{{{0, 7}}, {{2, 0}}, {{0, 7}, {1, 5}}, {{0, 6}, {2, 0}}, {{0, 7}, {2, 0}}, {{0, 0}, {1, 0}, {2, 0}}}
+	for i := range order {
+		for j := range order {
+			if got := order[i].compare(order[j]); (got < 0) != (i < j) || (got > 0) != (i > j) {
+				t.Errorf("%v and %v compare %d", order[i], order[j], got)
+			}
+		}
+	}
+}
+
+// Any document that decodes to a space: judged without a panic, and where it is
+// accepted, a round of it can be decided and drawn.
+func FuzzSpaceValidate(f *testing.F) {
+	for _, s := range []*Space{shapes(), rig(), oneFactor(1)} {
+		b, err := json.Marshal(s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		f.Add([]byte(strings.ReplaceAll(string(b), `"target":0.`, `"target":1e300,"low":0.`)))
+		f.Add([]byte(strings.ReplaceAll(string(b), `"factor":1`, `"factor":-1`)))
+	}
+	f.Add([]byte(`{"name":"x","factors":[{"name":"a","kind":"ordinal","levels":[{"name":"l","target":1}],"when":{"factor":0,"levels":[0]}}]}`))
+	f.Add([]byte(`{"name":"x","factors":[{"name":"a","kind":"ordinal","levels":[{"name":"l","target":1}]}],"constraints":[{"when":[{"factor":0,"levels":[0]}]}]}`))
+	f.Add([]byte(`{"name":"x","factors":[{"name":"a","kind":"ordinal","levels":[{"name":"l","target":1},{"name":"m","target":5e-324}]}],"constraints":[{}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var s Space
+		if json.Unmarshal(b, &s) != nil {
+			return
+		}
+		if err := s.Validate(); err != nil {
+			var refused *Error
+			if !errors.As(err, &refused) || refused.Problem == "" {
+				t.Fatalf("%v is not a refusal", err)
+			}
+			return
+		}
+		r, err := Decide(&s, policy(), nil, nil, Budget{Campaign: "fuzz", Number: 1, Train: 100, Evaluation: EvaluationPlan{Target: 5}}, 1)
+		if err != nil {
+			var refused *Error
+			if !errors.As(err, &refused) || refused.Field != "floor" && refused.Field != "constraints" {
+				t.Fatal(err)
+			}
+			return
+		}
+		sampler, err := NewSampler(&s, &r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for index := range uint64(8) {
+			x, err := sampler.Scenario(Train, 0, index)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !s.feasible(x.Codes) || !(sampler.Density(x.Codes) > 0) {
+				t.Fatalf("%v was drawn, of density %v", x.Codes, sampler.Density(x.Codes))
+			}
+		}
+	})
+}
