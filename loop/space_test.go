@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // Every refusal of a space names the field that the user wrote.
@@ -146,33 +148,46 @@ func FuzzSpaceValidate(f *testing.F) {
 		if json.Unmarshal(b, &s) != nil {
 			return
 		}
-		if err := s.Validate(); err != nil {
-			var refused *Error
-			if !errors.As(err, &refused) || refused.Problem == "" {
-				t.Fatalf("%v is not a refusal", err)
-			}
-			return
+		checkSpace(t, &s)
+	})
+}
+
+// Likewise for spaces made to be nearly valid.
+func FuzzSpaceStructured(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"))
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { checkSpace(t, drawSpace(t, 8, 6)) }))
+}
+
+// checkSpace: the space is refused as an *Error, or a round of it can be decided
+// and drawn.
+func checkSpace(t rapid.TB, s *Space) {
+	if err := s.Validate(); err != nil {
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Problem == "" {
+			t.Fatalf("%v is not a refusal", err)
 		}
-		r, err := Decide(&s, policy(), nil, nil, Budget{Campaign: "fuzz", Number: 1, Train: 100, Evaluation: EvaluationPlan{Target: 5}}, 1)
-		if err != nil {
-			var refused *Error
-			if !errors.As(err, &refused) || refused.Field != "floor" && refused.Field != "constraints" {
-				t.Fatal(err)
-			}
-			return
+		return
+	}
+	r, err := Decide(s, policy(), nil, nil, Budget{Campaign: "fuzz", Number: 1, Train: 100, Evaluation: EvaluationPlan{Target: 5}}, 1)
+	if err != nil {
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Field != "floor" && refused.Field != "constraints" {
+			t.Fatal(err)
 		}
-		sampler, err := NewSampler(&s, &r)
+		return
+	}
+	sampler, err := NewSampler(s, &r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for index := range uint64(8) {
+		x, err := sampler.Scenario(Train, 0, index)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for index := range uint64(8) {
-			x, err := sampler.Scenario(Train, 0, index)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !s.feasible(x.Codes) || !(sampler.Density(x.Codes) > 0) {
-				t.Fatalf("%v was drawn, of density %v", x.Codes, sampler.Density(x.Codes))
-			}
+		if !s.feasible(x.Codes) || !(sampler.Density(x.Codes) > 0) {
+			t.Fatalf("%v was drawn, of density %v", x.Codes, sampler.Density(x.Codes))
 		}
-	})
+	}
 }
