@@ -185,6 +185,7 @@ func TestRunaway(t *testing.T) {
 	// What its settings would not bound: 8 GB in one value.
 	refused(t, v, "SELECT list_sum(range(1000000000))")
 	refused(t, v, "SELECT DISTINCT hash(a.i, b.i) FROM range(100000) a(i), range(100000) b(i) ORDER BY ALL")
+	v.o.Queries.Time = time.Minute // a busy machine must not fail the last one
 	if a, err := v.Query(t.Context(), "SELECT 42", 0, 0); err != nil || fmt.Sprint(a.Rows) != "[[42]]" {
 		t.Errorf("%v: %v", a, err)
 	}

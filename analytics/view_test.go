@@ -242,7 +242,8 @@ func TestMissingPart(t *testing.T) {
 	if err := v.Wait(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	w.until(lost.Key, 8)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	err := v.Wait(ctx, 3)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), lost.Key) {
@@ -251,7 +252,10 @@ func TestMissingPart(t *testing.T) {
 	w.lose(lost.Key, false)
 	v.latest(w)
 	// In the batch that failed, by itself, and once in building again.
-	if n := w.asked[kept.Key]; n != 3 {
+	w.mu.Lock()
+	n := w.asked[kept.Key]
+	w.mu.Unlock()
+	if n != 3 {
 		t.Errorf("the part before the lost one was read %d times", n)
 	}
 	equalLines(t, "rows", v.table(`SELECT count(*) FROM shapes.samples`), []string{"3"})
@@ -266,7 +270,8 @@ func TestPartOfOtherLength(t *testing.T) {
 	object.Rows = 2
 	w.addPart(loop.SampleParts, s.Name, object)
 	v := w.run(t.TempDir())
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	w.until(object.Key, 8)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := v.Wait(ctx, 2); !errors.Is(err, errPart) {
 		t.Errorf("got %v", err)

@@ -37,7 +37,8 @@ type world struct {
 	// first is the first change that the catalogue retains.
 	first uint64
 	// asked counts the calls of Path by key.
-	asked map[string]int
+	asked  map[string]int
+	sought chan struct{} // closed and replaced by each call of Path
 	// written counts the objects.
 	written int
 	spaces  map[string]*loop.Space
@@ -50,7 +51,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	return &world{t: t, dir: t.TempDir(), db: db, grown: make(chan struct{}), gone: map[string]bool{}, first: 1, asked: map[string]int{}, spaces: map[string]*loop.Space{}}
+	return &world{t: t, dir: t.TempDir(), db: db, grown: make(chan struct{}), sought: make(chan struct{}), gone: map[string]bool{}, first: 1, asked: map[string]int{}, spaces: map[string]*loop.Space{}}
 }
 
 // Changes and Path are the world as a view sees it.
@@ -77,10 +78,31 @@ func (w *world) Path(key string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked[key]++
+	close(w.sought)
+	w.sought = make(chan struct{})
 	if w.gone[key] {
 		return "", fmt.Errorf("%s: %w", key, fs.ErrNotExist)
 	}
 	return filepath.Join(w.dir, key), nil
+}
+
+// until waits until an object was asked for so many times.
+func (w *world) until(key string, times int) {
+	w.t.Helper()
+	limit := time.After(time.Minute)
+	for {
+		w.mu.Lock()
+		n, sought := w.asked[key], w.sought
+		w.mu.Unlock()
+		if n >= times {
+			return
+		}
+		select {
+		case <-sought:
+		case <-limit:
+			w.t.Fatalf("%s was asked for %d times, not %d", key, n, times)
+		}
+	}
 }
 
 // lose takes an object away, or brings it back.
