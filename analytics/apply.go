@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"strconv"
 	"strings"
 
@@ -197,6 +198,10 @@ func (b *batch) part(ctx context.Context, c *loop.Change) error {
 	}
 	path, err := b.parts.Path(part.Object.Key)
 	if err != nil {
+		return fmt.Errorf("part %s: %w", part.Object.Key, err)
+	}
+	// DuckDB does not tell a file that is missing from one that it cannot read.
+	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("part %s: %w", part.Object.Key, err)
 	}
 	insert, err := b.insertion(ctx, l, c, path)
