@@ -98,11 +98,11 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 		c := &round.Components[i]
 		out := Component{
 			Domain: c.Domain.String(), Number: c.Number, Name: space.Describe(c.Fixed()), Over: string(c.Over),
-			Slice: levels(space, c.Slice), Share: float64(c.Share) / whole, Quota: c.Quota,
+			Slice: space.Names(c.Slice), Share: float64(c.Share) / whole, Quota: c.Quota,
 			Source: string(c.Source), Reason: c.Reason,
 		}
 		if c.By != nil {
-			out.By = levels(space, loop.Slice{*c.By})
+			out.By = space.Names(loop.Slice{*c.By})
 		}
 		d.Components = append(d.Components, out)
 	}
@@ -119,19 +119,11 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 	}
 	for _, r := range round.Memory.Slices {
 		d.Memory = append(d.Memory, Memory{
-			Name: space.Describe(r.Slice), Slice: levels(space, r.Slice), Since: r.Round, Samples: r.Samples,
+			Name: space.Describe(r.Slice), Slice: space.Names(r.Slice), Since: r.Round, Samples: r.Samples,
 			Damping: r.Damping, Quarantined: r.Quarantined, Sentence: r.Sentence,
 		})
 	}
 	return d
-}
-
-func levels(space *loop.Space, slice loop.Slice) map[string]string {
-	m := make(map[string]string, len(slice))
-	for _, p := range slice {
-		m[space.Factors[p.Factor].Name] = space.Factors[p.Factor].Levels[p.Level].Name
-	}
-	return m
 }
 
 // mass is the share of level l in a cumulative marginal.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -134,19 +133,4 @@ func TestArrowFlipped(t *testing.T) {
 			t.Errorf("the first %d of %d bytes were taken for a whole stream", n, len(good))
 		}
 	}
-}
-
-func FuzzSuggest(f *testing.F) {
-	f.Add("ligth", "light")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		if len(a)+len(b) > 64 {
-			return
-		}
-		if d := edits(a, b); d != edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
-			t.Fatalf("%q and %q are %d apart", a, b, d)
-		}
-		if s := suggest(a, []string{b}); !strings.Contains(s, "(") {
-			t.Fatal(s)
-		}
-	})
 }

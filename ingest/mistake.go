@@ -3,9 +3,9 @@ package ingest
 import (
 	"fmt"
 	"net/http"
-	"slices"
 
 	"hone/api"
+	"hone/spec"
 )
 
 // mistakes are what is wrong with a post: the first ones, and how many more.
@@ -70,45 +70,7 @@ func quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// suggest is ` (did you mean "x"?)` with the nearest of the names, or what is
-// allowed where none is near.
+// suggest is what a name that there is not may have been meant to be.
 func suggest(name string, names []string) string {
-	if len(name) <= 64 {
-		best, distance := "", 1+len(name)/2
-		for _, n := range names {
-			if len(n) > 64 {
-				continue
-			}
-			if d := edits(name, n); d < distance {
-				best, distance = n, d
-			}
-		}
-		if best != "" {
-			return fmt.Sprintf(" (did you mean %q?)", best)
-		}
-	}
-	if len(names) > 12 {
-		return fmt.Sprintf(" (there are %q and %d more)", names[:12], len(names)-12)
-	}
-	return fmt.Sprintf(" (there are %q)", names)
-}
-
-// edits is the Levenshtein distance in bytes.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + slices.Min([]int{diagonal, row[j], row[j+1]})
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return " (" + spec.Suggest(name, names) + ")"
 }

@@ -71,7 +71,7 @@ func TestRefusedNDJSON(t *testing.T) {
 		{"blank", "\n \n\r\n", 422, []string{"body: no row"}},
 		{"unknown factor", row(`{"ligth":"low"}`), 422, []string{`row 1, column ligth: "ligth" is not a factor of space "test" (did you mean "light"?)`}},
 		{"unknown level", "\n" + row(`{"light":"lo"}`), 422, []string{`row 2, column light: "lo" is not a level of "light" (did you mean "low"?)`}},
-		{"far from any level", row(`{"light":"infrared"}`), 422, []string{`there are ["low" "high"]`}},
+		{"far from any level", row(`{"light":"infrared"}`), 422, []string{`known are low, high`}},
 		{"out of every bin", row(`{"size":20}`), 422, []string{`row 1, column size: 20 lies in no bin of "size" (allowed: 0 <= value < 20`}},
 		{"number too large", row(`{"size":1e999}`), 422, []string{`+Inf lies in no bin`}},
 		{"number for a category", row(`{"light":3}`), 422, []string{`3 is a number, but "light" is categorical`}},

@@ -83,6 +83,16 @@ func (s *Space) Describe(slice Slice) string {
 	return strings.Join(parts, " ∧ ")
 }
 
+// Names writes the slice as a mapping from factor to level.
+func (s *Space) Names(slice Slice) map[string]string {
+	names := make(map[string]string, len(slice))
+	for _, p := range slice {
+		f := &s.Factors[p.Factor]
+		names[f.Name] = f.Levels[p.Level].Name
+	}
+	return names
+}
+
 // ValidateSlice refuses a slice that names no factor or level of the space,
 // repeats a factor, has more than MaxOrder predicates, or cannot occur because
 // a factor is absent wherever another of its predicates holds.

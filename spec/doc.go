@@ -7,8 +7,7 @@
 // The shape of the three documents. [ParseSpace], [ParsePolicy] and
 // [ParseCampaign] read them; [SpaceSchema], [PolicySchema] and [CampaignSchema]
 // are the same shapes as JSON Schema 2020-12, for editors and clients;
-// [ParseSlice] reads a slice as people type it. In the other direction [Names]
-// and [RoundJSON] write slices by name.
+// [ParseSlice] reads a slice as people type it.
 //
 //	bytes ─▶ tree with positions ─▶ loop type ─▶ Validate ─┐
 //	            │                      │                    │ field path

@@ -124,9 +124,9 @@ func place(places map[string]*node, field string, root *node) *node {
 	return root
 }
 
-// suggest is a remedy that names the known word nearest to what was written, or
-// else all of them.
-func suggest(got string, known []string) string {
+// Suggest is a remedy that names the known word nearest to what was written, or
+// else the words that are known: `did you mean "low"?`.
+func Suggest(got string, known []string) string {
 	best, distance := "", len(got)/3+2
 	for _, k := range known {
 		if d := edits(got, k); d < distance {

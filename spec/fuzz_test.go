@@ -94,7 +94,7 @@ func FuzzParseSlice(f *testing.F) {
 			}
 			return
 		}
-		if back, err := spec.SliceOf(s, spec.Names(s, slice)); err != nil || !back.Equal(slice) {
+		if back, err := spec.SliceOf(s, s.Names(slice)); err != nil || !back.Equal(slice) {
 			t.Fatalf("%q: %v became %v, %v", text, slice, back, err)
 		}
 	})

@@ -51,7 +51,7 @@ func (d *document) object(n *node, field string, known ...string) (o object, ok 
 			d.refuse(k, o.path(k.text), "remove it", "versions are given by the server, a new one for every change")
 			continue
 		}
-		d.refuse(k, o.path(k.text), suggest(k.text, known), "unknown key")
+		d.refuse(k, o.path(k.text), Suggest(k.text, known), "unknown key")
 	}
 	return o, true
 }
@@ -204,7 +204,7 @@ func (d *document) validated(validate func() error) error {
 func (d *document) factor(space *loop.Space, key *node, field string) int {
 	f := space.Factor(key.text)
 	if f < 0 && !d.full() {
-		d.refuse(key, field, suggest(key.text, factorNames(space)), "there is no factor %q", key.text)
+		d.refuse(key, field, Suggest(key.text, factorNames(space)), "there is no factor %q", key.text)
 	}
 	return f
 }
@@ -231,7 +231,7 @@ func (d *document) level(space *loop.Space, factor int, n *node, field string) i
 	l, ok := index[n.text]
 	if !ok {
 		if len(f.Levels) > 0 && !d.full() { // a factor without levels has been refused for that
-			d.refuse(n, field, suggest(n.text, levelNames(f)), "factor %q has no level %q", f.Name, n.text)
+			d.refuse(n, field, Suggest(n.text, levelNames(f)), "factor %q has no level %q", f.Name, n.text)
 		}
 		return -1
 	}

@@ -29,7 +29,7 @@ func ParseSlice(space *loop.Space, typed string) (loop.Slice, error) {
 }
 
 // SliceOf is the slice that a mapping from factor to level names. It returns a
-// *loop.Error, and is the inverse of Names.
+// *loop.Error, and is the inverse of [loop.Space.Names].
 func SliceOf(space *loop.Space, names map[string]string) (loop.Slice, error) {
 	n := &node{sort: mapping}
 	for _, factor := range slices.Sorted(maps.Keys(names)) {
@@ -72,15 +72,4 @@ func (d *document) readSlice(space *loop.Space, n *node, field string) loop.Slic
 	}
 	slices.SortFunc(slice, func(a, b loop.Predicate) int { return a.Factor - b.Factor })
 	return slice
-}
-
-// Names writes a slice as a mapping from factor to level: the inverse of
-// SliceOf. The slice must be of this space, in the version that it was made for.
-func Names(space *loop.Space, slice loop.Slice) map[string]string {
-	names := make(map[string]string, len(slice))
-	for _, p := range slice {
-		f := &space.Factors[p.Factor]
-		names[f.Name] = f.Levels[p.Level].Name
-	}
-	return names
 }

@@ -77,7 +77,7 @@ func (d *document) readFactor(s *loop.Space, n *node, field string) loop.Factor 
 			f.Kind = loop.Kind(name)
 			kinds := []string{string(loop.Categorical), string(loop.Ordinal), string(loop.Numeric)}
 			if !slices.Contains(kinds, name) {
-				d.refuse(kind, o.path("kind"), suggest(name, kinds), "%q is not a kind", name)
+				d.refuse(kind, o.path("kind"), Suggest(name, kinds), "%q is not a kind", name)
 			}
 		}
 	}
