@@ -110,6 +110,9 @@ func TestJudge(t *testing.T) {
 		if (got.Sentence != "") != (test.want < test.before || test.quarantined) {
 			t.Errorf("%s: sentence %q", name, got.Sentence)
 		}
+		if m.judge(s, settings, e); m.Slices[0].Damping != got.Damping {
+			t.Errorf("%s: judged again on the same samples, damping %v", name, m.Slices[0].Damping)
+		}
 		if got.AnchorRows != test.anchorRows || got.AnchorFailures != test.anchorFailures {
 			t.Errorf("%s: the anchor moved", name)
 		}

@@ -301,6 +301,11 @@ func TestDecideBoostsWhatFails(t *testing.T) {
 			t.Errorf("the sentence %q does not say %q", c.Reason.Sentence, want)
 		}
 	}
+	// v = risk · π(s)^(1-b) · (rate - target rate) · damping; all rows are the target's.
+	prevalence, err := s.Mass(slice)
+	if err != nil || !near(c.Reason.Prevalence, prevalence) || !near(c.Reason.Value, math.Pow(prevalence, .3)*(c.Reason.Rate-r.FailureRate)) {
+		t.Errorf("value %v of prevalence %v, rate %v (%v)", c.Reason.Value, c.Reason.Prevalence, c.Reason.Rate, err)
+	}
 	if c.Reason.Q > .05 || c.Reason.Z < 2.5 || c.Reason.Lift < 5 || !(c.Reason.Lower < .7 && .7 < c.Reason.Upper) {
 		t.Errorf("reason %+v", c.Reason)
 	}

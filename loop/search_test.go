@@ -232,6 +232,14 @@ func TestCoverOfPlantedSlices(t *testing.T) {
 	s := shapes()
 	e := sized(t, s, 6000, .04, map[string]float64{"background=metal light=low": .7, "occlusion=strong rotation=r225": .6,
 		"background=stripes light=day blur=motion": .8})
+	// At half the rows failing, small cells can never be significant (Tarone).
+	even := sized(t, s, 4000, .5, map[string]float64{"background=metal light=low": .8, "occlusion=strong rotation=r225": .75})
+	small := DefaultPolicy().Search
+	small.MinimumSupport = 1
+	a, b := newSearcher(s, small, even, .5, 3).cover(), naiveCover(s, small, even, .5, 3, nil)
+	if len(a) == 0 || !slices.EqualFunc(a, b, func(a, b cell) bool { return a.slice.Equal(b.slice) && near(a.q, b.q) }) {
+		t.Errorf("found %+v, want %+v", a, b)
+	}
 	f := newSearcher(s, DefaultPolicy().Search, e, .5, 3)
 	got, want := f.cover(), naiveCover(s, DefaultPolicy().Search, e, .5, 3, nil)
 	if !slices.EqualFunc(got, want, func(a, b cell) bool { return a.slice.Equal(b.slice) && a.n == b.n && a.k == b.k && near(a.q, b.q) }) {
@@ -242,6 +250,17 @@ func TestCoverOfPlantedSlices(t *testing.T) {
 		if !slices.ContainsFunc(got, func(c cell) bool { return c.slice.Equal(planted) }) {
 			t.Errorf("%s was not found", s.Describe(planted))
 		}
+	}
+}
+
+// Of two slices that fail alike, the one that comes first in the order of slices
+// is taken first.
+func TestTiesGoToTheFirstSlice(t *testing.T) {
+	s := oneFactor(9)
+	e := uniformEvidence(9, 100, func(l int) int64 { return []int64{1, 1, 60, 1, 1, 60, 1, 1, 1}[l] })
+	found := newSearcher(s, DefaultPolicy().Search, e, .5, 3).cover()
+	if len(found) != 2 || !found[0].slice.Equal(Slice{{0, 2}}) || !found[1].slice.Equal(Slice{{0, 5}}) {
+		t.Errorf("found %+v", found)
 	}
 }
 
