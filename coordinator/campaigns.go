@@ -93,13 +93,21 @@ func countedDomain(c *loop.Campaign) loop.Domain {
 }
 
 func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, err error) {
+	t, e := c.c.leading()
+	if e == nil {
+		// Always the term's lock first and then the state's, which View takes: the
+		// other way round both would wait for each other, and for an entry that
+		// waits between them.
+		t.mu.Lock()
+		defer t.mu.Unlock()
+	}
 	c.c.node.View(func(s *state.State) {
 		campaign, ok := s.Campaign(in.Name)
 		if !ok {
 			err = loop.NotFound("campaign", "there is no campaign %q", in.Name)
 			return
 		}
-		flight := c.inFlight(s, &campaign)
+		flight := t.inFlight(s, &campaign)
 		out = api.Campaign{
 			Name: in.Name, State: string(campaign.State), Round: campaign.Round, Rounds: campaign.Campaign.Rounds,
 			Space:     fmt.Sprintf("%s@%d", campaign.Campaign.Space, campaign.SpaceVersion),
@@ -117,7 +125,7 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 			out.Reasons = append(out.Reasons, fmt.Sprintf("round %d, %s component %d: %d samples abandoned by gate %q: %s",
 				a.Round, a.Domain, a.Component, a.Indices.Count(), a.Gate, a.Reason))
 		}
-		out.Waiting = c.waiting(s, &campaign, flight)
+		out.Waiting = t.waiting(s, &campaign, flight)
 	})
 	return out, err
 }
@@ -134,14 +142,11 @@ func accounting(requested uint64, counts state.Counts, inFlight uint64) api.Coun
 }
 
 // inFlight counts what is with workers or before the gates, by domain; none on
-// a node that does not lead.
-func (c *Control) inFlight(s *state.State, campaign *state.Campaign) (by [3]uint64) {
-	t, err := c.c.leading()
-	if err != nil {
+// a node that does not lead, where t is nil. The caller holds mu.
+func (t *term) inFlight(s *state.State, campaign *state.Campaign) (by [3]uint64) {
+	if t == nil {
 		return by
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for number := 1; number <= campaign.Round; number++ {
 		if t.settled[campaign.Campaign.Name][number] {
 			continue
@@ -155,8 +160,9 @@ func (c *Control) inFlight(s *state.State, campaign *state.Campaign) (by [3]uint
 	return by
 }
 
-// waiting says what a running campaign waits for, if it waits.
-func (c *Control) waiting(s *state.State, campaign *state.Campaign, flight [3]uint64) string {
+// waiting says what a running campaign waits for, if it waits. The caller holds
+// mu, where t is not nil.
+func (t *term) waiting(s *state.State, campaign *state.Campaign, flight [3]uint64) string {
 	if campaign.State != state.Running {
 		return ""
 	}
@@ -165,12 +171,9 @@ func (c *Control) waiting(s *state.State, campaign *state.Campaign, flight [3]ui
 	case !ok:
 		return "its first round"
 	case !round.Terminal:
-		t, err := c.c.leading()
-		if err != nil || flight[0]+flight[1]+flight[2] > 0 {
+		if t == nil || flight[0]+flight[1]+flight[2] > 0 {
 			return ""
 		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
 		for _, session := range t.sessions {
 			for _, g := range session.worker.Generators {
 				if g.Name == campaign.Campaign.Generator {
