@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+
+	"hone/coordinator/state"
+	"hone/loop"
+)
+
+// history is what a dead server's log says, judged entry by entry by the rules
+// of the contract (C4, C10, C11, C22), which are written down here once more, as
+// plainly as they can be, and not by Apply. It knows what the tests of this
+// package do, and fails on anything else.
+type history struct {
+	t         *testing.T
+	space     *loop.Space
+	campaigns map[string]*loop.Campaign
+	rounds    map[string][]loop.Round // by campaign, in order
+	samples   map[index]*standing
+	posts     []livePost
+	keys      map[postKey]bool
+	rows      map[string]uint64 // of outcomes, by LINE@VERSION
+	sealed    map[string]bool
+	published map[string]state.Publish // by NAME@VERSION
+	packs     map[string]bool
+}
+
+// index is what must never be committed twice.
+type index struct {
+	campaign         string
+	domain           loop.Domain
+	round, component int
+	index            uint64
+}
+
+// standing is how an index stands: which attempt it is at, whether that one is
+// committed, and if so, in which row of which part.
+type standing struct {
+	attempt              int
+	committed, abandoned bool
+	part                 string
+	row                  int
+}
+
+type postKey struct{ space, line, version, run, key string }
+
+// livePost is a post that counts, and its rows.
+type livePost struct {
+	post        loop.Post
+	part        string
+	first, rows int
+}
+
+func readHistory(t *testing.T, dir string) *history {
+	t.Helper()
+	if snapshots, err := os.ReadDir(filepath.Join(dir, "raft", "snapshots")); err != nil || len(snapshots) > 0 {
+		t.Fatalf("%d snapshots, %v: the log is not all of the history", len(snapshots), err)
+	}
+	log, err := wal.Open(filepath.Join(dir, "raft", "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	first, err := log.FirstIndex()
+	if err != nil || first != 1 {
+		t.Fatalf("the log begins at %d, %v", first, err)
+	}
+	last, err := log.LastIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &history{t: t, campaigns: map[string]*loop.Campaign{}, rounds: map[string][]loop.Round{}, samples: map[index]*standing{},
+		keys: map[postKey]bool{}, rows: map[string]uint64{}, sealed: map[string]bool{}, published: map[string]state.Publish{}, packs: map[string]bool{}}
+	for i := first; i <= last; i++ {
+		var entry raft.Log
+		if err := log.GetLog(i, &entry); err != nil {
+			t.Fatalf("entry %d: %v", i, err)
+		}
+		if entry.Type != raft.LogCommand {
+			continue
+		}
+		decoded, err := state.DecodeEntry(entry.Data)
+		if err != nil {
+			t.Fatalf("entry %d: %v", i, err)
+		}
+		for c := range decoded.Commands {
+			h.apply(&decoded.Commands[c])
+		}
+	}
+	return h
+}
+
+func (h *history) apply(c *state.Command) {
+	switch {
+	case c.PutSpace != nil:
+		if h.space == nil {
+			h.space = &c.PutSpace.Space
+			h.space.Version = 1
+		}
+	case c.CreateCampaign != nil:
+		if name := c.CreateCampaign.Campaign.Name; h.campaigns[name] == nil {
+			h.campaigns[name] = &c.CreateCampaign.Campaign
+		}
+	case c.OpenRound != nil:
+		name := c.OpenRound.Round.Campaign
+		if c.OpenRound.Previous == len(h.rounds[name]) {
+			h.rounds[name] = append(h.rounds[name], c.OpenRound.Round)
+		}
+	case c.Commit != nil:
+		h.commit(c.Commit)
+	case c.Append != nil:
+		h.append(c.Append)
+	case c.SealModel != nil:
+		model := c.SealModel.Line + "@" + c.SealModel.Version
+		if h.rows[model] == c.SealModel.Rows {
+			h.sealed[model] = true
+		}
+	case c.Publish != nil:
+		name := fmt.Sprintf("%s@%d", c.Publish.Name, c.Publish.Version)
+		if _, there := h.published[name]; !there {
+			h.published[name] = *c.Publish
+		}
+	case c.PutPolicy != nil, c.RegisterGenerator != nil:
+	default:
+		h.t.Fatalf("a command that these tests do not bring about: %+v", c)
+	}
+}
+
+func (h *history) commit(c *state.Commit) {
+	for _, pack := range c.Packs {
+		h.packs[pack.Key] = true
+	}
+	for i := range c.Deliveries {
+		d := &c.Deliveries[i]
+		row := int(d.FirstRow)
+		for offset := range d.Unit.Count {
+			if !d.Accepted.Has(offset) {
+				continue
+			}
+			if s := h.fresh(d.Unit, offset); s != nil {
+				s.committed, s.part, s.row = true, c.Samples.Key, row
+			}
+			row++
+		}
+		for _, rejected := range d.Rejected {
+			if s := h.fresh(d.Unit, int(rejected.Offset)); s != nil {
+				if s.attempt++; s.attempt >= h.campaigns[d.Unit.Campaign].MaxAttempts {
+					s.attempt--
+					s.abandoned = true
+				}
+			}
+		}
+	}
+}
+
+// fresh is the standing of a sample that counts if it is delivered now, or nil.
+func (h *history) fresh(u loop.Unit, offset int) *standing {
+	name := u.Name(offset)
+	if name.Round > len(h.rounds[u.Campaign]) {
+		return nil
+	}
+	c := h.rounds[u.Campaign][name.Round-1].Find(name.Domain, name.Component)
+	if c == nil || name.Index >= c.Quota {
+		return nil
+	}
+	at := index{u.Campaign, name.Domain, name.Round, name.Component, name.Index}
+	s := h.samples[at]
+	if s == nil {
+		s = &standing{}
+		h.samples[at] = s
+	}
+	if s.committed || s.abandoned || s.attempt != name.Attempt {
+		return nil
+	}
+	return s
+}
+
+func (h *history) append(c *state.Append) {
+	for _, p := range c.Posts {
+		key := postKey{p.Post.Space, p.Post.ModelLine, p.Post.Version, p.Post.Run, p.Post.Key}
+		model := p.Post.ModelLine + "@" + p.Post.Version
+		if h.keys[key] || h.sealed[model] {
+			continue
+		}
+		h.keys[key] = true
+		h.rows[model] += uint64(p.Rows)
+		h.posts = append(h.posts, livePost{p.Post, c.Part.Key, int(p.FirstRow), int(p.Rows)})
+	}
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"hone/examples/shapes"
+)
+
+// refused runs the program, which must end with that exit code and say so.
+func refused(t *testing.T, code int, says string, args ...string) {
+	t.Helper()
+	var out bytes.Buffer
+	p := launch(t, t.TempDir(), "refused", exec.Command(honeBinary(t), args...), func(line string) { fmt.Fprintln(&out, line) })
+	if got := p.wait(patient(t, time.Minute), t); got != code || !strings.Contains(out.String(), says) {
+		t.Errorf("hone %s: exit code %d, want %d and %q:\n%s", strings.Join(args, " "), got, code, says, out.String())
+	}
+}
+
+// A directory and an address belong to one server: another one is told so, and
+// does the first no harm.
+func TestTwoServersOnOneDirectory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	c := newCrew(t, patient(t, 2*time.Minute))
+	c.start("server")
+	c.put(shapes.SpaceDocument, nil, nil)
+	refused(t, exitFailure, "is in use by another process: stop that one, or choose another --data", "serve", "--data", c.data("server"), "--listen", "127.0.0.1:0")
+	refused(t, exitFailure, "address already in use", "serve", "--data", c.data("other"), "--listen", strings.TrimPrefix(c.server, "http://"))
+	if _, err := c.client.ShowSpace(c.ctx, "shapes", 1); err != nil {
+		t.Errorf("the first server has suffered: %v", err)
+	}
+	c.check()
+	// The lock goes with its owner, however that ends.
+	c.kill("server")
+	c.start("server")
+	if _, err := c.client.ShowSpace(c.ctx, "shapes", 1); err != nil {
+		t.Errorf("started again: %v", err)
+	}
+}
+
+// Without authentication only this machine is let in, but by express wish.
+func TestListenBeyondLoopback(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server")
+	}
+	dir := t.TempDir()
+	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
+		refused(t, exitUsage, "--insecure-listen", "serve", "--data", dir, "--listen", address)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("a server that was refused left %v, %v", left, err)
+	}
+	ready := make(chan struct{})
+	p := launch(t, dir, "server", exec.Command(honeBinary(t), "serve", "--data", filepath.Join(dir, "data"), "--listen", "0.0.0.0:0", "--insecure-listen"),
+		func(line string) {
+			if strings.HasPrefix(line, "hone serves ") {
+				close(ready)
+			}
+		})
+	ctx := patient(t, time.Minute)
+	select {
+	case <-ready:
+	case <-p.done:
+		t.Fatalf("--insecure-listen: exit code %d", p.code)
+	case <-ctx.Done():
+		t.Fatal("--insecure-listen: the server was not ready in time")
+	}
+}
+
+// SIGTERM stops a server while a worker is connected and makes samples, and
+// while somebody waits for a round that never comes; then the worker.
+func TestTerm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server and a worker")
+	}
+	c := newCrew(t, patient(t, 2*time.Minute))
+	working := make(chan struct{})
+	var once sync.Once
+	c.told = func(name, line string) {
+		if name == "w1" && strings.Contains(line, "msg=connected") {
+			once.Do(func() { close(working) })
+		}
+	}
+	c.worker("w1", 2)
+	c.start("server")
+	c.put(shapes.SpaceDocument, []string{eagerPolicy}, []string{strings.Replace(oneRoundDocument, "samples: 3000", "samples: 200000", 1)})
+	c.start("w1")
+	select {
+	case <-working:
+	case <-c.ctx.Done():
+		t.Fatal("the worker did not connect")
+	}
+	polled := make(chan error, 1)
+	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, c.server+"/v1/campaigns/one/rounds/1?wait=60s", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		answer, err := http.DefaultClient.Do(request)
+		if err == nil {
+			answer.Body.Close()
+		}
+		polled <- err
+	}()
+	c.await("samples", func() bool {
+		now, err := c.client.Campaign(c.ctx, "one")
+		return err == nil && now.Committed >= 200
+	})
+	// The server ends within what it gives requests, and some time of a busy machine.
+	began := time.Now()
+	soon, cancel := context.WithTimeout(c.ctx, 30*time.Second)
+	defer cancel()
+	if err := c.up["server"].cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := c.up["server"].wait(soon, t); code != exitOK {
+		t.Errorf("the server: exit code %d", code)
+	}
+	t.Logf("the server stopped after %v", time.Since(began).Round(time.Millisecond))
+	<-polled // whatever it heard, it does not hang
+	began = time.Now()
+	if err := c.up["w1"].cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	// It holds what has no verdict, waits for a server in vain, and keeps it.
+	if code := c.up["w1"].wait(c.ctx, t); code != exitOK {
+		t.Errorf("the worker: exit code %d", code)
+	}
+	t.Logf("the worker stopped after %v", time.Since(began).Round(time.Millisecond))
+	// And what was acknowledged is there.
+	c.start("server")
+	now, err := c.client.Campaign(c.ctx, "one")
+	if err != nil || now.Committed < 200 {
+		t.Errorf("started again: %d committed, %v", now.Committed, err)
+	}
+}
+
+// Ctrl-C stops the demo at any moment, with all that it has started.
+func TestDemoInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts demos")
+	}
+	for _, when := range []string{"", "Hone runs on", "samples made", "LOOP ROUND", "uniform, round 1"} {
+		t.Run(strings.Trim("after "+when, " "), func(t *testing.T) {
+			dir := t.TempDir()
+			cmd := exec.Command(honeBinary(t), "demo", "--quick")
+			cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell's job
+			now := make(chan struct{})
+			var once sync.Once
+			p := launch(t, t.ArtifactDir(), "demo", cmd, func(line string) {
+				if strings.Contains(line, when) {
+					once.Do(func() { close(now) })
+				}
+			})
+			if when != "" {
+				select {
+				case <-now:
+				case <-p.done:
+					t.Fatalf("the demo ended before: exit code %d", p.code)
+				}
+			}
+			if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			code := p.wait(patient(t, 30*time.Second), t)
+			// Before the program has come to itself, the signal just ends it.
+			ended := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+			if code != exitInterrupted && !(when == "" && ended.Signaled() && ended.Signal() == syscall.SIGINT) {
+				t.Errorf("exit code %d, want %d:\n%s", code, exitInterrupted, p.stdout.String())
+			}
+			if err := syscall.Kill(-p.cmd.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) {
+				t.Errorf("a child is left: %v", err)
+			}
+			t.Logf("stopped after %v", time.Since(began).Round(time.Millisecond))
+		})
+	}
+}
+
+// The small demo from end to end, as a script sees it: the last line of stdout
+// is one object, and nothing else is on stdout.
+func TestDemoQuick(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a demo to its end")
+	}
+	cmd := exec.Command(honeBinary(t), "demo", "--quick", "--output", "json", "--data", filepath.Join(t.TempDir(), "demo"))
+	p := launch(t, t.ArtifactDir(), "demo", cmd, nil)
+	if code := p.wait(patient(t, 8*time.Minute), t); code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	text, ok := strings.CutSuffix(p.stdout.String(), "\n")
+	if !ok || strings.Contains(text, "\n") {
+		t.Fatalf("stdout is not one line: %q", p.stdout.String())
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var r demoResult
+	if err := decoder.Decode(&r); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	wanted := uint64(2 * quickDemo.rounds * quickDemo.samples)
+	if s := r.Samples; r.Rounds != quickDemo.rounds || !s.QuotaExact || s.Requested != wanted || s.Committed != wanted || s.Abandoned != 0 ||
+		s.DuplicateIndices != 0 || s.Replaced == 0 || s.Rejected < s.Replaced {
+		t.Errorf("the accounting: %s", text)
+	}
+	if r.Dataset.Version != fmt.Sprintf("loop@%d", quickDemo.rounds) || uint64(r.Dataset.Samples) != wanted/2 || r.Dataset.Manifest.IsZero() {
+		t.Errorf("the dataset: %s", text)
+	}
+	// Everything is on disk as it says.
+	judge := newChecker(t, filepath.Join(p.cmd.Args[len(p.cmd.Args)-1], "server"))
+	for _, campaign := range []string{armLoop, armUniform, examName} {
+		judge.campaign(campaign, nil)
+	}
+	t.Logf("%.1f s", r.Elapsed)
+}
