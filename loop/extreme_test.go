@@ -112,9 +112,9 @@ func TestDecideOnInfeasibleEvidence(t *testing.T) {
 	for l := range Code(20) {
 		add(300, 3, l, 0, Absent, 1)
 	}
-	add(400, 390, 0, 0, Absent, 1) // all but forbidden
-	add(400, 390, 1, 1, 0, 1)      // forbidden
-	add(400, 390, 5, 0, 1, 1)      // impossible: h is absent where g is no
+	add(400, 390, 0, Unknown, Unknown, Unknown) // all but forbidden
+	add(400, 390, 1, 1, 0, 1)                   // forbidden
+	add(400, 390, 5, 0, 1, 1)                   // impossible: h is absent where g is no
 	e.Sort()
 	p := policy()
 	p.Floor = 0
