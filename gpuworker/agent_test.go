@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -370,6 +371,7 @@ func awaitDraining(a *Agent) {
 		if draining {
 			return
 		}
+		runtime.Gosched()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -319,6 +320,7 @@ func awaitRunning(h *Hub) {
 		if running {
 			return
 		}
+		runtime.Gosched()
 	}
 }
 
