@@ -12,6 +12,8 @@ type Table struct {
 	Columns  []string `json:"columns"`
 	Rows     [][]any  `json:"rows"`
 	Sequence uint64   `json:"sequence" doc:"Up to which change the answer has seen everything"`
+	// Truncated answers end at the server's bound on rows.
+	Truncated bool `json:"truncated,omitempty" doc:"Whether there were more rows than one answer may have"`
 }
 
 // Status is how a node and its fleet are.

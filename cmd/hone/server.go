@@ -261,7 +261,7 @@ func (q queries) Query(ctx context.Context, query string, atLeast uint64) (api.T
 	if err != nil {
 		return api.Table{}, err
 	}
-	table := api.Table{Columns: []string{}, Rows: answer.Rows, Sequence: answer.Sequence}
+	table := api.Table{Columns: []string{}, Rows: answer.Rows, Sequence: answer.Sequence, Truncated: answer.Truncated}
 	for _, c := range answer.Columns {
 		table.Columns = append(table.Columns, c.Name)
 	}

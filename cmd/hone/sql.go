@@ -36,6 +36,9 @@ func sqlCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			if answer.Truncated {
+				fmt.Fprintf(c.App.ErrWriter, "hone: there are more rows than these %d: aggregate, or page with limit and offset\n", len(answer.Rows))
+			}
 			if c.String("output") == outputJSON {
 				return writeObjects(c.App.Writer, &answer)
 			}
