@@ -15,45 +15,81 @@ import (
 type machine struct {
 	mu    sync.RWMutex
 	state *state.State
+	// broken is why this node must not go on; from then on it applies nothing.
+	broken error
 	// changed is closed, and replaced, whenever an entry has been applied.
 	changed chan struct{}
+	watches map[*watch]bool
 	// stop is called with the reason why this node must not go on.
 	stop func(error)
 }
 
 func newMachine(clusterID string, stop func(error)) *machine {
-	return &machine{state: state.New(clusterID), changed: make(chan struct{}), stop: stop}
+	return &machine{state: state.New(clusterID), changed: make(chan struct{}), watches: make(map[*watch]bool), stop: stop}
 }
 
-// Apply answers the entry's events, one per command.
+// Apply answers the entry's events, one per command. After an entry that it
+// could not apply it applies none: a state that lacks an entry is not what
+// others have, and must neither answer anybody nor be snapshotted.
 func (m *machine) Apply(log *raft.Log) (answer any) {
 	entry, err := state.DecodeEntry(log.Data)
-	if err != nil {
-		err = fmt.Errorf("apply entry %d: %w", log.Index, err)
-		m.stop(err)
-		return err
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.broken != nil {
+		return m.broken
+	}
+	if err != nil {
+		return m.fail(fmt.Errorf("apply entry %d: %w", log.Index, err))
+	}
 	defer func() {
 		// state panics on a broken invariant only. Others would break the same
 		// way: stop rather than diverge.
 		if broken := recover(); broken != nil {
-			err := fmt.Errorf("apply entry %d: %v", log.Index, broken)
-			m.stop(err)
-			answer = err
+			answer = m.fail(fmt.Errorf("apply entry %d: %v", log.Index, broken))
 		}
 	}()
 	events := m.state.Apply(entry)
 	close(m.changed)
 	m.changed = make(chan struct{})
+	for w := range m.watches {
+		w.note(&entry, events)
+	}
 	return events
+}
+
+func (m *machine) fail(err error) error {
+	m.broken = err
+	m.stop(err)
+	return err
+}
+
+// failed is why the node must not go on, nil if it may.
+func (m *machine) failed() error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.broken
+}
+
+// watch begins to gather what entries touch; end ends it.
+func (m *machine) watch() (w *watch, end func()) {
+	w = newWatch()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watches[w] = true
+	return w, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.watches, w)
+	}
 }
 
 // Snapshot clones the state copy-on-write; encoding it does not hold up Apply.
 func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.broken != nil {
+		return nil, m.broken
+	}
 	return snapshot{m.state.Snapshot()}, nil
 }
 

@@ -40,6 +40,7 @@ type Node struct {
 	machine   *machine
 	raft      *raft.Raft
 	log       *wal.WAL
+	lock      *os.File
 	proposals chan proposal
 	// broken carries the reason why the node must stop.
 	broken chan error
@@ -94,6 +95,18 @@ const localID = "n1"
 
 // start opens the stores and starts raft.
 func (n *Node) start() (err error) {
+	// The log's own lock would make a second node wait for ever, and say nothing.
+	if n.lock, err = os.OpenFile(filepath.Join(n.o.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644); err != nil {
+		return fmt.Errorf("open node: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = n.lock.Close() // nothing was written to it
+		}
+	}()
+	if err := lockFile(n.lock); err != nil {
+		return fmt.Errorf("open node: another one runs in %s: %w", n.o.Dir, err)
+	}
 	n.log, err = wal.Open(filepath.Join(n.o.Dir, "log"))
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
@@ -154,6 +167,7 @@ func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (e
 		if e := n.log.Close(); e != nil {
 			err = errors.Join(err, fmt.Errorf("close log: %w", e))
 		}
+		_ = n.lock.Close() // nothing was written to it
 	}()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -167,6 +181,9 @@ func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (e
 	group.Go(func() error { return n.propose(ctx) })
 	group.Go(func() error { return n.follow(ctx, lead) })
 	err = group.Wait()
+	if broken := n.machine.failed(); broken != nil {
+		return broken
+	}
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -176,7 +193,8 @@ func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (e
 var errLostLeadership = errors.New("this node leads no more")
 
 // follow runs one term of leadership after another. LeaderCh may swallow a
-// quick loss and gain, so each signal is checked against raft's own state.
+// quick loss and gain, and may hold a gain that has been acted on, so each
+// signal is checked against raft's own state and term.
 func (n *Node) follow(ctx context.Context, lead func(context.Context) error) error {
 	for {
 		if n.raft.State() != raft.Leader {
@@ -187,6 +205,7 @@ func (n *Node) follow(ctx context.Context, lead func(context.Context) error) err
 				return context.Cause(ctx)
 			}
 		}
+		number := n.raft.CurrentTerm()
 		// All that earlier leaders committed is applied before this one acts.
 		if err := n.barrier(ctx); err != nil {
 			n.o.Logger.Warn("cannot lead yet", "error", err)
@@ -195,13 +214,20 @@ func (n *Node) follow(ctx context.Context, lead func(context.Context) error) err
 			}
 			continue
 		}
-		if err := n.term(ctx, lead); err != nil {
+		if err := n.machine.failed(); err != nil {
+			return err
+		}
+		if err := n.term(ctx, number, lead); err != nil {
 			return err
 		}
 	}
 }
 
-func (n *Node) term(ctx context.Context, lead func(context.Context) error) error {
+func (n *Node) leads(number uint64) bool {
+	return n.raft.State() == raft.Leader && n.raft.CurrentTerm() == number
+}
+
+func (n *Node) term(ctx context.Context, number uint64, lead func(context.Context) error) error {
 	term, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	done := make(chan error, 1)
@@ -209,13 +235,18 @@ func (n *Node) term(ctx context.Context, lead func(context.Context) error) error
 	for {
 		select {
 		case <-n.raft.LeaderCh():
-			end(errLostLeadership)
+			if !n.leads(number) {
+				end(errLostLeadership)
+			}
 		case err := <-done:
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if errors.Is(err, errLostLeadership) || term.Err() != nil {
+			if term.Err() != nil {
 				return nil
+			}
+			if err == nil {
+				err = errors.New("it ended though the term has not")
 			}
 			return fmt.Errorf("lead: %w", err)
 		}
@@ -227,7 +258,8 @@ func (n *Node) barrier(ctx context.Context) error {
 }
 
 // wait waits for a future that may never resolve (raft leaves some behind when
-// it shuts down).
+// it shuts down). One that does not leaves a goroutine behind too; there are at
+// most maxEntries of them, and only where raft stopped without answering.
 func wait(ctx context.Context, timeout time.Duration, f raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()
@@ -255,7 +287,9 @@ func (n *Node) Sequence() (sequence uint64) {
 	return sequence
 }
 
-// View calls read with the state, which must not be kept or changed.
+// View calls read with the state, which must not be kept or changed. read takes
+// no lock and calls nothing that does: a writer that waits for the state keeps
+// other readers out of it, whoever holds what they wait for.
 func (n *Node) View(read func(*state.State)) {
 	n.machine.mu.RLock()
 	defer n.machine.mu.RUnlock()

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"hone/coordinator/state"
 	"hone/loop"
@@ -29,6 +32,10 @@ const (
 	maxEntryCommands = 256
 	maxEntryWeight   = 4096
 	maxEntries       = 4 // entries in flight
+	// maxEntryBytes is what raft advises; a single command may be larger, up to
+	// maxCommandBytes, which the log can still hold.
+	maxEntryBytes   = 512 << 10
+	maxCommandBytes = 32 << 20
 )
 
 // Propose puts a command into the log and returns Apply's event on it. A
@@ -87,9 +94,12 @@ func weigh(c *state.Command) int {
 }
 
 // propose gathers commands into entries. It never waits for more to come: what
-// arrives while entries are in flight forms the next one.
+// arrives while entries are in flight forms the next one. When ctx ends it takes
+// no more, and returns when what is in flight has been answered.
 func (n *Node) propose(ctx context.Context) error {
 	slots := make(chan struct{}, maxEntries)
+	var flying sync.WaitGroup
+	defer flying.Wait()
 	for {
 		var group []proposal
 		select {
@@ -115,43 +125,82 @@ func (n *Node) propose(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 		}
-		n.apply(ctx, group, func() { <-slots })
+		<-slots
+		for _, e := range pack(group, time.Now()) {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			future := n.raft.Apply(e.encoded, n.o.ProposeTimeout)
+			flying.Go(func() {
+				n.answer(e.group, future)
+				<-slots
+			})
+		}
 	}
 }
 
-// apply proposes one entry and hands out its events when it is applied.
-func (n *Node) apply(ctx context.Context, group []proposal, done func()) {
+// entry is what goes into the log as one.
+type entry struct {
+	group   []proposal
+	encoded []byte
+}
+
+// pack makes entries of a group, usually one: more where it is too large, or a
+// command cannot be encoded so that every node could read it back. Such a
+// command is refused here, alone. In the log it would stop every node, for ever.
+func pack(group []proposal, now time.Time) []entry {
+	encoded, err := encode(group, now)
+	if err == nil && (len(encoded) <= maxEntryBytes || len(group) == 1 && len(encoded) <= maxCommandBytes) {
+		return []entry{{group, encoded}}
+	}
+	if len(group) > 1 {
+		half := len(group) / 2
+		return append(pack(group[:half], now), pack(group[half:], now)...)
+	}
+	if err == nil {
+		err = &loop.Error{Problem: fmt.Sprintf("the command has %d bytes; at most %d are allowed", len(encoded), maxCommandBytes)}
+	} else {
+		err = &loop.Error{Problem: "the command cannot be replicated: " + err.Error()}
+	}
+	group[0].answer <- answer{err: fmt.Errorf("propose: %w", err)}
+	return nil
+}
+
+func encode(group []proposal, now time.Time) ([]byte, error) {
+	e := state.Entry{At: now.UnixMicro()}
+	for _, p := range group {
+		e.Commands = append(e.Commands, p.command)
+	}
+	encoded, err := e.Encode()
+	if err != nil {
+		return nil, err
+	}
+	_, err = state.DecodeEntry(encoded)
+	return encoded, err
+}
+
+// answer hands out an entry's events when it is applied. It waits past the end
+// of the node's context, so that what was proposed before is answered as it was.
+func (n *Node) answer(group []proposal, future raft.ApplyFuture) {
 	fail := func(err error) {
 		for _, p := range group {
-			p.answer <- answer{err: err}
+			p.answer <- answer{err: fmt.Errorf("propose: %w: %w", err, loop.ErrUnavailable)}
 		}
-		done()
 	}
-	entry := state.Entry{At: time.Now().UnixMicro()}
-	for _, p := range group {
-		entry.Commands = append(entry.Commands, p.command)
-	}
-	encoded, err := entry.Encode()
-	if err != nil {
-		fail(fmt.Errorf("propose: %w", err))
+	if err := wait(context.Background(), n.o.ProposeTimeout, future); err != nil {
+		fail(err)
 		return
 	}
-	future := n.raft.Apply(encoded, n.o.ProposeTimeout)
-	go func() {
-		if err := wait(ctx, n.o.ProposeTimeout, future); err != nil {
-			fail(fmt.Errorf("propose: %w: %w", err, loop.ErrUnavailable))
-			return
+	switch events := future.Response().(type) {
+	case []state.Event:
+		for i, p := range group {
+			p.answer <- answer{event: events[i]}
 		}
-		switch events := future.Response().(type) {
-		case []state.Event:
-			for i, p := range group {
-				p.answer <- answer{event: events[i]}
-			}
-			done()
-		case error:
-			fail(fmt.Errorf("propose: %w: %w", events, loop.ErrUnavailable))
-		default:
-			fail(fmt.Errorf("propose: apply answered %T: %w", events, loop.ErrUnavailable))
-		}
-	}()
+	case error:
+		fail(events)
+	default:
+		fail(fmt.Errorf("apply answered %T", events))
+	}
 }

@@ -1,0 +1,88 @@
+package coordinator
+
+import (
+	"sync"
+
+	"hone/coordinator/state"
+)
+
+// watch gathers which campaigns applied entries have touched, so that who
+// follows them looks at these alone. One reader takes what has gathered
+// whenever wake has a token.
+type watch struct {
+	wake chan struct{}
+
+	mu      sync.Mutex
+	touched touched
+}
+
+// touched is what entries have changed since it was taken last.
+type touched struct {
+	// campaigns were created, got a round, an extension or a delivery, or were
+	// published; the value says whether samples of it were revoked.
+	campaigns map[string]bool
+	// sealed: some model version was.
+	sealed bool
+}
+
+func newWatch() *watch { return &watch{wake: make(chan struct{}, 1)} }
+
+// take returns what has gathered.
+func (w *watch) take() touched {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.touched
+	w.touched = touched{}
+	return t
+}
+
+func (w *watch) note(e *state.Entry, events []state.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range e.Commands {
+		w.touched.note(&e.Commands[i], events[i])
+	}
+	if w.touched.sealed || len(w.touched.campaigns) > 0 {
+		poke(w.wake)
+	}
+}
+
+func (t *touched) note(c *state.Command, event state.Event) {
+	switch e := event.(type) {
+	case state.CampaignCreated:
+		t.campaign(e.Name, false)
+	case state.RoundOpened:
+		t.campaign(e.Campaign, false)
+	case state.Committed:
+		for i := range c.Commit.Deliveries {
+			t.campaign(c.Commit.Deliveries[i].Unit.Campaign, false)
+		}
+		for i := range c.Commit.Extensions {
+			t.campaign(c.Commit.Extensions[i].Campaign, false)
+		}
+	case state.Published:
+		t.campaign(c.Publish.Campaign, false)
+	case state.Revoked:
+		for i := range e.Reopened {
+			t.campaign(e.Reopened[i].Campaign, true)
+		}
+	case state.ModelSealed:
+		t.sealed = true
+	default: // nothing that a campaign waits for
+	}
+}
+
+func (t *touched) campaign(name string, revoked bool) {
+	if t.campaigns == nil {
+		t.campaigns = make(map[string]bool)
+	}
+	t.campaigns[name] = t.campaigns[name] || revoked
+}
+
+// poke leaves a token in a channel that has room for one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it has one already
+	}
+}
