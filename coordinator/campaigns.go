@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -16,16 +18,18 @@ import (
 )
 
 func (c *Control) campaigns(to huma.API) {
-	huma.Register(to, operation(http.MethodPost, "/v1/campaigns", "create-campaign", "Create a campaign", "Campaigns"), answering(c.createCampaign))
-	huma.Register(to, operation(http.MethodGet, "/v1/campaigns", "list-campaigns", "List the campaigns", "Campaigns"), answering(c.listCampaigns))
-	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}", "show-campaign", "Show a campaign and its accounting", "Campaigns"), answering(c.showCampaign))
+	huma.Register(to, operation(http.MethodPost, "/v1/campaigns", "create-campaign", "Create a campaign", "Campaigns"), answering(c, c.createCampaign))
+	huma.Register(to, operation(http.MethodGet, "/v1/campaigns", "list-campaigns", "List the campaigns", "Campaigns"), answering(c, c.listCampaigns))
+	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}", "show-campaign", "Show a campaign and its accounting", "Campaigns"), answering(c, c.showCampaign))
 }
 
 // createCampaign pins the campaign to the latest versions of its space and
 // policy.
 func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, error) {
 	command := state.CreateCampaign{Document: string(in.RawBody)}
-	campaign, err := spec.ParseCampaign(in.RawBody, func(name string) (space *loop.Space, err error) {
+	var space *loop.Space
+	var policy *loop.Policy
+	campaign, err := spec.ParseCampaign(in.RawBody, func(name string) (_ *loop.Space, err error) {
 		c.c.node.View(func(s *state.State) {
 			v, ok := s.Space(name, 0)
 			if !ok {
@@ -41,7 +45,7 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 	}
 	c.c.node.View(func(s *state.State) {
 		if v, ok := s.Policy(campaign.Policy, 0); ok {
-			command.PolicyVersion = v.Policy.Version
+			policy, command.PolicyVersion = v.Policy, v.Policy.Version
 		} else {
 			err = &loop.Error{Field: "policy", Problem: fmt.Sprintf("there is no policy %q", campaign.Policy), Remedy: "put it first"}
 		}
@@ -50,6 +54,11 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 		return api.Put{}, err
 	}
 	if err := c.c.o.Gates.CheckGates(campaign.Gates); err != nil {
+		return api.Put{}, err
+	}
+	// What cannot be decided now would only be found out by a campaign that never
+	// begins.
+	if _, err := loop.Decide(space, policy, nil, nil, budget(&campaign, 1), campaign.Seed); err != nil {
 		return api.Put{}, err
 	}
 	command.Campaign = campaign
@@ -93,11 +102,9 @@ func countedDomain(c *loop.Campaign) loop.Domain {
 }
 
 func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, err error) {
-	t, e := c.c.leading()
-	if e == nil {
-		// Always the term's lock first and then the state's, which View takes: the
-		// other way round both would wait for each other, and for an entry that
-		// waits between them.
+	// The term first, then the state: see term.mu.
+	t, _ := c.c.leading() // nil on a node that does not lead
+	if t != nil {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 	}
@@ -107,13 +114,17 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 			err = loop.NotFound("campaign", "there is no campaign %q", in.Name)
 			return
 		}
-		flight := t.inFlight(s, &campaign)
 		out = api.Campaign{
 			Name: in.Name, State: string(campaign.State), Round: campaign.Round, Rounds: campaign.Campaign.Rounds,
 			Space:     fmt.Sprintf("%s@%d", campaign.Campaign.Space, campaign.SpaceVersion),
 			Policy:    fmt.Sprintf("%s@%d", campaign.Campaign.Policy, campaign.PolicyVersion),
 			Generator: campaign.Campaign.Generator, Owner: campaign.Campaign.Owner, Seed: campaign.Campaign.Seed,
 			Document: campaign.Document, Sequence: s.Sequence(),
+		}
+		var flight [3]uint64
+		if t != nil {
+			flight = t.inFlight(s, in.Name)
+			out.Waiting = t.waiting(s, &campaign, flight)
 		}
 		domain := countedDomain(campaign.Campaign)
 		out.Counts = accounting(campaign.Requested[domain], campaign.Domains[domain], flight[domain])
@@ -125,7 +136,6 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 			out.Reasons = append(out.Reasons, fmt.Sprintf("round %d, %s component %d: %d samples abandoned by gate %q: %s",
 				a.Round, a.Domain, a.Component, a.Indices.Count(), a.Gate, a.Reason))
 		}
-		out.Waiting = t.waiting(s, &campaign, flight)
 	})
 	return out, err
 }
@@ -141,51 +151,58 @@ func accounting(requested uint64, counts state.Counts, inFlight uint64) api.Coun
 	}
 }
 
-// inFlight counts what is with workers or before the gates, by domain; none on
-// a node that does not lead, where t is nil. The caller holds mu.
-func (t *term) inFlight(s *state.State, campaign *state.Campaign) (by [3]uint64) {
-	if t == nil {
+// inFlight counts what of a campaign is with workers or before the gates, by
+// domain. The caller holds mu.
+func (t *term) inFlight(s *state.State, name string) (by [3]uint64) {
+	stock := t.stocks[name]
+	if stock == nil {
 		return by
 	}
-	for number := 1; number <= campaign.Round; number++ {
-		if t.settled[campaign.Campaign.Name][number] {
-			continue
-		}
-		round, _ := s.Round(campaign.Campaign.Name, number)
+	for number := range stock.open {
+		round, _ := s.Round(name, number)
 		for _, p := range round.Components {
-			n, _ := t.schedule.InFlight(schedule.Place{Campaign: campaign.Campaign.Name, Round: number, Domain: p.Domain, Component: p.Component})
+			n, _ := t.schedule.InFlight(schedule.Place{Campaign: name, Round: number, Domain: p.Domain, Component: p.Component})
 			by[p.Domain] += n
 		}
 	}
 	return by
 }
 
-// waiting says what a running campaign waits for, if it waits. The caller holds
-// mu, where t is not nil.
+// waiting says what a campaign waits for, if it waits. The caller holds mu.
 func (t *term) waiting(s *state.State, campaign *state.Campaign, flight [3]uint64) string {
-	if campaign.State != state.Running {
-		return ""
+	name, number := campaign.Campaign.Name, campaign.Round
+	if trouble := t.troubles[name]; trouble != "" {
+		return "another try, since this failed: " + trouble
 	}
-	round, ok := s.Round(campaign.Campaign.Name, campaign.Round)
+	round, ok := s.Round(name, number)
 	switch {
 	case !ok:
 		return "its first round"
-	case !round.Terminal:
-		if t == nil || flight[0]+flight[1]+flight[2] > 0 {
+	case campaign.Total.Pending > 0:
+		if flight != [3]uint64{} || t.made(campaign.Campaign.Generator) {
 			return ""
 		}
-		for _, session := range t.sessions {
-			for _, g := range session.worker.Generators {
-				if g.Name == campaign.Campaign.Generator {
-					return ""
-				}
-			}
-		}
-		return fmt.Sprintf("a worker with generator %s", campaign.Campaign.Generator)
-	default:
-		for _, l := range campaign.Campaign.LearnFrom {
-			return fmt.Sprintf("a sealed version of model line %s, trained on %s@%d", l.ModelLine, campaign.Campaign.Name, campaign.Round)
-		}
+		return "a worker with generator " + campaign.Campaign.Generator
+	case !published(s, name, &round):
+		return fmt.Sprintf("round %d to be published", number)
+	case number >= campaign.Campaign.Rounds:
 		return ""
 	}
+	if lines := unsealed(s, campaign, &round); len(lines) > 0 {
+		return fmt.Sprintf("a sealed version of model line %s, trained on %s@%d", strings.Join(lines, " and one of "), name, number)
+	}
+	return "the evidence of round " + strconv.Itoa(number)
+}
+
+// made reports whether a worker that is connected has the generator. The caller
+// holds mu.
+func (t *term) made(generator string) bool {
+	for _, session := range t.sessions {
+		for _, g := range session.worker.Generators {
+			if g.Name == generator {
+				return true
+			}
+		}
+	}
+	return false
 }

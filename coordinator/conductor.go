@@ -13,61 +13,116 @@ import (
 	"hone/loop"
 )
 
-// conduct advances every running campaign, each by itself, so that one which
-// waits for its evidence holds up no other.
+// conduct advances every campaign, each by itself, so that one which waits for
+// its evidence holds up no other.
 func (t *term) conduct(ctx context.Context) error {
+	watch, end := t.c.node.machine.watch()
+	defer end()
 	group, ctx := errgroup.WithContext(ctx)
-	conducted := make(map[string]bool)
-	for {
-		changed := t.c.node.Changed()
-		var fresh []string
-		t.c.node.View(func(s *state.State) {
-			for _, c := range s.Campaigns() {
-				if !conducted[c.Campaign.Name] {
-					fresh = append(fresh, c.Campaign.Name)
-				}
-			}
-		})
-		for _, name := range fresh {
-			conducted[name] = true
-			group.Go(func() error { return t.conductCampaign(ctx, name) })
+	conductors := make(map[string]*conductor)
+	begin := func(name string) {
+		c := conductors[name]
+		if c == nil {
+			c = &conductor{t: t, name: name, news: make(chan struct{}, 1)}
+			conductors[name] = c
+			group.Go(func() error { return c.run(ctx) })
 		}
+		poke(c.news)
+	}
+	var names []string
+	t.c.node.View(func(s *state.State) {
+		for _, c := range s.Campaigns() {
+			names = append(names, c.Campaign.Name)
+		}
+	})
+	for _, name := range names {
+		begin(name)
+	}
+	for {
 		select {
-		case <-changed:
+		case <-watch.wake:
 		case <-ctx.Done():
 			return errors.Join(context.Cause(ctx), group.Wait())
+		}
+		touched := watch.take()
+		for name := range touched.campaigns {
+			begin(name)
+		}
+		if touched.sealed {
+			for _, c := range conductors {
+				poke(c.news)
+			}
 		}
 	}
 }
 
-// retryAfter is how long a campaign pauses after a step that failed.
-const retryAfter = time.Second
+// conductor takes a campaign from one step to the next: open a round, publish
+// it, open the next.
+type conductor struct {
+	t    *term
+	name string
+	// news has a token when something of the campaign, or a model, has changed.
+	news chan struct{}
+	// round is the latest round that was seen.
+	round int
+}
 
-// conductCampaign takes one step after another: open a round, publish it, open
-// the next.
-func (t *term) conductCampaign(ctx context.Context, name string) error {
+// retryAfter is how long a campaign pauses after a step that failed; the pause
+// doubles up to maxRetryAfter while it keeps failing.
+const (
+	retryAfter    = time.Second
+	maxRetryAfter = 30 * time.Second
+)
+
+func (c *conductor) run(ctx context.Context) error {
+	pause := retryAfter
 	for {
-		changed := t.c.node.Changed()
-		next, err := t.advance(ctx, name)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			t.c.log.Warn("cannot advance campaign; trying again", "campaign", name, "error", err)
-			select {
-			case <-time.After(retryAfter):
-			case <-ctx.Done():
+		next, err := c.advance(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
-		case err != nil:
-			return context.Cause(ctx)
-		case next == finished:
-			return nil
-		case next == waiting:
+			c.failed(err)
+			timer := time.NewTimer(pause)
+			pause = min(2*pause, maxRetryAfter)
 			select {
-			case <-changed:
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		pause = retryAfter
+		c.succeeded()
+		switch next {
+		case moved:
+		case finished:
+			return nil
+		case waiting:
+			select {
+			case <-c.news:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		}
 	}
+}
+
+// failed keeps what `campaign show` tells of the campaign, and logs it once.
+func (c *conductor) failed(err error) {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	if text := err.Error(); c.t.troubles[c.name] != text {
+		c.t.troubles[c.name] = text
+		c.t.c.log.Warn("cannot advance campaign; trying again", "campaign", c.name, "error", err)
+	}
+}
+
+func (c *conductor) succeeded() {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	delete(c.t.troubles, c.name)
 }
 
 // step is what came of a look at a campaign.
@@ -79,69 +134,105 @@ const (
 	finished             // nothing will ever be to do
 )
 
-// advance does the next thing that a campaign needs, if there is one.
-func (t *term) advance(ctx context.Context, name string) (step, error) {
+// advance does the next thing that the campaign needs, if there is one.
+func (c *conductor) advance(ctx context.Context) (step, error) {
 	var campaign state.Campaign
 	var round state.Round
-	var exists, trained, evaluated bool
-	t.c.node.View(func(s *state.State) {
-		if campaign, exists = s.Campaign(name); !exists || campaign.Round == 0 {
+	var exists, trained, evaluated, sealed bool
+	c.t.c.node.View(func(s *state.State) {
+		for {
+			if _, ok := s.Round(c.name, c.round+1); !ok {
+				break
+			}
+			c.round++
+		}
+		exists = true
+		if round, _ = s.Round(c.name, c.round); c.round > 0 && !round.Terminal {
 			return
 		}
-		round, _ = s.Round(name, campaign.Round)
-		_, trained = s.Dataset(name, campaign.Round)
-		_, evaluated = s.Dataset(evaluationSet(name), campaign.Round)
+		if campaign, exists = s.Campaign(c.name); c.round > 0 {
+			_, trained = s.Dataset(c.name, c.round)
+			_, evaluated = s.Dataset(evaluationSet(c.name), c.round)
+			sealed = len(unsealed(s, &campaign, &round)) == 0
+		}
 	})
 	switch {
 	case !exists:
-		return finished, nil
-	case campaign.Round == 0:
-		return moved, t.open(ctx, &campaign, nil)
-	case !round.Terminal:
+		return waiting, nil
+	case c.round == 0:
+		return moved, c.t.open(ctx, &campaign, nil)
+	case !round.Terminal || campaign.Total.Pending > 0:
+		// A revoke may have opened an index of an earlier round, too.
 		return waiting, nil
 	}
 	decided := &round.Decided.Round
 	if !trained && decided.Quota(loop.Train) > 0 {
-		return moved, t.publish(ctx, &campaign, loop.Train)
+		return moved, c.t.publish(ctx, &campaign, loop.Train)
 	}
 	if !evaluated && decided.Quota(loop.Evaluation) > 0 {
-		return moved, t.publish(ctx, &campaign, loop.Evaluation)
+		return moved, c.t.publish(ctx, &campaign, loop.Evaluation)
 	}
 	if campaign.Round >= campaign.Campaign.Rounds {
 		return finished, nil
 	}
-	if !t.sealedSince(&campaign) {
+	if !sealed {
 		return waiting, nil
 	}
-	return moved, t.open(ctx, &campaign, &round)
+	return moved, c.t.open(ctx, &campaign, &round)
 }
 
 // evaluationSet is the name under which a campaign's evaluation samples are
 // published.
 func evaluationSet(campaign string) string { return campaign + ".eval" }
 
-// sealedSince reports whether each model line that the campaign learns from has
-// a version that was sealed after the latest round was published (C8).
-func (t *term) sealedSince(campaign *state.Campaign) bool {
-	name, all := campaign.Campaign.Name, true
-	t.c.node.View(func(s *state.State) {
-		published := uint64(0)
-		for _, set := range []string{name, evaluationSet(name)} {
-			if d, ok := s.Dataset(set, campaign.Round); ok {
-				published = max(published, d.Sequence)
+// unsealed are the model lines that the campaign learns from and waits for (C8):
+// those of which no version was sealed since its latest round was published.
+// That version is another than the newest one that the round was decided from,
+// and state has sealed it neither at an earlier sequence nor at an earlier time.
+func unsealed(s *state.State, campaign *state.Campaign, round *state.Round) (lines []string) {
+	name := campaign.Campaign.Name
+	sequence, at := uint64(0), int64(0)
+	for _, set := range []string{name, evaluationSet(name)} {
+		if d, ok := s.Dataset(set, campaign.Round); ok {
+			sequence, at = max(sequence, d.Sequence), max(at, d.At)
+		}
+	}
+	used := make(map[string]string)
+	for _, m := range round.Decided.Models {
+		if m.Age == 0 {
+			used[m.ModelLine] = m.Version
+		}
+	}
+	for _, l := range campaign.Campaign.LearnFrom {
+		line, _ := s.ModelLine(l.ModelLine)
+		if n := len(line.Sealed); n > 0 {
+			newest := &line.Sealed[n-1]
+			if last, was := used[l.ModelLine]; (!was || newest.Version != last) && newest.Sequence >= sequence && newest.At >= at {
+				continue
 			}
 		}
-		for _, l := range campaign.Campaign.LearnFrom {
-			line, _ := s.ModelLine(l.ModelLine)
-			n := len(line.Sealed)
-			all = all && n > 0 && line.Sealed[n-1].Sequence >= published
-		}
-	})
-	return all
+		lines = append(lines, l.ModelLine)
+	}
+	return lines
 }
 
 // open decides the next round and opens it.
 func (t *term) open(ctx context.Context, campaign *state.Campaign, previous *state.Round) error {
+	c, number := campaign.Campaign, campaign.Round+1
+	command, err := t.decide(ctx, campaign, previous)
+	if err != nil {
+		return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
+	}
+	if _, err := t.c.node.Propose(ctx, state.Command{OpenRound: command}); err != nil {
+		return fmt.Errorf("open round %d of %s: %w", number, c.Name, err)
+	}
+	t.c.log.Info("round opened", "campaign", c.Name, "round", number, "boosts", boosts(&command.Round), "evidence_rows", command.Round.EvidenceRows)
+	return nil
+}
+
+// decide takes the evidence and decides the round after previous, nil for the
+// first.
+func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *state.Round) (*state.OpenRound, error) {
 	c := campaign.Campaign
 	var space state.SpaceVersion
 	var policy state.PolicyVersion
@@ -151,50 +242,55 @@ func (t *term) open(ctx context.Context, campaign *state.Campaign, previous *sta
 		policy, _ = s.Policy(c.Policy, campaign.PolicyVersion)
 		query = evidenceQuery(s, campaign, policy.Policy)
 	})
-	number := campaign.Round + 1
-	command := state.OpenRound{Previous: campaign.Round, CampaignVersion: campaign.Version,
+	command := &state.OpenRound{Previous: campaign.Round, CampaignVersion: campaign.Version,
 		SpaceVersion: campaign.SpaceVersion, PolicyVersion: campaign.PolicyVersion, Models: query.Models}
+	var last *loop.Round
+	if previous != nil {
+		last = &previous.Decided.Round
+		// Evidence never goes back (C15).
+		command.Sequence = previous.Decided.Sequence
+		query.AtLeast = max(query.AtLeast, previous.Decided.Sequence)
+		for _, p := range previous.Components {
+			command.Cuts = append(command.Cuts, p.Reserved)
+		}
+	}
 	var evidence *loop.Evidence
 	if len(query.Models) > 0 {
 		read, sequence, err := t.c.o.View.Evidence(ctx, query)
 		if err != nil {
-			return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
+			return nil, err
+		}
+		if sequence < query.AtLeast {
+			return nil, fmt.Errorf("the view answered at sequence %d, but was asked for %d or later", sequence, query.AtLeast)
 		}
 		command.Sequence = sequence
 		if read.Len() > 0 {
 			evidence = &read
 			object, err := t.c.o.Parts.PutEvidence(ctx, t.epoch(), int64(read.Len()), read.Encode())
 			if err != nil {
-				return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
+				return nil, err
 			}
 			command.EvidenceKey = object.Key
 		}
 	}
-	var last *loop.Round
-	if previous != nil {
-		last = &previous.Decided.Round
-		command.Sequence = max(command.Sequence, previous.Decided.Sequence)
-		for _, p := range previous.Components {
-			command.Cuts = append(command.Cuts, p.Reserved)
-		}
-	}
-	budget := loop.Budget{Campaign: c.Name, Number: number, Evaluation: c.Evaluation, QuotaBy: c.QuotaBy}
-	if c.Samples > 0 {
-		budget.Train = c.RoundSamples(number)
-	}
-	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, budget, c.Seed)
+	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, budget(c, campaign.Round+1), c.Seed)
 	if err != nil {
-		return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
+		return nil, err
 	}
 	command.Round = round
 	for _, component := range round.Components {
 		command.FirstReserve = append(command.FirstReserve, min(component.Quota, uint64(8*c.UnitSize)))
 	}
-	if _, err := t.c.node.Propose(ctx, state.Command{OpenRound: &command}); err != nil {
-		return fmt.Errorf("open round %d of %s: %w", number, c.Name, err)
+	return command, nil
+}
+
+// budget is what a campaign's round may ask for.
+func budget(c *loop.Campaign, number int) loop.Budget {
+	b := loop.Budget{Campaign: c.Name, Number: number, Evaluation: c.Evaluation, QuotaBy: c.QuotaBy}
+	if c.Samples > 0 {
+		b.Train = c.RoundSamples(number)
 	}
-	t.c.log.Info("round opened", "campaign", c.Name, "round", number, "boosts", boosts(&round), "evidence_rows", round.EvidenceRows)
-	return nil
+	return b
 }
 
 func boosts(r *loop.Round) (n int) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,6 +24,13 @@ func NewAPI(mux *http.ServeMux, version string) huma.API {
 	config.DocsPath = ""
 	config.SchemasPath = ""
 	config.CreateHooks = nil // no $schema in every answer
+	describeProblems()
+	return humago.New(mux, config)
+}
+
+// describeProblems makes huma's own refusals problem documents like ours. It is
+// huma's one setting that is not of an API but of the process.
+var describeProblems = sync.OnceFunc(func() {
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		p := api.NewProblem(status, message)
 		for _, err := range errs {
@@ -33,8 +42,7 @@ func NewAPI(mux *http.ServeMux, version string) huma.API {
 		}
 		return p
 	}
-	return humago.New(mux, config)
-}
+})
 
 // Control is the control API of a node.
 type Control struct {
@@ -68,8 +76,16 @@ func Register(to huma.API, o ControlOptions) {
 
 // operation describes one route.
 func operation(method, path, id, summary, tag string) huma.Operation {
-	return huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Tags: []string{tag},
-		MaxBodyBytes: maxDocument}
+	o := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Tags: []string{tag},
+		MaxBodyBytes: maxDocument, Errors: []int{http.StatusUnprocessableEntity, http.StatusInternalServerError}}
+	if strings.Contains(path, "{") {
+		o.Errors = append(o.Errors, http.StatusNotFound)
+	}
+	if method != http.MethodGet {
+		o.Errors = append(o.Errors, http.StatusBadRequest, http.StatusNotFound, http.StatusConflict,
+			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusServiceUnavailable)
+	}
+	return o
 }
 
 // maxDocument bounds the documents that people write.
@@ -79,11 +95,11 @@ const maxDocument = 4 << 20
 type body[T any] struct{ Body T }
 
 // answering turns a plain function into a route's: its error becomes a problem.
-func answering[I, O any](f func(context.Context, *I) (O, error)) func(context.Context, *I) (*body[O], error) {
+func answering[I, O any](c *Control, f func(context.Context, *I) (O, error)) func(context.Context, *I) (*body[O], error) {
 	return func(ctx context.Context, in *I) (*body[O], error) {
 		out, err := f(ctx, in)
 		if err != nil {
-			return nil, problem(err)
+			return nil, c.problem(err)
 		}
 		return &body[O]{out}, nil
 	}
@@ -91,10 +107,14 @@ func answering[I, O any](f func(context.Context, *I) (O, error)) func(context.Co
 
 // problem is an error as the API answers it. A document's mistakes are listed
 // one by one, each with its line and column.
-func problem(err error) error {
+func (c *Control) problem(err error) error {
 	mistakes, ok := errors.AsType[spec.Errors](err)
 	if !ok {
-		return api.ProblemFrom(err)
+		p := api.ProblemFrom(err)
+		if p.Status == http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+			c.c.log.Error("a request failed", "error", err)
+		}
+		return p
 	}
 	p := api.NewProblem(http.StatusUnprocessableEntity, "the document was refused; nothing was stored")
 	for _, m := range mistakes {

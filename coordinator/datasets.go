@@ -25,9 +25,9 @@ type datasetOf struct {
 }
 
 func (c *Control) datasets(to huma.API) {
-	huma.Register(to, operation(http.MethodGet, "/v1/datasets", "list-datasets", "List the latest version of each dataset", "Datasets"), answering(c.listDatasets))
-	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}", "list-dataset-versions", "List a dataset's versions", "Datasets"), answering(c.listVersions))
-	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}", "show-dataset", "Show a dataset version", "Datasets"), answering(c.showDataset))
+	huma.Register(to, operation(http.MethodGet, "/v1/datasets", "list-datasets", "List the latest version of each dataset", "Datasets"), answering(c, c.listDatasets))
+	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}", "list-dataset-versions", "List a dataset's versions", "Datasets"), answering(c, c.listVersions))
+	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}", "show-dataset", "Show a dataset version", "Datasets"), answering(c, c.showDataset))
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}/manifest", "dataset-manifest",
 		"A dataset version's manifest: NDJSON, a header line, then a line per sample", "Datasets"), c.manifest)
 }
@@ -87,11 +87,11 @@ func (c *Control) showDataset(_ context.Context, in *datasetOf) (api.Dataset, er
 func (c *Control) manifest(ctx context.Context, in *datasetOf) (*huma.StreamResponse, error) {
 	d, err := c.version(in)
 	if err != nil {
-		return nil, problem(err)
+		return nil, c.problem(err)
 	}
 	object, size, err := c.o.Objects.OpenObject(ctx, d.Manifest.Key)
 	if err != nil {
-		return nil, problem(fmt.Errorf("open manifest: %w", err))
+		return nil, c.problem(fmt.Errorf("open manifest: %w", err))
 	}
 	return &huma.StreamResponse{Body: func(answer huma.Context) {
 		defer object.Close()

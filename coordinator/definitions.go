@@ -29,12 +29,12 @@ type namedVersion struct {
 
 // definitions are the routes of spaces and policies.
 func (c *Control) definitions(to huma.API) {
-	huma.Register(to, operation(http.MethodPost, "/v1/spaces", "put-space", "Put a space", "Spaces"), answering(c.putSpace))
-	huma.Register(to, operation(http.MethodGet, "/v1/spaces", "list-spaces", "List the spaces", "Spaces"), answering(c.listSpaces))
-	huma.Register(to, operation(http.MethodGet, "/v1/spaces/{name}", "show-space", "Show a space as it was written", "Spaces"), answering(c.showSpace))
-	huma.Register(to, operation(http.MethodPost, "/v1/policies", "put-policy", "Put a policy", "Policies"), answering(c.putPolicy))
-	huma.Register(to, operation(http.MethodGet, "/v1/policies", "list-policies", "List the policies", "Policies"), answering(c.listPolicies))
-	huma.Register(to, operation(http.MethodGet, "/v1/policies/{name}", "show-policy", "Show a policy as it was written", "Policies"), answering(c.showPolicy))
+	huma.Register(to, operation(http.MethodPost, "/v1/spaces", "put-space", "Put a space", "Spaces"), answering(c, c.putSpace))
+	huma.Register(to, operation(http.MethodGet, "/v1/spaces", "list-spaces", "List the spaces", "Spaces"), answering(c, c.listSpaces))
+	huma.Register(to, operation(http.MethodGet, "/v1/spaces/{name}", "show-space", "Show a space as it was written", "Spaces"), answering(c, c.showSpace))
+	huma.Register(to, operation(http.MethodPost, "/v1/policies", "put-policy", "Put a policy", "Policies"), answering(c, c.putPolicy))
+	huma.Register(to, operation(http.MethodGet, "/v1/policies", "list-policies", "List the policies", "Policies"), answering(c, c.listPolicies))
+	huma.Register(to, operation(http.MethodGet, "/v1/policies/{name}", "show-policy", "Show a policy as it was written", "Policies"), answering(c, c.showPolicy))
 }
 
 func (c *Control) putSpace(ctx context.Context, in *document) (api.Put, error) {

@@ -27,23 +27,23 @@ func (c *Coordinator) Join(ctx context.Context, w loop.Worker) (string, error) {
 			continue
 		}
 		if _, err := c.node.Propose(ctx, state.Command{RegisterGenerator: &state.RegisterGenerator{Generator: g}}); err != nil {
-			return "", err
+			return "", fmt.Errorf("register generator %s: %w", g.Name, err)
 		}
 	}
 	// What state knows to be settled is not in flight, whoever announces it; the
 	// worker hears so when it delivers.
-	held := w.Holds
-	w.Holds = nil
+	held := len(w.Holds)
 	c.node.View(func(s *state.State) {
-		for _, u := range held {
-			if s.JudgeUnit(u).Fresh > 0 {
-				w.Holds = append(w.Holds, u)
-			}
-		}
+		w.Holds = slices.DeleteFunc(slices.Clone(w.Holds), func(u loop.Unit) bool { return s.JudgeUnit(u).Fresh == 0 })
 	})
-	c.log.Info("worker connected", "worker", w.Name, "slots", w.Slots, "holds", len(held))
-	return t.join(w, time.Now()), nil
+	id := t.join(w, time.Now())
+	c.log.Info("worker connected", "worker", w.Name, "slots", w.Slots, "holds", held)
+	return id, nil
 }
+
+// errSessionEnded is what a session hears that a later one of its worker, or a
+// new term, has ended: the worker connects again.
+var errSessionEnded = fmt.Errorf("the session has ended: %w", loop.ErrUnavailable)
 
 // Next waits for leases for a session.
 func (c *Coordinator) Next(ctx context.Context, id string, free int) ([]loop.Lease, error) {
@@ -52,23 +52,12 @@ func (c *Coordinator) Next(ctx context.Context, id string, free int) ([]loop.Lea
 		return nil, err
 	}
 	for {
-		t.mu.Lock()
-		s := t.sessions[id]
-		if s == nil {
-			t.mu.Unlock()
-			return nil, fmt.Errorf("the session has ended: %w", loop.ErrUnavailable)
-		}
-		leases := t.schedule.Next(s.worker.Name, free, time.Now())
-		wake := t.wake
-		t.mu.Unlock()
+		leases, wake, err := t.next(id, free)
 		// Whether there was enough or nothing: the feeder looks if more is to be
 		// reserved.
-		select {
-		case t.hungry <- struct{}{}:
-		default:
-		}
-		if len(leases) > 0 {
-			return leases, nil
+		poke(t.hungry)
+		if err != nil || len(leases) > 0 {
+			return leases, err
 		}
 		select {
 		case <-wake:
@@ -78,6 +67,24 @@ func (c *Coordinator) Next(ctx context.Context, id string, free int) ([]loop.Lea
 			return nil, fmt.Errorf("%w: %w", context.Cause(t.ctx), loop.ErrUnavailable)
 		}
 	}
+}
+
+// next leases what there is now; wake is closed when there may be more.
+func (t *term) next(id string, free int) (leases []loop.Lease, wake <-chan struct{}, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sessions[id]
+	if s == nil {
+		return nil, nil, errSessionEnded
+	}
+	leases = t.schedule.Next(s.worker.Name, free, time.Now())
+	for _, l := range leases {
+		s.making[l.Unit] = true
+	}
+	if len(leases) > 0 {
+		poke(t.armed)
+	}
+	return leases, t.wake, nil
 }
 
 // Definition is what a worker expands the units of a round from.
@@ -96,15 +103,18 @@ func (n *Node) definition(campaign string, round int) (d loop.Definition, err er
 }
 
 // gated is what the gates need of a round: its definition, and their names.
-func (n *Node) gated(campaign string, round int) (*loop.Definition, []string, error) {
-	d, err := n.definition(campaign, round)
-	var gates []string
-	n.View(func(s *state.State) {
-		if c, ok := s.Campaign(campaign); ok {
-			gates = c.Campaign.Gates
-		}
-	})
-	return &d, gates, err
+func (t *term) gated(campaign string, round int) (*loop.Definition, []string, error) {
+	d, err := t.c.node.definition(campaign, round)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.mu.Lock()
+	stock := t.stocks[campaign]
+	t.mu.Unlock()
+	if stock == nil {
+		return nil, nil, fmt.Errorf("campaign %q is new: %w", campaign, loop.ErrUnavailable)
+	}
+	return &d, stock.campaign.Gates, nil
 }
 
 // Leave ends a session: its leases are open again.
@@ -117,15 +127,10 @@ func (c *Coordinator) Leave(id string, cause error) {
 	defer t.mu.Unlock()
 	s := t.sessions[id]
 	if s == nil {
-		return
+		return // of an earlier term, or its worker has connected again
 	}
 	delete(t.sessions, id)
 	c.log.Info("worker left", "worker", s.worker.Name, "cause", cause)
-	for _, other := range t.sessions {
-		if other.worker.Name == s.worker.Name {
-			return // it has connected again already, and keeps its leases
-		}
-	}
 	t.schedule.Leave(s.worker.Name, time.Now())
 	t.wakeAll()
 }
@@ -140,10 +145,12 @@ func (c *Coordinator) Fail(_ context.Context, id string, unit loop.Unit, problem
 	defer t.mu.Unlock()
 	s := t.sessions[id]
 	if s == nil {
-		return fmt.Errorf("the session has ended: %w", loop.ErrUnavailable)
+		return errSessionEnded
 	}
 	c.log.Warn("unit failed", "worker", s.worker.Name, "unit", unit.ID(), "problem", problem)
+	delete(s.making, unit)
 	t.schedule.Failed(unit, s.worker.Name, time.Now())
+	poke(t.armed)
 	t.wakeAll()
 	return nil
 }

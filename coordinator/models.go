@@ -18,8 +18,8 @@ type sealing struct {
 }
 
 func (c *Control) models(to huma.API) {
-	huma.Register(to, operation(http.MethodPost, "/v1/models/{line}/{version}/seal", "seal-model", "Close a model version for posts", "Models"), answering(c.sealModel))
-	huma.Register(to, operation(http.MethodGet, "/v1/models", "list-models", "List the model versions", "Models"), answering(c.listModels))
+	huma.Register(to, operation(http.MethodPost, "/v1/models/{line}/{version}/seal", "seal-model", "Close a model version for posts", "Models"), answering(c, c.sealModel))
+	huma.Register(to, operation(http.MethodGet, "/v1/models", "list-models", "List the model versions", "Models"), answering(c, c.listModels))
 }
 
 func (c *Control) sealModel(ctx context.Context, in *sealing) (api.Model, error) {

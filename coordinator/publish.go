@@ -71,6 +71,9 @@ func (t *term) writeManifest(ctx context.Context, wanted loop.Selection, command
 				return
 			}
 		}
+		if of, index, ok := expected(); ok {
+			broken = fmt.Errorf("the view lacks index %d of round %d, %s component %d, which state has committed", index, of.Round, of.Domain, of.Component)
+		}
 	}
 	command.Manifest, command.Addresses, err = t.c.o.Parts.WriteManifest(ctx, t.epoch(), command.Name, int64(rows), samples)
 	if broken != nil {

@@ -28,22 +28,21 @@ type roundWait struct {
 const maxWait = time.Minute
 
 func (c *Control) rounds(to huma.API) {
-	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/rounds", "list-rounds", "List a campaign's rounds", "Rounds"), answering(c.listRounds))
-	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/rounds/{number}", "show-round", "Show a round; wait until it is published", "Rounds"), answering(c.showRound))
+	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/rounds", "list-rounds", "List a campaign's rounds", "Rounds"), answering(c, c.listRounds))
+	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/rounds/{number}", "show-round", "Show a round; wait until it is published", "Rounds"), answering(c, c.showRound))
 	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/rounds/{number}/canonical", "canonical-round", "A round's canonical bytes", "Rounds"), c.canonicalRound)
 }
 
 func (c *Control) listRounds(_ context.Context, in *named) (out api.RoundList, err error) {
 	out.Rounds = []api.Round{}
 	c.c.node.View(func(s *state.State) {
-		campaign, ok := s.Campaign(in.Name)
-		if !ok {
+		rounds := s.Rounds(in.Name)
+		if _, ok := s.Campaign(in.Name); !ok {
 			err = loop.NotFound("campaign", "there is no campaign %q", in.Name)
 			return
 		}
-		for number := 1; number <= campaign.Round; number++ {
-			round, _ := s.Round(in.Name, number)
-			out.Rounds = append(out.Rounds, c.round(s, &campaign, &round))
+		for i := range rounds {
+			out.Rounds = append(out.Rounds, roundAnswer(s, in.Name, &rounds[i]))
 		}
 	})
 	return out, err
@@ -60,45 +59,90 @@ func (c *Control) showRound(ctx context.Context, in *roundWait) (api.Round, erro
 	}
 	timer := time.NewTimer(min(wait, maxWait))
 	defer timer.Stop()
-	for {
+	for done := wait == 0; ; {
 		changed := c.c.node.Changed()
 		var out api.Round
-		var exists, known bool
+		var ready bool
+		var err error
 		c.c.node.View(func(s *state.State) {
-			var campaign state.Campaign
-			if campaign, exists = s.Campaign(in.Name); !exists || in.Number > campaign.Round {
-				return
+			round, ok := s.Round(in.Name, in.Number)
+			if ok {
+				ready = published(s, in.Name, &round)
 			}
-			known = true
-			round, _ := s.Round(in.Name, in.Number)
-			out = c.round(s, &campaign, &round)
-			if space, ok := s.Space(campaign.Campaign.Space, round.Decided.Round.SpaceVersion); ok {
-				out.Decision = api.NewDecision(space.Space, &round.Decided.Round)
+			if ready || done {
+				out, err = decidedRound(s, in)
+			} else if !ok {
+				err = refuseRound(s, in)
 			}
 		})
-		if !exists {
-			return out, loop.NotFound("campaign", "there is no campaign %q", in.Name)
-		}
-		if known && out.State == api.RoundPublished {
-			return out, nil
+		if ready || done || err != nil {
+			return out, err
 		}
 		select {
 		case <-changed:
-			continue
 		case <-timer.C:
+			done = true
 		case <-ctx.Done():
+			done = true
 		}
-		if !known {
-			return out, loop.NotFound("round", "campaign %q has no round %d yet", in.Name, in.Number)
-		}
-		return out, nil
 	}
 }
 
-// round is a round without its decision.
-func (c *Control) round(s *state.State, campaign *state.Campaign, round *state.Round) api.Round {
-	name, decided := campaign.Campaign.Name, &round.Decided.Round
-	out := api.Round{Campaign: name, Round: decided.Number, State: api.RoundOpen, Sequence: round.Decided.Sequence}
+// refuseRound refuses a round that there will never be.
+func refuseRound(s *state.State, in *roundWait) error {
+	campaign, ok := s.Campaign(in.Name)
+	switch {
+	case !ok:
+		return loop.NotFound("campaign", "there is no campaign %q", in.Name)
+	case in.Number > campaign.Campaign.Rounds:
+		return loop.NotFound("round", "campaign %q has only %d rounds", in.Name, campaign.Campaign.Rounds)
+	}
+	return nil
+}
+
+func decidedRound(s *state.State, in *roundWait) (api.Round, error) {
+	round, ok := s.Round(in.Name, in.Number)
+	if !ok {
+		if err := refuseRound(s, in); err != nil {
+			return api.Round{}, err
+		}
+		return api.Round{}, loop.NotFound("round", "campaign %q has no round %d yet", in.Name, in.Number)
+	}
+	out := roundAnswer(s, in.Name, &round)
+	if space, ok := s.Space(round.Decided.Space, round.Decided.Round.SpaceVersion); ok {
+		out.Decision = api.NewDecision(space.Space, &round.Decided.Round)
+	}
+	return out, nil
+}
+
+// published reports whether nothing of a round is open, and its dataset versions
+// are there.
+func published(s *state.State, campaign string, round *state.Round) bool {
+	for _, set := range roundSets(campaign) {
+		if _, ok := s.Dataset(set.name, round.Decided.Round.Number); !ok && round.Decided.Round.Quota(set.domain) > 0 {
+			return false
+		}
+	}
+	return round.Terminal
+}
+
+type roundSet struct {
+	name   string
+	domain loop.Domain
+}
+
+// roundSets are the datasets of which each round makes a version.
+func roundSets(campaign string) [2]roundSet {
+	return [...]roundSet{{campaign, loop.Train}, {evaluationSet(campaign), loop.Evaluation}}
+}
+
+// roundAnswer is a round without its decision.
+func roundAnswer(s *state.State, campaign string, round *state.Round) api.Round {
+	decided := &round.Decided.Round
+	out := api.Round{Campaign: campaign, Round: decided.Number, State: api.RoundOpen, Sequence: round.Decided.Sequence}
+	if published(s, campaign, round) {
+		out.State = api.RoundPublished
+	}
 	domain := loop.Train
 	if decided.Quota(loop.Train) == 0 {
 		domain = loop.Evaluation
@@ -114,23 +158,12 @@ func (c *Control) round(s *state.State, campaign *state.Campaign, round *state.R
 		}
 	}
 	out.Counts = accounting(counts.Quota, counts, 0)
-	published := round.Terminal
-	for _, set := range []struct {
-		name   string
-		domain loop.Domain
-		to     *string
-	}{{name, loop.Train, &out.Dataset}, {evaluationSet(name), loop.Evaluation, &out.EvalDataset}} {
-		if decided.Quota(set.domain) == 0 {
-			continue
+	for _, set := range roundSets(campaign) {
+		if _, ok := s.Dataset(set.name, decided.Number); ok && set.domain == loop.Train {
+			out.Dataset = fmt.Sprintf("%s@%d", set.name, decided.Number)
+		} else if ok {
+			out.EvalDataset = fmt.Sprintf("%s@%d", set.name, decided.Number)
 		}
-		if _, ok := s.Dataset(set.name, decided.Number); ok {
-			*set.to = fmt.Sprintf("%s@%d", set.name, decided.Number)
-		} else {
-			published = false
-		}
-	}
-	if published {
-		out.State = api.RoundPublished
 	}
 	return out
 }
@@ -148,7 +181,7 @@ func (c *Control) canonicalRound(_ context.Context, in *roundOf) (*canonical, er
 		}
 	})
 	if out == nil {
-		return nil, problem(loop.NotFound("round", "campaign %q has no round %d", in.Name, in.Number))
+		return nil, c.problem(loop.NotFound("round", "campaign %q has no round %d", in.Name, in.Number))
 	}
 	return out, nil
 }

@@ -28,7 +28,7 @@ func (c *Control) samples(to huma.API) {
 func (c *Control) sample(ctx context.Context, in *digestOf) (*huma.StreamResponse, error) {
 	digest, err := loop.ParseDigest(in.Digest)
 	if err != nil {
-		return nil, problem(err)
+		return nil, c.problem(err)
 	}
 	return c.send(ctx, []loop.Digest{digest})
 }
@@ -41,11 +41,11 @@ func (c *Control) manySamples(ctx context.Context, in *wanted) (*huma.StreamResp
 func (c *Control) send(ctx context.Context, digests []loop.Digest) (*huma.StreamResponse, error) {
 	at, err := c.c.o.View.Locate(ctx, digests)
 	if err != nil {
-		return nil, problem(err)
+		return nil, c.problem(err)
 	}
 	for _, d := range digests {
 		if _, ok := at[d]; !ok {
-			return nil, problem(loop.NotFound("digest", "there is no committed sample %s", d))
+			return nil, c.problem(loop.NotFound("digest", "there is no committed sample %s", d))
 		}
 	}
 	return &huma.StreamResponse{Body: func(answer huma.Context) {

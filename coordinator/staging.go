@@ -34,7 +34,7 @@ func (c *Control) staging(to huma.API) {
 	o := operation(http.MethodPut, "/v1/staging/{worker}/{unit}/{name}", "stage", "Leave a finished unit's bytes for the gates", "Workers")
 	o.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/octet-stream": {}}}
 	o.MaxBodyBytes = -1
-	huma.Register(to, o, answering(c.stage))
+	huma.Register(to, o, answering(c, c.stage))
 }
 
 func (c *Control) stage(ctx context.Context, in *staged) (stagedBytes, error) {

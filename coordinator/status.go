@@ -26,8 +26,8 @@ type query struct {
 }
 
 func (c *Control) status(to huma.API) {
-	huma.Register(to, operation(http.MethodGet, "/v1/status", "status", "How the node and its fleet are", "Status"), answering(c.showStatus))
-	huma.Register(to, operation(http.MethodPost, "/v1/sql", "sql", "Query the samples and outcomes, read-only", "Queries"), answering(c.query))
+	huma.Register(to, operation(http.MethodGet, "/v1/status", "status", "How the node and its fleet are", "Status"), answering(c, c.showStatus))
+	huma.Register(to, operation(http.MethodPost, "/v1/sql", "sql", "Query the samples and outcomes, read-only", "Queries"), answering(c, c.query))
 }
 
 func (c *Control) query(ctx context.Context, in *query) (api.Table, error) {
@@ -50,7 +50,7 @@ func (c *Control) showStatus(context.Context, *struct{}) (api.Status, error) {
 	now := time.Now()
 	for _, s := range t.sessions {
 		w := api.Worker{Name: s.worker.Name, Type: s.worker.Type, Slots: s.worker.Slots,
-			Committed: s.committed, Rejected: s.rejected}
+			Busy: len(s.making), Committed: s.committed, Rejected: s.rejected}
 		if seconds := now.Sub(s.since).Seconds(); seconds > 0 {
 			w.Rate = float64(s.committed) / seconds
 		}

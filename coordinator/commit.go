@@ -1,0 +1,175 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"hone/coordinator/state"
+	"hone/loop"
+)
+
+// maxPartRows bounds the rows of one part of samples.
+const maxPartRows = 8192
+
+// commit gathers judged deliveries of one version of a space into a part and a
+// log entry.
+func (t *term) commit(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(judges)
+	var waiting [][]*delivery
+	for {
+		var batch []*delivery
+		var rest [][]*delivery
+		space, rows := "", 0
+		take := func(judged []*delivery) {
+			of := t.spaceOf(judged[0].Unit.Campaign)
+			if len(batch) > 0 && (of != space || rows > maxPartRows) {
+				rest = append(rest, judged)
+				return
+			}
+			space = of
+			batch = append(batch, judged...)
+			for _, d := range judged {
+				rows += d.Unit.Count
+			}
+		}
+		for _, judged := range waiting {
+			take(judged)
+		}
+		if len(batch) == 0 {
+			select {
+			case judged := <-t.judged:
+				take(judged)
+			case <-ctx.Done():
+				return errors.Join(context.Cause(ctx), group.Wait())
+			}
+		}
+		linger := time.NewTimer(t.c.o.Linger)
+	gather:
+		for len(rest) == 0 && rows < maxPartRows {
+			select {
+			case judged := <-t.judged:
+				take(judged)
+			case <-linger.C:
+				break gather
+			case <-ctx.Done():
+				break gather
+			}
+		}
+		linger.Stop()
+		waiting = rest
+		group.Go(func() error { t.commitBatch(ctx, batch); return nil })
+	}
+}
+
+// spaceOf is the version of the space that a campaign is pinned to: the columns
+// of a part.
+func (t *term) spaceOf(campaign string) (space string) {
+	t.c.node.View(func(s *state.State) {
+		if d, ok := s.Definition(campaign, 1); ok {
+			space = fmt.Sprintf("%s@%d", d.Space.Name, d.Space.Version)
+		}
+	})
+	return space
+}
+
+// commitBatch makes the rows durable, proposes, and answers (C17).
+func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
+	committed, err := t.proposeBatch(ctx, batch)
+	if err != nil {
+		if ctx.Err() == nil {
+			t.c.log.Error("cannot commit deliveries", "deliveries", len(batch), "error", err)
+		}
+		for _, d := range batch {
+			t.unknown(d, fmt.Errorf("commit: %w", err))
+		}
+		return
+	}
+	t.account(batch, committed.Deliveries)
+	for i, d := range batch {
+		t.sweep(ctx, &d.Delivery)
+		d.answer <- settled{standing: committed.Deliveries[i].Standing}
+	}
+}
+
+// account takes committed deliveries off the schedule, and offers what of them
+// was sent back to other workers.
+func (t *term) account(batch []*delivery, judged []state.Judged) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.c.node.View(func(s *state.State) {
+		for i, d := range batch {
+			standing := judged[i].Standing
+			if from := t.sessions[d.session]; from != nil {
+				from.committed += uint64(standing.Fresh - standing.Rejected)
+				from.rejected += uint64(standing.Rejected)
+			}
+			t.schedule.Done(d.Unit, now)
+			t.offerUnit(s, d.Unit, d.Worker, now)
+		}
+	})
+	poke(t.armed)
+	t.wakeAll()
+}
+
+// sweep removes a unit's staging area after its last verdict (C9).
+func (t *term) sweep(ctx context.Context, d *loop.Delivery) {
+	if err := t.c.o.Staging.Sweep(ctx, d.Worker, d.Unit.ID()); err != nil && ctx.Err() == nil {
+		t.c.log.Warn("cannot sweep staging", "worker", d.Worker, "unit", d.Unit.ID(), "error", err)
+	}
+}
+
+func (t *term) proposeBatch(ctx context.Context, batch []*delivery) (state.Committed, error) {
+	var samples []loop.SampleRow
+	var verdicts []loop.VerdictRow
+	command := state.Commit{}
+	packs := make(map[string]bool)
+	for _, d := range batch {
+		delivered := state.Delivered{Worker: d.Worker, Unit: d.Unit,
+			FirstRow: uint32(len(samples)), FirstVerdict: uint32(len(verdicts))}
+		for i, v := range d.judged.Verdicts {
+			if v.Accepted {
+				delivered.Accepted.Add(i)
+			} else {
+				delivered.Rejected = append(delivered.Rejected, state.Rejected{Offset: uint16(i), Gate: v.Gate, Reason: v.Reason})
+			}
+		}
+		samples = append(samples, d.judged.Samples...)
+		verdicts = append(verdicts, d.judged.Rejected...)
+		command.Deliveries = append(command.Deliveries, delivered)
+		for _, pack := range d.judged.Packs {
+			if !packs[pack.Key] {
+				packs[pack.Key] = true
+				command.Packs = append(command.Packs, pack)
+			}
+		}
+	}
+	definition, err := t.c.node.definition(batch[0].Unit.Campaign, batch[0].Unit.Round)
+	if err != nil {
+		return state.Committed{}, err
+	}
+	if len(samples) > 0 {
+		part, err := t.c.o.Parts.WriteSamples(ctx, t.epoch(), &definition.Space, samples)
+		if err != nil {
+			return state.Committed{}, err
+		}
+		command.Samples = &part
+	}
+	if len(verdicts) > 0 {
+		part, err := t.c.o.Parts.WriteVerdicts(ctx, t.epoch(), &definition.Space, verdicts)
+		if err != nil {
+			return state.Committed{}, err
+		}
+		command.Verdicts = &part
+	}
+	event, err := t.c.node.Propose(ctx, state.Command{Commit: &command})
+	if err != nil {
+		return state.Committed{}, err
+	}
+	return event.(state.Committed), nil
+}

@@ -1,0 +1,214 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"hone/coordinator/state"
+	"hone/loop"
+)
+
+// delivery is one delivery on its way through gates and commit.
+type delivery struct {
+	loop.Delivery
+	session string
+	// judged is what the gates made of it.
+	judged loop.Judged
+	// answer has room for one.
+	answer chan settled
+}
+
+type settled struct {
+	standing loop.Standing
+	err      error
+}
+
+// Deliver takes a finished unit through the gates and commits it (C9). The
+// session may have ended, and the unit be with another worker: what is made is
+// judged by name alone (I5).
+func (c *Coordinator) Deliver(ctx context.Context, session string, d loop.Delivery, staged func()) (loop.Standing, error) {
+	t, err := c.leading()
+	if err != nil {
+		return loop.Standing{}, err
+	}
+	if err := d.Validate(); err != nil {
+		return loop.Standing{}, err
+	}
+	var standing loop.Standing
+	known := true
+	c.node.View(func(s *state.State) {
+		if _, known = s.Round(d.Unit.Campaign, d.Unit.Round); known {
+			standing = s.JudgeUnit(d.Unit)
+		}
+	})
+	if !known {
+		return loop.Standing{}, &loop.Error{Field: "unit", Problem: fmt.Sprintf("%s is not a unit of this cluster", d.Unit.ID())}
+	}
+	if standing.Fresh == 0 {
+		return t.settledBefore(ctx, session, &d, standing), nil
+	}
+	t.staged(session, &d)
+	item := &delivery{Delivery: d, session: session, answer: make(chan settled, 1)}
+	select {
+	case t.inbox <- item:
+	case <-ctx.Done():
+		t.giveBack(d.Unit)
+		return loop.Standing{}, fmt.Errorf("deliver: %w: %w", context.Cause(ctx), loop.ErrUnavailable)
+	case <-t.ctx.Done():
+		return loop.Standing{}, fmt.Errorf("deliver: %w: %w", context.Cause(t.ctx), loop.ErrUnavailable)
+	}
+	staged()
+	select {
+	case a := <-item.answer:
+		return a.standing, a.err
+	case <-ctx.Done():
+		return loop.Standing{}, fmt.Errorf("deliver: %w: %w", context.Cause(ctx), loop.ErrUnavailable)
+	case <-t.ctx.Done():
+		return loop.Standing{}, fmt.Errorf("deliver: %w: %w", context.Cause(t.ctx), loop.ErrUnavailable)
+	}
+}
+
+// settledBefore answers a delivery of which nothing is open any more: its bytes
+// may have been swept since, and no gate need see them.
+func (t *term) settledBefore(ctx context.Context, session string, d *loop.Delivery, standing loop.Standing) loop.Standing {
+	t.mu.Lock()
+	now := time.Now()
+	if s := t.sessions[session]; s != nil {
+		delete(s.making, d.Unit)
+	}
+	t.schedule.Done(d.Unit, now)
+	t.c.node.View(func(s *state.State) { t.offerUnit(s, d.Unit, "", now) })
+	t.wakeAll()
+	t.mu.Unlock()
+	t.sweep(ctx, d)
+	return standing
+}
+
+func (t *term) staged(session string, d *loop.Delivery) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.sessions[session]; s != nil {
+		delete(s.making, d.Unit)
+	}
+	t.schedule.Staged(d.Unit, d.Worker, d.Millis, time.Now())
+	poke(t.armed)
+}
+
+// judges is how many batches are before the gates at a time: one is read and
+// written while another is judged.
+const judges = 2
+
+// judge passes deliveries through the gates, as many together as have arrived,
+// up to a pack's worth.
+func (t *term) judge(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(judges)
+	for {
+		var batch []*delivery
+		samples := 0
+		take := func(d *delivery) {
+			batch = append(batch, d)
+			samples += d.Unit.Count
+		}
+		select {
+		case d := <-t.inbox:
+			take(d)
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), group.Wait())
+		}
+		linger := time.NewTimer(t.c.o.Linger)
+	gather:
+		for samples < loop.MaxUnit {
+			select {
+			case d := <-t.inbox:
+				take(d)
+			case <-linger.C:
+				break gather
+			case <-ctx.Done():
+				break gather
+			}
+		}
+		linger.Stop()
+		group.Go(func() error { t.judgeBatch(ctx, batch); return nil })
+	}
+}
+
+func (t *term) judgeBatch(ctx context.Context, batch []*delivery) {
+	deliveries := make([]loop.Delivery, len(batch))
+	for i, d := range batch {
+		deliveries[i] = d.Delivery
+	}
+	judged, err := t.c.o.Gates.Judge(ctx, t.gated, t.epoch(), deliveries)
+	if err == nil && len(judged) != len(batch) {
+		err = fmt.Errorf("%d answers for %d deliveries", len(judged), len(batch))
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			t.c.log.Error("the gate stage failed", "deliveries", len(batch), "error", err)
+		}
+		for _, d := range batch {
+			t.unknown(d, fmt.Errorf("judge: %w", err))
+		}
+		return
+	}
+	// A part has the columns of one version of a space.
+	var order []string
+	passed := make(map[string][]*delivery)
+	for i, d := range batch {
+		if d.judged = judged[i]; d.judged.Err != nil {
+			t.unjudged(d, d.judged.Err)
+			continue
+		}
+		space := t.spaceOf(d.Unit.Campaign)
+		if passed[space] == nil {
+			order = append(order, space)
+		}
+		passed[space] = append(passed[space], d)
+	}
+	for _, space := range order {
+		select {
+		case t.judged <- passed[space]:
+		case <-ctx.Done():
+			return // the deliverers hear of it from the term's end
+		}
+	}
+}
+
+// unjudged answers a delivery that the gates could not judge.
+func (t *term) unjudged(d *delivery, err error) {
+	refused, isRefused := errors.AsType[*loop.Error](err)
+	switch {
+	case errors.Is(err, loop.ErrStagingGone):
+		t.giveBack(d.Unit)
+		d.answer <- settled{standing: loop.Standing{Again: true}}
+	case isRefused && !errors.Is(err, loop.ErrNotFound) && !errors.Is(err, loop.ErrConflict) && !errors.Is(err, loop.ErrUnavailable):
+		t.c.log.Warn("delivery refused", "worker", d.Worker, "unit", d.Unit.ID(), "error", err)
+		t.mu.Lock()
+		t.schedule.Failed(d.Unit, d.Worker, time.Now())
+		poke(t.armed)
+		t.wakeAll()
+		t.mu.Unlock()
+		d.answer <- settled{err: refused}
+	default:
+		// That something was not found, or is not available, is the stage's trouble
+		// and not the worker's lie.
+		t.c.log.Error("delivery not judged", "worker", d.Worker, "unit", d.Unit.ID(), "error", err)
+		t.unknown(d, fmt.Errorf("judge: %w", err))
+	}
+}
+
+// unknown answers that nobody knows what became of a delivery (C10). Its indices
+// are open again.
+func (t *term) unknown(d *delivery, err error) {
+	t.giveBack(d.Unit)
+	d.answer <- settled{err: fmt.Errorf("%w: %w", err, loop.ErrUnavailable)}
+}
+
+func (t *term) epoch() (epoch uint64) {
+	t.c.node.View(func(s *state.State) { epoch = s.Epoch() })
+	return epoch
+}
