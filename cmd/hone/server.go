@@ -68,11 +68,12 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	current := currentView{view, node}
 	coord := coordinator.New(coordinator.Options{
-		Node: node, Gates: gates{gate.New(gate.Options{Lake: store})}, Parts: store, Staging: store, View: view, Logger: o.logger,
+		Node: node, Gates: gates{gate.New(gate.Options{Lake: store})}, Parts: store, Staging: store, View: current, Logger: o.logger,
 	})
 	hub := gpuworker.NewHub(gpuworker.HubOptions{Dispatcher: coord, Receiver: coord, Logger: o.logger})
-	intake := ingest.New(ingest.Options{Spaces: coord, Samples: samples{view, node}, Parts: outcomeParts{store, coord}, Log: coord, Logger: o.logger})
+	intake := ingest.New(ingest.Options{Spaces: coord, Samples: current, Parts: outcomeParts{store, coord}, Log: coord, Logger: o.logger})
 
 	mux := http.NewServeMux()
 	routes := coordinator.NewAPI(mux, version())
@@ -239,18 +240,26 @@ func (p outcomeParts) WriteOutcomes(ctx context.Context, space *loop.Space, post
 	return p.lake.WriteOutcomes(ctx, p.coord.Epoch(), space, posts)
 }
 
-// samples resolves digests in a view that has seen all that this node has
-// committed: who has read a sample from us may post about it at once.
-type samples struct {
-	view *analytics.View
+// currentView looks digests up in a view that has seen all that this node has
+// committed: who has read a manifest from us may ask for its samples at once,
+// and post about them, also while the view is being built again.
+type currentView struct {
+	*analytics.View
 	node *coordinator.Node
 }
 
-func (s samples) Resolve(ctx context.Context, space string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
-	if err := s.view.Wait(ctx, s.node.Sequence()); err != nil {
+func (v currentView) Resolve(ctx context.Context, space string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
+	if err := v.Wait(ctx, v.node.Sequence()); err != nil {
 		return nil, err
 	}
-	return s.view.Resolve(ctx, space, digests)
+	return v.View.Resolve(ctx, space, digests)
+}
+
+func (v currentView) Locate(ctx context.Context, digests []loop.Digest) (map[loop.Digest]loop.Address, error) {
+	if err := v.Wait(ctx, v.node.Sequence()); err != nil {
+		return nil, err
+	}
+	return v.View.Locate(ctx, digests)
 }
 
 // queries passes analysts' SQL to the view.
