@@ -1,0 +1,126 @@
+package loop
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// frequent lists, per factor, the levels with the least support: no slice of
+// another level can have it.
+func (f *searcher) frequent() [][]int {
+	out := make([][]int, len(f.space.Factors))
+	for factor, column := range f.evidence.Codes {
+		counts := make([]float64, len(f.space.Factors[factor].Levels))
+		for i, code := range column {
+			if code.IsLevel() {
+				counts[code] += f.weight[i]
+			}
+		}
+		for l, n := range counts {
+			if n >= f.settings.MinimumSupport {
+				out[factor] = append(out[factor], l)
+			}
+		}
+	}
+	return out
+}
+
+// denseCells makes a dense table 64 MiB at most.
+const denseCells = 1 << 22
+
+// count tabulates every cell of an order that has the least support, in order
+// of slices.
+func (f *searcher) count(order int, frequent [][]int) []cell {
+	var cells []cell
+	factors := make([]int, order)
+	var walk func(depth, from int)
+	walk = func(depth, from int) {
+		if depth == order {
+			cells = f.tabulate(cells, factors, frequent)
+			return
+		}
+		for factor := from; factor < len(frequent); factor++ {
+			if len(frequent[factor]) == 0 {
+				continue
+			}
+			factors[depth] = factor
+			walk(depth+1, factor+1)
+		}
+	}
+	walk(0, 0)
+	return cells
+}
+
+// tabulate appends the supported cells of one set of factors.
+func (f *searcher) tabulate(cells []cell, factors []int, frequent [][]int) []cell {
+	size := 1
+	// place maps a level's code to its position among the frequent ones, plus 1.
+	place := make([][]int, len(factors))
+	for i, factor := range factors {
+		place[i] = make([]int, len(f.space.Factors[factor].Levels))
+		for at, l := range frequent[factor] {
+			place[i][l] = at + 1
+		}
+		if size > math.MaxInt/len(frequent[factor]) {
+			return cells
+		}
+		size *= len(frequent[factor])
+	}
+	key := func(line int) int {
+		at := 0
+		for i, factor := range factors {
+			code := f.evidence.Codes[factor][line]
+			if !code.IsLevel() || place[i][code] == 0 {
+				return -1
+			}
+			at = at*len(frequent[factor]) + place[i][code] - 1
+		}
+		return at
+	}
+	emit := func(at int, n, k float64) {
+		if n < f.settings.MinimumSupport {
+			return
+		}
+		slice := make(Slice, len(factors))
+		for i := len(factors) - 1; i >= 0; i-- {
+			levels := frequent[factors[i]]
+			slice[i] = Predicate{Factor: factors[i], Level: levels[at%len(levels)]}
+			at /= len(levels)
+		}
+		cells = append(cells, cell{slice: slice, n: n, k: k})
+	}
+	if size <= f.denseCells {
+		n, k := make([]float64, size), make([]float64, size)
+		for line := range f.weight {
+			if f.weight[line] == 0 {
+				continue
+			}
+			if at := key(line); at >= 0 {
+				n[at] += f.weight[line]
+				k[at] += f.fails[line]
+			}
+		}
+		for at := range n {
+			emit(at, n[at], k[at])
+		}
+		return cells
+	}
+	type keyed struct{ key, line int }
+	var lines []keyed
+	for line := range f.weight {
+		if at := key(line); f.weight[line] != 0 && at >= 0 {
+			lines = append(lines, keyed{at, line})
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
+	for i := 0; i < len(lines); {
+		n, k, at := 0.0, 0.0, lines[i].key
+		for ; i < len(lines) && lines[i].key == at; i++ {
+			n += f.weight[lines[i].line]
+			k += f.fails[lines[i].line]
+		}
+		emit(at, n, k)
+	}
+	return cells
+}
