@@ -157,8 +157,14 @@ func TestRowsRefused(t *testing.T) {
 		"lz4":           {arrowStream(t, rowSchema, fillRows, ipc.WithLZ4()), 200, "compressed"},
 		"other columns": {arrowStream(t, arrow.NewSchema(rowSchema.Fields()[:1], nil), func(b *array.RecordBuilder) {
 			b.Field(0).(*array.Uint64Builder).Append(1)
-		}), 2, "the columns are"},
-		"nulls": {arrowStream(t, nullable(), func(b *array.RecordBuilder) { fillRows(b); b.Field(1).AppendNull(); b.Field(0).AppendNull(); b.Field(2).AppendNull(); b.Field(3).AppendNull() }), 202, ""},
+		}), 2, "another number of columns"},
+		"nulls": {arrowStream(t, nullable(), func(b *array.RecordBuilder) {
+			fillRows(b)
+			b.Field(1).AppendNull()
+			b.Field(0).AppendNull()
+			b.Field(2).AppendNull()
+			b.Field(3).AppendNull()
+		}), 202, ""},
 	} {
 		_, err := decodeRows(c.b, c.n)
 		if refusal, ok := errors.AsType[*loop.Error](err); !ok || refusal.Field != "rows" || !strings.Contains(err.Error(), c.want) {
@@ -211,11 +217,12 @@ func FuzzRows(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(b, n)
+		f.Add(b, n-1)
 	}
-	f.Add(arrowStream(f, rowSchema, fillRows), 200)
-	f.Add(arrowStream(f, rowSchema, fillRows, ipc.WithZstd()), 200)
+	f.Add(arrowStream(f, rowSchema, fillRows), 199)
+	f.Add(arrowStream(f, rowSchema, fillRows, ipc.WithZstd()), 199)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
+		n = n&(loop.MaxUnit-1) + 1 // a unit has been checked before its rows are
 		if rows, err := decodeRows(b, n); err == nil && len(rows) != n {
 			t.Fatalf("%d rows, want %d", len(rows), n)
 		}

@@ -2,7 +2,6 @@ package gpuworker
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -50,10 +49,9 @@ func encodeRows(samples []loop.Staged) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// decodeRows reads exactly count rows. Arrow's reader trusts lengths and panics
-// on much that is malformed: so what it may read and allocate is bounded, a
-// compressed body is refused before it is seen (it may unpack to anything), and
-// a panic is a refusal.
+// decodeRows reads exactly count rows. Arrow's reader trusts the lengths that it
+// reads and panics on much that is malformed: so the structure is inspected
+// first, what it may allocate is bounded, and a panic is a refusal.
 func decodeRows(b []byte, count int) (samples []loop.Staged, err error) {
 	bad := func(format string, args ...any) error {
 		return &loop.Error{Field: "rows", Problem: fmt.Sprintf(format, args...),
@@ -67,8 +65,8 @@ func decodeRows(b []byte, count int) (samples []loop.Staged, err error) {
 			samples, err = nil, bad("not readable: %v", p)
 		}
 	}()
-	if compressed(b) {
-		return nil, bad("a compressed body")
+	if problem := inspect(b); problem != "" {
+		return nil, bad("%s", problem)
 	}
 	r, err := ipc.NewReader(bytes.NewReader(b), ipc.WithAllocator(&bounded{left: maxRowMemory}),
 		ipc.WithMetadataSizeLimit(maxRowBytes), ipc.WithBodySizeLimit(maxRowBytes))
@@ -103,58 +101,6 @@ func decodeRows(b []byte, count int) (samples []loop.Staged, err error) {
 		return nil, bad("%d rows for %d samples", len(samples), count)
 	}
 	return samples, nil
-}
-
-// compressed walks the stream's messages and reports whether a record batch
-// names a compression. It reads the few fields of the metadata that it needs by
-// hand, and panics on what is out of bounds.
-func compressed(b []byte) bool {
-	for len(b) >= 8 {
-		size := binary.LittleEndian.Uint32(b)
-		head := 4
-		if size == 0xFFFFFFFF {
-			size, head = binary.LittleEndian.Uint32(b[4:]), 8
-		}
-		if size == 0 {
-			return false
-		}
-		meta := b[head : head+int(size)]
-		message := flatTable{meta, int(binary.LittleEndian.Uint32(meta))}
-		const headerType, header, bodyLength, compression, recordBatch = 6, 8, 10, 10, 3
-		if at := message.field(headerType); at != 0 && meta[at] == recordBatch {
-			if at := message.field(header); at != 0 {
-				batch := flatTable{meta, at + int(binary.LittleEndian.Uint32(meta[at:]))}
-				if batch.field(compression) != 0 {
-					return true
-				}
-			}
-		}
-		body := 0
-		if at := message.field(bodyLength); at != 0 {
-			body = int(binary.LittleEndian.Uint64(meta[at:]))
-		}
-		b = b[head+int(size):]
-		b = b[body:]
-	}
-	return false
-}
-
-// flatTable is a table in a flatbuffer.
-type flatTable struct {
-	b  []byte
-	at int
-}
-
-// field is where the field in a slot of the vtable lies; 0 if it is not set.
-func (t flatTable) field(slot int) int {
-	vtable := t.at - int(int32(binary.LittleEndian.Uint32(t.b[t.at:])))
-	if int(binary.LittleEndian.Uint16(t.b[vtable:])) <= slot {
-		return 0
-	}
-	if o := int(binary.LittleEndian.Uint16(t.b[vtable+slot:])); o != 0 {
-		return t.at + o
-	}
-	return 0
 }
 
 // bounded is an allocator that panics once so many bytes have been asked for.
