@@ -102,6 +102,9 @@ func (d *decision) value(c cell, overall, goal float64) (boost, error) {
 		Z: c.z, P: c.p, Q: c.q, Prevalence: prevalence, Risk: d.risk(c.slice), Damping: damping,
 	}
 	reason.Lift = reason.Rate / overall
+	if goal > 0 {
+		reason.Lift = reason.Rate / goal
+	}
 	for i := range d.evidence.Len() {
 		if d.evidence.Age[i] == 0 && matchesLine(d.evidence, c.slice, i) {
 			reason.Rows += d.evidence.Rows[i]

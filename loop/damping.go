@@ -84,10 +84,10 @@ func (m *Memory) clone() Memory { return Memory{Slices: slices.Clone(m.Slices)} 
 func percent(x float64) string {
 	switch p := 100 * x; {
 	case p == 0 || p >= 9.95:
-		return fmt.Sprintf("%.0f %%", p)
+		return fmt.Sprintf("%.0f%%", p)
 	case p >= .1:
-		return fmt.Sprintf("%.1f %%", p)
+		return fmt.Sprintf("%.1f%%", p)
 	default:
-		return fmt.Sprintf("%.2g %%", p)
+		return fmt.Sprintf("%.2g%%", p)
 	}
 }

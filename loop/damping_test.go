@@ -120,7 +120,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestPercent(t *testing.T) {
-	for x, want := range map[float64]string{0: "0 %", 1: "100 %", .5: "50 %", .0994: "9.9 %", .1: "10 %", .015: "1.5 %", .001: "0.1 %", .00012: "0.012 %", 1e-9: "1e-07 %"} {
+	for x, want := range map[float64]string{0: "0%", 1: "100%", .5: "50%", .0994: "9.9%", .1: "10%", .015: "1.5%", .001: "0.1%", .00012: "0.012%", 1e-9: "1e-07%"} {
 		if got := percent(x); got != want {
 			t.Errorf("percent(%v) = %q, want %q", x, got, want)
 		}

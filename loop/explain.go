@@ -13,7 +13,7 @@ func (s *Space) explain(c *Component) string {
 		return fmt.Sprintf("%s is no longer among the failing slices; its share is being handed back and is %s now (%d samples).",
 			s.Describe(c.Slice), percent(share), c.Quota)
 	}
-	sentence := fmt.Sprintf("%s fails %s of the time (%d of %d rows, 95 %% interval %s to %s), %.1f times the overall rate. It is %s of deployment and gets %s of the round: %d samples.",
+	sentence := fmt.Sprintf("%s fails %s of the time (%d of %d rows, 95%% interval %s to %s), %.1f times the rate in deployment. It is %s of deployment and gets %s of the round: %d samples.",
 		s.Describe(c.Slice), percent(ratio(r.Failures, r.Rows)), r.Failures, r.Rows, percent(r.Lower), percent(r.Upper),
 		r.Lift, percent(r.Prevalence), percent(share), c.Quota)
 	if r.Risk != 1 {

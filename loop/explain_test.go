@@ -9,15 +9,15 @@ func TestExplain(t *testing.T) {
 	s := shapes()
 	c := Component{Slice: s.slice(t, "background", "metal", "light", "low"), Share: whole / 8, Quota: 188, Reason: &Reason{
 		Rows: 120, Failures: 84, Lower: .613, Upper: .775, Lift: 12.34, Prevalence: .02002, Risk: 1, Damping: 1, Value: .2}}
-	const plain = "background=metal ∧ light=low fails 70 % of the time (84 of 120 rows, 95 % interval 61 % to 78 %), 12.3 times the overall rate. It is 2.0 % of deployment and gets 12 % of the round: 188 samples."
+	const plain = "background=metal ∧ light=low fails 70% of the time (84 of 120 rows, 95% interval 61% to 78%), 12.3 times the rate in deployment. It is 2.0% of deployment and gets 12% of the round: 188 samples."
 	for name, test := range map[string]struct {
 		change func(r *Reason)
 		want   string
 	}{
 		"plain":  {func(*Reason) {}, plain},
 		"risk":   {func(r *Reason) { r.Risk = 2.5 }, plain + " Its risk weight is 2.5."},
-		"damped": {func(r *Reason) { r.Damping = .5 }, plain + " Its share is damped to 50 %, as earlier samples of it have not helped."},
-		"former": {func(r *Reason) { r.Value = 0 }, "background=metal ∧ light=low is no longer among the failing slices; its share is being handed back and is 12 % now (188 samples)."},
+		"damped": {func(r *Reason) { r.Damping = .5 }, plain + " Its share is damped to 50%, as earlier samples of it have not helped."},
+		"former": {func(r *Reason) { r.Value = 0 }, "background=metal ∧ light=low is no longer among the failing slices; its share is being handed back and is 12% now (188 samples)."},
 	} {
 		changed, reason := c, *c.Reason
 		changed.Reason = &reason

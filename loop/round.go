@@ -65,7 +65,9 @@ type Reason struct {
 	// Lower and Upper bound the failure rate (Wilson, 95 %, newest version).
 	Lower float64 `json:"lower"`
 	Upper float64 `json:"upper"`
-	// Lift is Rate over the failure rate of all evidence.
+	// Lift is Rate over the failure rate in deployment: of the rows drawn from the
+	// target, or of all where there are none. (Evidence of source mixture is full
+	// of what is boosted, so its rate says little about a slice.)
 	Lift float64 `json:"lift"`
 	// Z, P and Q are the slice's standard score, binomial tail probability and
 	// Benjamini-Hochberg q-value, against the rows that earlier slices left.
