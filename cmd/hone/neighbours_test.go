@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -227,4 +228,46 @@ func TestDemoQuick(t *testing.T) {
 		judge.campaign(campaign, nil)
 	}
 	t.Logf("%.1f s", r.Elapsed)
+}
+
+// A server that stops does not wait for connections over which nothing was ever
+// asked; clients leave some behind.
+func TestStopWithUnusedConnections(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- serveHTTP(ctx, listener, http.NotFoundHandler(), func() {})
+	}()
+	var conns []net.Conn
+	for range 3 {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	// One that was used, so that those before it are known to be accepted.
+	if answer, err := http.Get("http://" + listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	} else {
+		answer.Body.Close()
+	}
+	began := time.Now()
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > shutdownGrace-time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	for _, conn := range conns {
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Error("a connection is open still")
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -170,6 +171,8 @@ func serveHTTP(ctx context.Context, listener net.Listener, routes http.Handler, 
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
+	unused := newUnused()
+	server.ConnState = unused.changed
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -182,6 +185,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, routes http.Handler, 
 		cancel()
 		grace, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer done()
+		unused.close()
 		if err := server.Shutdown(grace); err != nil {
 			return errors.Join(server.Close())
 		}
@@ -189,6 +193,39 @@ func serveHTTP(ctx context.Context, listener net.Listener, routes http.Handler, 
 	})
 	group.Go(func() error { ready(); return nil })
 	return group.Wait()
+}
+
+// unusedConns are connections over which no request has come yet. Clients open
+// more than they need, and Shutdown would wait five seconds for each.
+type unusedConns struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
+}
+
+func newUnused() *unusedConns { return &unusedConns{conns: make(map[net.Conn]struct{})} }
+
+// changed is the server's ConnState.
+func (u *unusedConns) changed(conn net.Conn, to http.ConnState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case to != http.StateNew:
+		delete(u.conns, conn)
+	case u.closed:
+		conn.Close()
+	default:
+		u.conns[conn] = struct{}{}
+	}
+}
+
+func (u *unusedConns) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	for conn := range u.conns {
+		conn.Close()
+	}
 }
 
 // listen opens the address. Only loopback is safe without authentication.
