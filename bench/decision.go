@@ -202,7 +202,7 @@ func (e *experiment) exam(renderer *shapes.Renderer, seed uint64) (*shapes.Exam,
 	}
 	policy := loop.DefaultPolicy()
 	policy.Name, policy.Version = "exam", 1
-	round, err := loop.Decide(e.space, &policy, nil, nil, loop.Budget{Campaign: "exam", Number: 1, Evaluation: plan}, seed)
+	round, err := loop.Decide(e.space, &policy, nil, nil, loop.Budget{Campaign: "exam", Number: 1, Evaluation: plan}, seed+shapes.ExamSeed)
 	if err != nil {
 		return nil, err
 	}

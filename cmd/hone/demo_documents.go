@@ -81,7 +81,7 @@ func (d *demo) documents() (demoDocuments, error) {
 		}
 		pinned = append(pinned, text)
 	}
-	exam, err := fill(examDocument, map[string]any{"Seed": d.seed, "Target": d.size.examTarget, "Pinned": pinned, "Count": d.size.pinned})
+	exam, err := fill(examDocument, map[string]any{"Seed": d.seed + shapes.ExamSeed, "Target": d.size.examTarget, "Pinned": pinned, "Count": d.size.pinned})
 	if err != nil {
 		return out, err
 	}

@@ -2,6 +2,11 @@ package shapes
 
 import "slices"
 
+// ExamSeed is added to the arms' seed for their exam. Campaigns of one seed make
+// the same samples under the same names, and an exam must not repeat what a
+// decision was made from.
+const ExamSeed = 1 << 32
+
 // Exam is a frozen set of pictures by which learners are compared. Its
 // component 0 is drawn from the target distribution, and each other component
 // from one slice.
