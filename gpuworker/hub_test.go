@@ -24,10 +24,11 @@ type raw struct {
 func dial(t *testing.T, s *server) *raw {
 	t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{Subprotocol}}
-	conn, _, err := d.Dial("ws://"+s.addr+"/v1/workers", nil)
+	conn, response, err := d.Dial("ws://"+s.addr+"/v1/workers", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer response.Body.Close()
 	t.Cleanup(func() { _ = conn.Close() })
 	return &raw{t, conn}
 }
@@ -348,6 +349,9 @@ func TestHandshake(t *testing.T) {
 	try := func(header http.Header, protocols ...string) int {
 		dialer := websocket.Dialer{Subprotocols: protocols}
 		conn, response, err := dialer.Dial("ws://"+s.addr+"/v1/workers", header)
+		if response != nil {
+			defer response.Body.Close()
+		}
 		if err == nil {
 			_ = conn.Close()
 			d.mu.Lock()
@@ -372,8 +376,13 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
-	if got, err := http.Get(s.url() + "/v1/workers"); err != nil || got.StatusCode != http.StatusBadRequest {
-		t.Errorf("a plain GET: %v, %v", got, err)
+	if got, err := http.Get(s.url() + "/v1/workers"); err != nil {
+		t.Error(err)
+	} else {
+		defer got.Body.Close()
+		if got.StatusCode != http.StatusBadRequest {
+			t.Errorf("a plain GET: %s", got.Status)
+		}
 	}
 	r := dial(t, s)
 	r.say(helloOf("w"))

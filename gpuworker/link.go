@@ -91,6 +91,9 @@ func (a *Agent) connect() error {
 		WriteBufferSize:  4 << 10,
 	}
 	conn, response, err := dialer.DialContext(a.life, a.socketURL, nil)
+	if response != nil {
+		defer response.Body.Close()
+	}
 	if err != nil {
 		if response != nil {
 			text, _ := io.ReadAll(io.LimitReader(response.Body, 200))

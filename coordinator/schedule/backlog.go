@@ -1,6 +1,8 @@
 package schedule
 
-import "container/heap"
+import (
+	"container/heap"
+)
 
 // backlog is what one generator has to make: queues grouped by the worker that
 // they avoid, the groups in a heap by their first queue. So the best queue for
@@ -127,4 +129,41 @@ func (h *queueHeap) Pop() any {
 	*h = (*h)[:last]
 	q.at = -1
 	return q
+}
+
+// queue makes a span of pending indices available: first of its track, or last.
+func (s *Schedule) queue(t *track, sp span, avoid string, first bool) {
+	if t.generator == "" {
+		return
+	}
+	q := t.queues[avoid]
+	if q == nil {
+		q = &queue{track: t, avoid: avoid, at: -1}
+		if t.queues == nil {
+			t.queues = make(map[string]*queue)
+		}
+		t.queues[avoid] = q
+	}
+	q.spans.push(sp, first)
+	s.place(q)
+	if avoid != "" {
+		s.wait(timer{at: s.now.Add(s.o.AvoidFor), track: t, span: sp})
+	}
+}
+
+// place puts a queue where it belongs in its backlog.
+func (s *Schedule) place(q *queue) {
+	b := s.backlogs[q.track.generator]
+	if q.spans.n == 0 {
+		if b != nil {
+			b.remove(q)
+		}
+		delete(q.track.queues, q.avoid)
+		return
+	}
+	if b == nil {
+		b = new(backlog)
+		s.backlogs[q.track.generator] = b
+	}
+	b.add(q)
 }

@@ -6,11 +6,13 @@
 // # What it owns
 //
 // For every [Place] (a component of a round) and attempt, each index that it has
-// been told of is in exactly one of two sets:
+// been told of is either waiting or in flight, and in flight by one lease:
 //
-//	Offer ─▶ pending ──Next──▶ in flight ──Staged──▶ staged ──Done──▶ forgotten
-//	            ▲                  │                    │
-//	            └─ Leave, Expire, Failed ───────────────┴─ Again
+//	Offer ─▶ waiting ──Next──▶ leased ──Staged──▶ staged ──Done──▶ forgotten
+//	            ▲                 │                  │
+//	            ├─ Leave, Expire ─┘                  │
+//	            ├─ after a pause: Failed ─┴──────────┤
+//	            └─ Again, Expire ────────────────────┘
 //
 // Units are not stored: one is cut from pending indices when a worker asks, so
 // nothing is queued that could be stale. Only a unit that has come back keeps its
@@ -44,7 +46,7 @@
 // I3 (in flight and pending, per component), C2 (only what is offered, which is
 // below the reservation, is leased), C4 (a rejected attempt goes to another
 // worker), C9 (what a worker announces is in flight with it; again). No index is
-// leased twice at the same time, except after Expire or Leave; if a unit is
-// pending that fits some idle worker, some worker starts it within AvoidFor or
-// MaxDelay.
+// leased twice at the same time, except after Expire or Leave; if a unit waits
+// that fits some idle worker, some worker starts it within AvoidFor, or MaxDelay
+// if it has failed.
 package schedule

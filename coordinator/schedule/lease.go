@@ -61,33 +61,3 @@ func (h *leaseHeap) Pop() any {
 	*h = (*h)[:last]
 	return l
 }
-
-// timer queues a span at a time: one that has paused after a failure, or one that
-// has avoided its worker for long enough.
-type timer struct {
-	pause bool
-	at    time.Time
-	order uint64
-	track *track
-	span  span
-	avoid string
-}
-
-type timerHeap []timer
-
-func (h timerHeap) Len() int { return len(h) }
-func (h timerHeap) Less(i, j int) bool {
-	if c := h[i].at.Compare(h[j].at); c != 0 {
-		return c < 0
-	}
-	return h[i].order < h[j].order
-}
-func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *timerHeap) Push(x any)   { *h = append(*h, x.(timer)) }
-func (h *timerHeap) Pop() any {
-	last := len(*h) - 1
-	t := (*h)[last]
-	(*h)[last] = timer{}
-	*h = (*h)[:last]
-	return t
-}

@@ -136,7 +136,7 @@ func TestRejectedAttemptAvoidsItsWorker(t *testing.T) {
 	})
 }
 
-// C3 of §1: a lost unit is handed out again under the same name, so with the
+// DESIGN §1: a lost unit is handed out again under the same name, so with the
 // same seeds; and first.
 func TestLeaveAndExpireKeepUnits(t *testing.T) {
 	s := New(Options{FirstLease: time.Minute})
