@@ -28,6 +28,9 @@ type group struct {
 type pack struct {
 	entries []entry
 	bytes   int64
+	// names are what it holds. Two workers may bring the same sample at once; in
+	// one tar a reader would take the two for one, with every member twice.
+	names map[loop.Name]bool
 }
 
 // entry is one sample in a pack: whose row it is, and its bytes.
@@ -46,10 +49,16 @@ func (p *packer) add(ctx context.Context, delivery int, samples [][]byte) {
 		p.open[g] = open
 		p.order = append(p.order, g)
 	}
+	rows := p.judged[delivery].Samples // which a failure on the way would take away
 	for i, b := range samples {
-		if len(open.entries) == loop.MaxUnit || len(open.entries) > 0 && open.bytes+int64(len(b)) > p.limit {
+		name := rows[i].Name
+		if open.names[name] || len(open.entries) == loop.MaxUnit || len(open.entries) > 0 && open.bytes+int64(len(b)) > p.limit {
 			p.put(ctx, open)
 		}
+		if open.names == nil {
+			open.names = make(map[loop.Name]bool)
+		}
+		open.names[name] = true
 		open.entries = append(open.entries, entry{delivery, i, b})
 		open.bytes += int64(len(b))
 	}
