@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -36,7 +35,7 @@ import (
 // scenario is, and how the renderer draws it, is taken from loop and shapes, for
 // which golden vectors stand.
 type checker struct {
-	t       *testing.T
+	t       faults
 	dir     string
 	lake    string
 	history *history
@@ -45,6 +44,15 @@ type checker struct {
 	places    map[string][]string
 	parts     map[string]part
 	manifests map[string]manifest
+}
+
+// faults is what is wrong: the test, or in the test of the checker a list.
+type faults interface {
+	Helper()
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
 }
 
 // part is a part's columns; null is nil.
@@ -66,10 +74,11 @@ type manifestRow struct {
 	Split     string  `json:"split"`
 }
 
-// newChecker reads the whole directory and checks what must hold of any.
-func newChecker(t *testing.T, dir string) *checker {
+// newChecker reads the whole directory and checks what must hold of any. The
+// history is of the same directory.
+func newChecker(t faults, dir string, history *history) *checker {
 	t.Helper()
-	c := &checker{t: t, dir: dir, lake: filepath.Join(dir, "lake"), history: readHistory(t, dir), packs: map[string][]byte{},
+	c := &checker{t: t, dir: dir, lake: filepath.Join(dir, "lake"), history: history, packs: map[string][]byte{},
 		places: map[string][]string{}, parts: map[string]part{}, manifests: map[string]manifest{}}
 	for _, folder := range []string{"packs", "parts", "manifests", "evidence"} {
 		err := filepath.WalkDir(filepath.Join(c.lake, folder), func(name string, entry fs.DirEntry, err error) error {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"testing"
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
@@ -18,7 +17,7 @@ import (
 // plainly as they can be, and not by Apply. It knows what the tests of this
 // package do, and fails on anything else.
 type history struct {
-	t         *testing.T
+	t         faults
 	space     *loop.Space
 	campaigns map[string]*loop.Campaign
 	rounds    map[string][]loop.Round // by campaign, in order
@@ -57,7 +56,9 @@ type livePost struct {
 	first, rows int
 }
 
-func readHistory(t *testing.T, dir string) *history {
+// readHistory reads the log. The library leaves it locked to this process when
+// it closes it, so that it cannot be read twice.
+func readHistory(t faults, dir string) *history {
 	t.Helper()
 	if snapshots, err := os.ReadDir(filepath.Join(dir, "raft", "snapshots")); err != nil || len(snapshots) > 0 {
 		t.Fatalf("%d snapshots, %v: the log is not all of the history", len(snapshots), err)

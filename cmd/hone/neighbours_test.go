@@ -223,7 +223,8 @@ func TestDemoQuick(t *testing.T) {
 		t.Errorf("the dataset: %s", text)
 	}
 	// Everything is on disk as it says.
-	judge := newChecker(t, filepath.Join(p.cmd.Args[len(p.cmd.Args)-1], "server"))
+	dir := filepath.Join(p.cmd.Args[len(p.cmd.Args)-1], "server")
+	judge := newChecker(t, dir, readHistory(t, dir))
 	for _, campaign := range []string{armLoop, armUniform, examName} {
 		judge.campaign(campaign, nil)
 	}
