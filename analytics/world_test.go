@@ -3,7 +3,6 @@
 package analytics
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -378,9 +377,4 @@ func sample(campaign string, name loop.Name, codes ...loop.Code) loop.SampleRow 
 	n := uint64(name.Domain)<<60 | uint64(name.Round)<<48 | uint64(name.Component)<<40 | name.Index<<4 | uint64(name.Attempt)
 	return loop.SampleRow{Campaign: campaign, Name: name, Seed: ^uint64(0) - n, Scenario: scenario(codes...), Weight: 1.25, Digest: digestOf(n),
 		Address: loop.Address{Key: "packs/1/ab/cd.tar", Offset: int64(name.Index) * 1024, Length: 1024}, Worker: "w1", Generator: "shapes@1", Millis: 2.5}
-}
-
-func sortLines(lines []string) []string {
-	slices.SortFunc(lines, cmp.Compare[string])
-	return lines
 }

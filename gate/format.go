@@ -38,7 +38,7 @@ func (Format) Judge(ctx context.Context, s *Sample) (bool, string, []loop.Score,
 		switch {
 		case strings.HasSuffix(m.Ext, ".png"):
 			if _, err := s.Picture(m.Ext); err != nil {
-				return false, err.Error(), nil, nil
+				return false, err.Error(), nil, nil //nolint:nilerr // a broken picture is a verdict, not a failure of the gate
 			}
 		case strings.HasSuffix(m.Ext, ".json"):
 			if !json.Valid(m.Bytes) {
@@ -48,7 +48,7 @@ func (Format) Judge(ctx context.Context, s *Sample) (bool, string, []loop.Score,
 	}
 	decoded, err := s.Picture(imageMember)
 	if err != nil {
-		return false, err.Error(), nil, nil
+		return false, err.Error(), nil, nil //nolint:nilerr // a broken picture is a verdict, not a failure of the gate
 	}
 	size := decoded.Bounds().Size()
 	return true, "", []loop.Score{{Name: "pixels", Value: float64(size.X) * float64(size.Y)}}, nil

@@ -22,7 +22,7 @@ type Options struct {
 // DefaultStageLimit is the default of Options.StageLimit.
 const DefaultStageLimit = 1 << 30
 
-// ErrCorrupt: the bytes of an object are not those that its key names.
+// ErrCorrupt says that the bytes of an object are not those that its key names.
 var ErrCorrupt = errors.New("corrupt object")
 
 // Lake is a lake in a local directory. It is safe for concurrent use, also by

@@ -112,6 +112,7 @@ func (a *acceptor) sum(depth int) float64 {
 		return 1
 	case violated:
 		return 0
+	case open:
 	}
 	if p, ok := a.known[depth][string(state)]; ok {
 		return p
@@ -164,6 +165,7 @@ func (a *acceptor) judge(depth int) (state []byte, all judgement) {
 			if c.then(a.codes) == violated {
 				judged = violated
 			}
+		case satisfied:
 		}
 		state = append(state, byte(judged))
 	}

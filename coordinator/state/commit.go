@@ -68,6 +68,7 @@ func (s *State) judgeDelivery(d *Delivered, samples, verdicts *freshness) Judged
 			k.commit(uint32(u.First) + uint32(offset))
 		case JudgedDuplicate:
 			judged.Duplicates.Add(offset)
+		case JudgedStale, JudgedClosed: // its row becomes void, and that is all
 		}
 		samples.row(row, j)
 		row++

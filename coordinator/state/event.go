@@ -53,8 +53,9 @@ func (r Refused) Unwrap() []error {
 		return []error{loop.ErrNotFound, r.Err}
 	case Conflict, Stale:
 		return []error{loop.ErrConflict, r.Err}
+	default:
+		return []error{r.Err}
 	}
-	return []error{r.Err}
 }
 
 // SpacePut answers PutSpace.

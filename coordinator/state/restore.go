@@ -34,7 +34,7 @@ func Restore(r io.Reader) (*State, error) {
 	if got != want {
 		return nil, fmt.Errorf("restore: the checksum is %s, but the content's is %s", got, want)
 	}
-	if _, err := in.ReadByte(); err != io.EOF {
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("restore: bytes after the checksum")
 	}
 	return s, nil
@@ -62,7 +62,7 @@ func (r *hashingReader) ReadByte() (byte, error) {
 
 // unexpected is the error of an end where more must come.
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -116,7 +117,7 @@ func (r *Refused) remedy(remedy string) *Refused {
 
 // invalid wraps what loop refuses.
 func invalid(err error) *Refused {
-	if refusal, ok := err.(*loop.Error); ok {
+	if refusal, ok := errors.AsType[*loop.Error](err); ok {
 		return &Refused{Invalid, refusal}
 	}
 	return refused(Invalid, "", "%v", err)

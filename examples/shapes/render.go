@@ -184,6 +184,7 @@ func (s *scene) expose(out *[Pixels]float64, levels *[factors]int, in planted) {
 			p -= .9 * kappa * strength * cover(distance(class, x-sin*ghostShift, y-cos*ghostShift), edge)
 		case heated:
 			p -= 1.3 * kappa * strength * cover(distance(class, engraving*x, engraving*y), engraving*edge)
+		default: // ordinary pictures have no cue, saturated ones are not drawn here
 		}
 		if u*nx+v*ny > reach {
 			p = .32 + .05*hash(s.texture, 3, i)
