@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 	"golang.org/x/sync/errgroup"
 
 	"hone/coordinator/state"
@@ -40,6 +41,7 @@ type Node struct {
 	machine   *machine
 	raft      *raft.Raft
 	log       *wal.WAL
+	meta      *metadb.BoltMetaDB
 	lock      *os.File
 	proposals chan proposal
 	// broken carries the reason why the node must stop.
@@ -107,7 +109,14 @@ func (n *Node) start() (err error) {
 	if err := lockFile(n.lock); err != nil {
 		return fmt.Errorf("open node: another one runs in %s: %w", n.o.Dir, err)
 	}
-	n.log, err = wal.Open(filepath.Join(n.o.Dir, "log"))
+	// The log closes its segments, but not the store of what they are.
+	n.meta = new(metadb.BoltMetaDB)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.meta.Close())
+		}
+	}()
+	n.log, err = wal.Open(filepath.Join(n.o.Dir, "log"), wal.WithMetaStore(n.meta))
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
@@ -164,7 +173,7 @@ func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (e
 		if e := n.raft.Shutdown().Error(); e != nil {
 			err = errors.Join(err, fmt.Errorf("stop raft: %w", e))
 		}
-		if e := n.log.Close(); e != nil {
+		if e := errors.Join(n.log.Close(), n.meta.Close()); e != nil {
 			err = errors.Join(err, fmt.Errorf("close log: %w", e))
 		}
 		_ = n.lock.Close() // nothing was written to it
