@@ -83,28 +83,31 @@ func TestListenBeyondLoopback(t *testing.T) {
 }
 
 // SIGTERM stops a server while a worker is connected and makes samples, and
-// while somebody waits for a round that never comes; then the worker.
+// while somebody waits for a round that does not end; then the worker.
 func TestTerm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server and a worker")
 	}
 	c := newCrew(t, patient(t, 2*time.Minute))
-	working := make(chan struct{})
-	var once sync.Once
+	connected := make(chan struct{}, 100)
 	c.told = func(name, line string) {
 		if name == "w1" && strings.Contains(line, "msg=connected") {
-			once.Do(func() { close(working) })
+			connected <- struct{}{}
+		}
+	}
+	working := func() {
+		t.Helper()
+		select {
+		case <-connected:
+		case <-c.ctx.Done():
+			t.Fatal("the worker did not connect")
 		}
 	}
 	c.worker("w1", 2)
 	c.start("server")
 	c.put(shapes.SpaceDocument, []string{eagerPolicy}, []string{strings.Replace(oneRoundDocument, "samples: 3000", "samples: 200000", 1)})
 	c.start("w1")
-	select {
-	case <-working:
-	case <-c.ctx.Done():
-		t.Fatal("the worker did not connect")
-	}
+	working()
 	polled := make(chan error, 1)
 	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, c.server+"/v1/campaigns/one/rounds/1?wait=60s", nil)
 	if err != nil {
@@ -133,20 +136,24 @@ func TestTerm(t *testing.T) {
 	}
 	t.Logf("the server stopped after %v", time.Since(began).Round(time.Millisecond))
 	<-polled // whatever it heard, it does not hang
-	began = time.Now()
-	if err := c.up["w1"].cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	// It holds what has no verdict, waits for a server in vain, and keeps it.
-	if code := c.up["w1"].wait(c.ctx, t); code != exitOK {
-		t.Errorf("the worker: exit code %d", code)
-	}
-	t.Logf("the worker stopped after %v", time.Since(began).Round(time.Millisecond))
-	// And what was acknowledged is there.
+	// What was acknowledged is there when it is back, and so is the worker, by
+	// itself. It delivers what it has, and ends too.
 	c.start("server")
 	now, err := c.client.Campaign(c.ctx, "one")
 	if err != nil || now.Committed < 200 {
 		t.Errorf("started again: %d committed, %v", now.Committed, err)
+	}
+	working()
+	began = time.Now()
+	if err := c.up["w1"].cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := c.up["w1"].wait(c.ctx, t); code != exitOK {
+		t.Errorf("the worker: exit code %d", code)
+	}
+	t.Logf("the worker stopped after %v", time.Since(began).Round(time.Millisecond))
+	if held, err := os.ReadDir(filepath.Join(c.data("w1"), "held")); err != nil || len(held) > 0 {
+		t.Errorf("the worker holds %v, %v", held, err)
 	}
 }
 
