@@ -187,8 +187,11 @@ func evaluationSet(campaign string) string { return campaign + ".eval" }
 
 // unsealed are the model lines that the campaign learns from and waits for (C8):
 // those of which no version was sealed since its latest round was published.
-// That version is another than the newest one that the round was decided from,
-// and state has sealed it neither at an earlier sequence nor at an earlier time.
+// Neither sealing nor publishing is a change of the catalogue, so sequences alone
+// do not tell which of the two came first. A version that outcomes were posted of
+// after the round was published has a later sequence; one without outcomes is
+// known by a later time alone. In any case it is another than the newest one that
+// the round was decided from.
 func unsealed(s *state.State, campaign *state.Campaign, round *state.Round) (lines []string) {
 	name := campaign.Campaign.Name
 	sequence, at := uint64(0), int64(0)
@@ -207,7 +210,8 @@ func unsealed(s *state.State, campaign *state.Campaign, round *state.Round) (lin
 		line, _ := s.ModelLine(l.ModelLine)
 		if n := len(line.Sealed); n > 0 {
 			newest := &line.Sealed[n-1]
-			if last, was := used[l.ModelLine]; (!was || newest.Version != last) && newest.Sequence >= sequence && newest.At >= at {
+			since := newest.Sequence > sequence && newest.At >= at || newest.Sequence == sequence && newest.At > at
+			if last, was := used[l.ModelLine]; since && (!was || newest.Version != last) {
 				continue
 			}
 		}

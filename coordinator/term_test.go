@@ -679,3 +679,44 @@ func TestNotLeading(t *testing.T) {
 		}
 	})
 }
+
+// A term that is lost throws its schedule away: nobody waits on it for ever, and
+// nothing is handed out by a node that does not lead.
+func TestLostTerm(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.campaign(oneRound)
+		s := w.join("ann")
+		units := w.next(s, 100)
+		waiting := make(chan error, 2)
+		go func() {
+			_, err := w.coord.Next(t.Context(), s, 1)
+			waiting <- err
+		}()
+		hold := make(chan struct{})
+		w.gates.set(func(g *court) { g.broken = func() error { <-hold; return errors.New("too late") } })
+		w.stage("ann", units[0])
+		go func() {
+			_, err := w.coord.Deliver(t.Context(), s, made("ann", units[0]), func() {})
+			waiting <- err
+		}()
+		w.pass(time.Second)
+		// A second voter that nobody can reach: there is no majority any more.
+		w.node.raft.AddVoter("n2", "n2", 0, 0)
+		for range 2 {
+			if err := <-waiting; !errors.Is(err, loop.ErrUnavailable) || !errors.Is(err, errLostLeadership) {
+				t.Errorf("got %v", err)
+			}
+		}
+		close(hold)
+		w.pass(time.Minute)
+		if _, err := w.coord.Next(t.Context(), s, 1); !errors.Is(err, loop.ErrUnavailable) {
+			t.Errorf("next: %v", err)
+		}
+		if _, err := w.node.Propose(t.Context(), policy(1)); !errors.Is(err, loop.ErrUnavailable) {
+			t.Errorf("propose: %v", err)
+		}
+		if status := w.must("GET", "/v1/status", ""); !strings.Contains(status, `"role":"follower"`) {
+			t.Error(status)
+		}
+	})
+}

@@ -43,10 +43,12 @@ func inWorld(t *testing.T, o Options, test func(t *testing.T, w *world)) {
 		w := &world{t: t, dir: dir, store: newStore(), o: o}
 		w.gates = &court{store: w.store}
 		w.start()
+		defer func() {
+			if err := w.stop(); err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		}()
 		test(t, w)
-		if err := w.stop(); err != nil {
-			t.Errorf("Run: %v", err)
-		}
 	})
 }
 
