@@ -1,6 +1,9 @@
 package loop
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // boost is a slice with the share that it is to have.
 type boost struct {
@@ -17,13 +20,18 @@ func (d *decision) boosts() ([]boost, error) {
 			newest += d.evidence.Rows[i]
 		}
 	}
-	if newest < int64(d.policy.MinimumRows) {
-		return nil, nil
-	}
-	d.round.Memory.judge(d.space, d.policy.Damping, d.evidence)
 	f := newSearcher(d.space, d.policy.Search, d.evidence, d.policy.Memory, d.policy.Window)
 	overall, _ := f.rate()
 	d.round.FailureRate = overall
+	if newest < int64(d.policy.MinimumRows) {
+		if newest > 0 {
+			d.round.Notes = append(d.round.Notes, fmt.Sprintf(
+				"The newest model has %d rows of evidence, fewer than the policy's minimum of %d: nothing was searched, and the round moves towards the base.",
+				newest, d.policy.MinimumRows))
+		}
+		return nil, nil
+	}
+	d.round.Memory.judge(d.space, d.policy.Damping, d.evidence)
 	goal := f.targetRate(overall)
 	for _, m := range d.round.Memory.Slices {
 		if m.Quarantined {

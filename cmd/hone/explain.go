@@ -75,6 +75,7 @@ func writeRest(w io.Writer, d *api.Decision) {
 	var share float64
 	var base, evaluation uint64
 	var sources []string
+	made := map[string]uint64{}
 	for _, k := range d.Components {
 		switch {
 		case k.Domain == loop.Train.String() && len(k.Slice) == 0:
@@ -82,17 +83,24 @@ func writeRest(w io.Writer, d *api.Decision) {
 			base += k.Quota
 		case k.Domain == loop.Evaluation.String():
 			evaluation += k.Quota
-			what := k.Source
-			if len(k.Slice) > 0 {
-				what += " " + k.Name
+			// The parts of the mixture are one source together.
+			what := "from the " + k.Source
+			if loop.Source(k.Source) == loop.SourcePinned {
+				what = "of " + k.Name
 			}
-			sources = append(sources, thousands(k.Quota)+" "+what)
+			if made[what] == 0 {
+				sources = append(sources, what)
+			}
+			made[what] += k.Quota
 		}
 	}
 	if base > 0 {
 		fmt.Fprintf(w, "\nThe base keeps %s of the mixture, %s samples.\n", percent(share), thousands(base))
 	}
 	if evaluation > 0 {
+		for i, what := range sources {
+			sources[i] = thousands(made[what]) + " " + what
+		}
 		if len(sources) > 6 {
 			sources = append(sources[:6], fmt.Sprintf("and %d more", len(sources)-6))
 		}
