@@ -77,7 +77,7 @@ func TestThreeRounds(t *testing.T) {
 			if c := w.show("c"); n < 3 && c.Waiting != fmt.Sprintf("a sealed version of model line net, trained on c@%d", n) {
 				t.Errorf("waiting for %q", c.Waiting)
 			}
-			w.check(true)
+			w.check(exact)
 			w.train(fmt.Sprint("v", n))
 		}
 		w.ends("c", "done", api.Counts{Requested: 90, Committed: 90})
@@ -336,7 +336,7 @@ func TestRevokeBeforePublish(t *testing.T) {
 		if n := w.work(s, "ann"); n != 1 {
 			t.Errorf("%d units were leased for the one revoked sample", n)
 		}
-		w.check(true)
+		w.check(exact)
 		if got := strings.Count(w.must("GET", "/v1/datasets/c/2/manifest", ""), "\n") - 1; got != 60 {
 			t.Errorf("c@2 has %d samples", got)
 		}

@@ -34,6 +34,9 @@ func (c *Control) sample(ctx context.Context, in *digestOf) (*huma.StreamRespons
 }
 
 func (c *Control) manySamples(ctx context.Context, in *wanted) (*huma.StreamResponse, error) {
+	if len(in.Body.Digests) == 0 { // null is no array, and so has no fewest members
+		return nil, c.problem(&loop.Error{Field: "digests", Problem: "no sample is asked for"})
+	}
 	return c.send(ctx, in.Body.Digests)
 }
 

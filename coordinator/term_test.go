@@ -28,7 +28,7 @@ func (w *world) show(name string) api.Campaign {
 // ends holds that a campaign has ended so, with its quota exact.
 func (w *world) ends(name, state string, counts api.Counts) {
 	w.t.Helper()
-	w.check(true)
+	w.check(exact)
 	if c := w.show(name); c.State != state || c.Counts != counts || c.Waiting != "" {
 		w.t.Errorf("%s is %s with %+v, waiting for %q; want %s with %+v", name, c.State, c.Counts, c.Waiting, state, counts)
 	}
@@ -46,7 +46,7 @@ func TestCampaignEndsExact(t *testing.T) {
 		if c := w.show("c"); len(units) != 2 || c.InFlight != 20 || c.Pending != 80 || c.Waiting != "" {
 			t.Errorf("leased %v: %+v", units, c)
 		}
-		w.check(true)
+		w.check(exact)
 		for _, u := range units {
 			if got := w.accepted(s, "ann", u); got != (loop.Standing{Fresh: 10}) {
 				t.Errorf("%s stood %+v", u.ID(), got)
@@ -54,7 +54,7 @@ func TestCampaignEndsExact(t *testing.T) {
 			if w.store.isStaged("ann", u) {
 				t.Errorf("%s is not swept after its verdict (C9)", u.ID())
 			}
-			w.check(true)
+			w.check(exact)
 		}
 		if n := w.work(s, "ann"); n != 8 {
 			t.Errorf("%d more units", n)
@@ -85,7 +85,7 @@ func TestReplacementAvoidsTheRejectingWorker(t *testing.T) {
 		if got := w.accepted(ann, "ann", u); got != (loop.Standing{Fresh: 10, Rejected: 1}) {
 			t.Errorf("stood %+v", got)
 		}
-		w.check(true)
+		w.check(exact)
 		for {
 			leased := w.next(ann, 1)
 			if len(leased) == 0 {
@@ -96,14 +96,14 @@ func TestReplacementAvoidsTheRejectingWorker(t *testing.T) {
 			}
 			w.accepted(ann, "ann", leased[0])
 		}
-		w.check(true)
+		w.check(exact)
 		for range 10 {
 			u := w.next(bob, 1)[0]
 			if u.Attempt != 1 || u.First%10 != 3 || u.Count != 1 {
 				t.Errorf("bob was leased %s", u.ID())
 			}
 			w.accepted(bob, "bob", u)
-			w.check(true)
+			w.check(exact)
 		}
 		w.ends("c", "done", api.Counts{Requested: 100, Committed: 100, Rejected: 10, Replaced: 10})
 	})
@@ -138,7 +138,7 @@ func TestDuplicatesAndStrangers(t *testing.T) {
 		if got := w.accepted(bob, "bob", u); got.Fresh != 10 {
 			t.Errorf("another's unit stood %+v", got)
 		}
-		w.check(true)
+		w.check(exact)
 		judged := len(w.gates.judged)
 		for _, session := range []string{ann, "nobody", ""} {
 			if got := w.accepted(session, "ann", u); got != (loop.Standing{Duplicate: 10}) {
@@ -154,7 +154,7 @@ func TestDuplicatesAndStrangers(t *testing.T) {
 		if got, err := w.redeliver(ann, "ann", u); err != nil || got.Again || got.Duplicate != 10 {
 			t.Errorf("a duplicate whose bytes were swept stood %+v, %v", got, err)
 		}
-		w.check(true)
+		w.check(exact)
 		// Two at once: both pass the gates, one is fresh.
 		u = w.next(ann, 1)[0]
 		w.stage("ann", u)
@@ -174,7 +174,7 @@ func TestDuplicatesAndStrangers(t *testing.T) {
 			t.Errorf("two deliveries of one unit stood %+v and %+v", first, second)
 		}
 		w.settle()
-		w.check(true)
+		w.check(exact)
 		// An attempt that nobody asked for, and an index beyond all reservation.
 		stale := u
 		stale.Attempt = 5
@@ -187,7 +187,7 @@ func TestDuplicatesAndStrangers(t *testing.T) {
 			if got := w.accepted(ann, "ann", c.unit); got != c.want {
 				t.Errorf("%s stood %+v, want %+v", c.unit.ID(), got, c.want)
 			}
-			w.check(true)
+			w.check(exact)
 		}
 		// A unit of no round is the worker's mistake, for good.
 		for _, change := range []func(*loop.Unit){
@@ -215,7 +215,7 @@ func TestStagingGone(t *testing.T) {
 		if got, err := w.redeliver(s, "ann", u); err != nil || got != (loop.Standing{Again: true}) {
 			t.Errorf("got %+v, %v", got, err)
 		}
-		w.check(true)
+		w.check(exact)
 		if again := w.next(s, 1); len(again) != 1 || again[0] != u {
 			t.Errorf("leased %v next, want %s", again, u.ID())
 		}
@@ -241,7 +241,7 @@ func TestLyingDelivery(t *testing.T) {
 		if refused, ok := errors.AsType[*loop.Error](err); !ok || refused.Field != "samples[3].digest" || errors.Is(err, loop.ErrUnavailable) {
 			t.Errorf("got %v, want the refusal", err)
 		}
-		w.check(true)
+		w.check(exact)
 		w.gates.set(func(g *court) {
 			g.refuse = func(*loop.Delivery) error { return loop.NotFound("round", "there is no round 1") }
 		})
@@ -249,7 +249,7 @@ func TestLyingDelivery(t *testing.T) {
 		if _, err := w.deliver(bob, "bob", v); !errors.Is(err, loop.ErrUnavailable) {
 			t.Errorf("a failed lookup was told to the worker as %v", err)
 		}
-		w.check(true)
+		w.check(exact)
 		w.gates.set(func(g *court) { g.refuse = nil })
 		w.pass(2 * time.Second) // the pause after a failure
 		for _, leased := range w.next(ann, 100) {
@@ -294,7 +294,7 @@ func TestFailuresAreUnknown(t *testing.T) {
 				if !w.store.isStaged("ann", u) {
 					t.Error("a unit without a verdict was swept (C9)")
 				}
-				w.check(true)
+				w.check(exact)
 				if c := w.show("c"); c.Committed+c.Rejected != 0 {
 					t.Errorf("counted %+v", c.Counts)
 				}
@@ -302,7 +302,7 @@ func TestFailuresAreUnknown(t *testing.T) {
 				if got, err := w.redeliver(s, "ann", u); err != nil || got.Fresh != 10 {
 					t.Errorf("the second delivery stood %+v, %v", got, err)
 				}
-				w.check(true)
+				w.check(exact)
 				w.work(s, "ann")
 				w.ends("c", "done", api.Counts{Requested: 100, Committed: 100, Rejected: 15, Replaced: 15})
 			})
@@ -332,7 +332,7 @@ func TestUnitsComeBack(t *testing.T) {
 		if len(kept) != 10 || len(w.next(bob, 1)) != 0 {
 			t.Fatalf("ann has %d units", len(kept))
 		}
-		w.check(true)
+		w.check(exact)
 		woken := func(after time.Duration, cause func()) {
 			t.Helper()
 			started := time.Now()
@@ -350,9 +350,9 @@ func TestUnitsComeBack(t *testing.T) {
 			if waited := time.Since(started); len(leases) != 1 || waited < after || waited > after+time.Second {
 				t.Fatalf("bob was leased %v after %v", leases, waited)
 			}
-			w.check(true)
+			w.check(exact)
 			w.accepted(bob, "bob", leases[0].Unit)
-			w.check(true)
+			w.check(exact)
 		}
 		woken(time.Second, func() { // the pause after a failure
 			if err := w.coord.Fail(t.Context(), ann, kept[0], "out of memory"); err != nil {
@@ -386,7 +386,7 @@ func TestLoneLeaseExpires(t *testing.T) {
 		if c := w.show("c"); c.InFlight != 0 || c.Pending != 100 {
 			t.Errorf("after the lease: %+v", c.Counts)
 		}
-		w.check(true)
+		w.check(exact)
 	})
 }
 
@@ -408,12 +408,12 @@ func TestRejoin(t *testing.T) {
 			t.Errorf("the old session was answered %v", err)
 		}
 		w.coord.Leave(old, errors.New("late news"))
-		w.check(true)
+		w.check(exact)
 		// What was not announced is open again; what was is not.
 		if again := w.next(fresh, 10); len(again) != 1 || again[0] != units[1] {
 			t.Errorf("leased %v, want %s alone", again, units[1].ID())
 		}
-		w.check(true)
+		w.check(exact)
 	})
 }
 
@@ -473,9 +473,9 @@ func TestRestartWithinReconnectWindow(t *testing.T) {
 				t.Errorf("%s is below the inherited %d and was leased within the window (C2)", u.ID(), reserved)
 			}
 		}
-		w.check(false)
+		w.check(counted)
 		w.pass(10 * time.Second)
-		w.check(true)
+		w.check(exact)
 		late := w.next(carl, 1000)
 		below := uint64(0)
 		for _, u := range late {
@@ -494,7 +494,7 @@ func TestRestartWithinReconnectWindow(t *testing.T) {
 		// bob comes late, with what carl was leased meanwhile: whoever is first counts.
 		bob = w.join("bob", bobHas...)
 		w.accepted(bob, "bob", bobHas[0])
-		w.check(false)
+		w.check(counted)
 		for _, u := range append(early, late...) {
 			w.accepted(carl, "carl", u)
 		}
@@ -521,10 +521,10 @@ func TestGivenBackBeforeOffered(t *testing.T) {
 			}
 		}
 		w.gates.set(func(g *court) { g.broken = nil })
-		w.check(true)
+		w.check(exact)
 		w.work(w.join("bob"), "bob")
 		w.pass(10 * time.Second)
-		w.check(true)
+		w.check(exact)
 		w.ends("c", "done", api.Counts{Requested: 100, Committed: 100})
 	})
 }
@@ -580,7 +580,7 @@ func TestRevokeReopens(t *testing.T) {
 			revoke.Samples = append(revoke.Samples, state.RevokedSample{Campaign: "c", Name: row.Name, Reference: c.Sequence, Row: 0})
 		}
 		w.propose(state.Command{Revoke: &revoke})
-		w.check(true)
+		w.check(exact)
 		if c := w.show("c"); c.State != "running" || c.Pending != 3 {
 			t.Errorf("after the revoke: %s %+v", c.State, c.Counts)
 		}
@@ -627,7 +627,7 @@ func TestDelivererGivesUp(t *testing.T) {
 			}
 		}
 		w.settle()
-		w.check(true)
+		w.check(exact)
 		n := len(queued)
 		if n == 0 || n == len(units) {
 			t.Fatalf("%d of %d were queued: the test needs some of both", n, len(units))
