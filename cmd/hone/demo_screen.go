@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -156,7 +157,7 @@ func (s *demoScreen) round(p shapes.Progress, d *api.Decision) {
 	case shown == 0:
 		fmt.Fprintln(&b, "   No slice was boosted: there was no evidence yet, or none that fails more than chance explains.")
 	case more > 0:
-		fmt.Fprintf(&b, "   and %d more: hone round explain %s %d\n", more, armLoop, p.Round)
+		fmt.Fprintf(&b, "   and %d more: %s round explain %s %d\n", more, self(), armLoop, p.Round)
 	}
 	b.flush(s.out)
 }
@@ -183,21 +184,26 @@ func (s *demoScreen) result(d *demo, r *demoResult) {
 		thousands(r.Samples.Requested), thousands(r.Samples.Committed), thousands(r.Samples.Rejected), thousands(r.Samples.Replaced),
 		thousands(r.Samples.Abandoned), thousands(r.Samples.DuplicateIndices), exact)
 	fmt.Fprintf(&b, "Dataset %s: %s samples, manifest %s. It took %.0f s.\n", r.Dataset.Version, thousands(r.Dataset.Samples), r.Dataset.Manifest, r.Elapsed)
-	server := d.url
-	if !d.keep {
-		server = api.DefaultServer
-		fmt.Fprintf(&b, "\nAll of it is in %s. Bring it up again and look around:\n   hone serve --data %s/server\n", d.dir, d.dir)
-	} else {
+	hone, with := self(), ""
+	if d.keep {
+		with = " --server " + d.url
 		fmt.Fprintf(&b, "\nAll of it is in %s. Look around:\n", d.dir)
+	} else {
+		fmt.Fprintf(&b, "\nAll of it is in %s. Bring it up again, and look around from another terminal:\n   %s serve --data %s/server\n", d.dir, hone, d.dir)
 	}
-	with := ""
-	if server != api.DefaultServer {
-		with = " --server " + server
-	}
-	fmt.Fprintf(&b, "   hone round explain %s %d%s\n", armLoop, min(3, d.size.rounds), with)
-	fmt.Fprintf(&b, "   hone sql%s 'select light, background, count(*), avg(correct::int) from shapes.outcomes where model_line = '\\''%s'\\'' group by all order by 4 limit 10'\n", with, armLoop)
-	fmt.Fprintf(&b, "   hone dataset verify %s%s\n", r.Dataset.Version, with)
+	fmt.Fprintf(&b, "   %s round explain%s %s %d\n", hone, with, armLoop, min(3, d.size.rounds))
+	fmt.Fprintf(&b, "   %s sql%s \"select light, background, count(*) n, avg(correct::int) accuracy from shapes.outcomes where model_line = '%s' group by all order by accuracy limit 10\"\n", hone, with, armLoop)
+	fmt.Fprintf(&b, "   %s dataset verify%s %s\n", hone, with, r.Dataset.Version)
 	b.flush(s.out)
+}
+
+// self is how this program was called, for commands to type.
+func self() string {
+	path, err := os.Executable()
+	if err == nil && strings.Contains(path, "go-build") { // `go run` leaves nothing to call
+		return "go run -tags duckdb_arrow ./cmd/hone"
+	}
+	return "hone"
 }
 
 // kept says that the service stays up.
