@@ -99,7 +99,15 @@ func launch(t *testing.T, dir, name string, cmd *exec.Cmd, told func(line string
 		t.Fatal(err)
 	}
 	p := &process{name: name, cmd: cmd, done: make(chan struct{})}
-	log := &lineWriter{to: file, told: told}
+	log := &lineWriter{to: file, told: func(line string) {
+		// Whoever is killed cannot complain by an exit code.
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || line == "WARNING: DATA RACE" {
+			t.Errorf("%s: %s", name, line)
+		}
+		if told != nil {
+			told(line)
+		}
+	}}
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&p.stdout, log), log
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
@@ -164,9 +172,7 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 			break
 		}
 		w.rest = rest
-		if w.told != nil {
-			w.told(string(line))
-		}
+		w.told(string(line))
 	}
 	return w.to.Write(b)
 }
