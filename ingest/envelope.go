@@ -240,13 +240,16 @@ func root(b []byte) table { return table{b, indirect(b, 0)} }
 // indirect follows the offset at that place.
 func indirect(b []byte, at int) int { return at + int(binary.LittleEndian.Uint32(b[at:])) }
 
-// field is the place of a field, if the table has it.
+// field is the place of a field, if the table has it. A table whose size cuts a
+// field in half has it: the library thinks so too, and this must see all that
+// the library sees.
 func (t table) field(slot int) (int, bool) {
 	vtable := t.at - int(int32(binary.LittleEndian.Uint32(t.b[t.at:])))
-	if 6+2*slot > int(binary.LittleEndian.Uint16(t.b[vtable:])) {
+	entry := 4 + 2*slot
+	if entry >= int(binary.LittleEndian.Uint16(t.b[vtable:])) {
 		return 0, false
 	}
-	offset := int(binary.LittleEndian.Uint16(t.b[vtable+4+2*slot:]))
+	offset := int(binary.LittleEndian.Uint16(t.b[vtable+entry:]))
 	return t.at + offset, offset != 0
 }
 
