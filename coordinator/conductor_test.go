@@ -23,10 +23,17 @@ func (w *world) post(line, version, key string, rows int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	receipts, err := w.coord.Append(w.t.Context(), []loop.PostRows{{Post: loop.Post{Space: "lab", ModelLine: line, Version: version, Key: key,
-		Body: sha256.Sum256([]byte(key))}, Rows: make([]loop.Outcome, rows)}}, object)
-	if err != nil || receipts[0].Err != nil || receipts[0].Accepted != int64(rows) {
-		w.t.Fatalf("append: %+v, %v", receipts, err)
+	posts := []loop.PostRows{{Post: loop.Post{Space: "lab", ModelLine: line, Version: version, Key: key,
+		Body: sha256.Sum256([]byte(key))}, Rows: make([]loop.Outcome, rows)}}
+	err = patiently(func() error {
+		receipts, err := w.coord.Append(w.t.Context(), posts, object)
+		if err == nil && (receipts[0].Err != nil || receipts[0].Accepted != int64(rows) && receipts[0].DuplicateOf == 0) {
+			err = fmt.Errorf("%+v", receipts)
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatalf("append: %v", err)
 	}
 	w.settle()
 }

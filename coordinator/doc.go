@@ -23,9 +23,13 @@
 // what it already knows. Nothing is ever reported as failed that may still
 // happen.
 //
+// A step of a campaign that fails (a decision, a publication) is tried again for
+// as long as the term lasts, and shown meanwhile in what the campaign waits for.
+//
 // A node whose Apply meets an entry that it cannot understand, or whose state
 // breaks an invariant, stops: Run returns the error. It never goes on with a
-// state that others do not have.
+// state that others do not have. A command that would stop every node so, because
+// it could not be read back, is refused before it gets into the log.
 //
 // # Invariants and rules
 //

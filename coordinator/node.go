@@ -37,13 +37,16 @@ type NodeOptions struct {
 
 // Node is one replica: its log, its state, and the way to propose to it.
 type Node struct {
-	o         NodeOptions
-	machine   *machine
-	raft      *raft.Raft
-	log       *wal.WAL
-	meta      *metadb.BoltMetaDB
-	lock      *os.File
+	o       NodeOptions
+	machine *machine
+	raft    *raft.Raft
+	log     *wal.WAL
+	meta    *metadb.BoltMetaDB
+	lock    *os.File
+	// proposals is where commands are put, and taken where the log takes them
+	// from: the same channel, but where a test stands between.
 	proposals chan proposal
+	taken     chan proposal
 	// broken carries the reason why the node must stop.
 	broken chan error
 	// started is closed when raft runs, stopped when Run has ended.
@@ -60,6 +63,7 @@ func NewNode(o NodeOptions) (*Node, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{o: o, proposals: make(chan proposal), broken: make(chan error, 1), started: make(chan struct{}), stopped: make(chan struct{})}
+	n.taken = n.proposals
 	if err := os.MkdirAll(filepath.Join(o.Dir, "log"), 0o755); err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,8 +29,11 @@ type fleet struct {
 	// verdicts a worker has heard.
 	delivered    []loop.Unit
 	acknowledged []loop.Unit
-	broken       bool
 	trained      int
+	// broken: the gates are. lossy: what becomes of one proposal in four is not
+	// known (C10).
+	broken bool
+	lossy  atomic.Bool
 }
 
 type hand struct {
@@ -71,6 +75,14 @@ func (f *fleet) play(steps int) {
 	for _, name := range []string{"ann", "bob", "carl", "dora"} {
 		f.workers = append(f.workers, &hand{name: name})
 	}
+	losses := rand.New(rand.NewPCG(f.random.Uint64(), 1))
+	f.lose = func() loss {
+		if !f.lossy.Load() || losses.IntN(4) > 0 {
+			return nothing
+		}
+		return pick(losses, []loss{theCommand, theAnswer, itsTime})
+	}
+	f.lossy.Store(f.random.IntN(2) == 0)
 	for range steps {
 		f.step()
 		f.hold()
@@ -98,10 +110,10 @@ func (f *fleet) hold() {
 	})
 }
 
-func pick[T any](f *fleet, from []T) T { return from[f.random.IntN(len(from))] }
+func pick[T any](random *rand.Rand, from []T) T { return from[random.IntN(len(from))] }
 
 func (f *fleet) step() {
-	h := pick(f, f.workers)
+	h := pick(f.random, f.workers)
 	if h.session == "" {
 		// Back again, with what it remembers; or with nothing, its disk being new.
 		if f.random.IntN(4) == 0 {
@@ -115,19 +127,19 @@ func (f *fleet) step() {
 		h.units = append(h.units, f.next(h.session, 1+f.random.IntN(4))...)
 	case action < 70:
 		if len(h.units) > 0 {
-			f.hand(h, pick(f, h.units), f.random.IntN(12) > 0)
+			f.hand(h, pick(f.random, h.units), f.random.IntN(12) > 0)
 		}
 	case action < 76: // once more, on any session
 		if len(f.delivered) > 0 {
-			f.hand(h, pick(f, f.delivered), f.random.IntN(2) > 0)
+			f.hand(h, pick(f.random, f.delivered), f.random.IntN(2) > 0)
 		}
 	case action < 79: // another worker's
-		if other := pick(f, f.workers); len(other.units) > 0 {
-			f.hand(h, pick(f, other.units), true)
+		if other := pick(f.random, f.workers); len(other.units) > 0 {
+			f.hand(h, pick(f.random, other.units), true)
 		}
 	case action < 83:
 		if len(h.units) > 0 {
-			u := pick(f, h.units)
+			u := pick(f.random, h.units)
 			f.forget(h, u)
 			if err := f.coord.Fail(f.t.Context(), h.session, u, "out of memory"); err != nil {
 				f.t.Errorf("fail: %v", err)
@@ -140,6 +152,8 @@ func (f *fleet) step() {
 		f.settle()
 	case action < 92:
 		f.pass(time.Duration(f.random.IntN(90)) * time.Second)
+	case action < 93:
+		f.lossy.Store(!f.lossy.Load())
 	case action < 95:
 		f.broken = !f.broken
 		f.gates.set(func(g *court) {
@@ -173,7 +187,7 @@ func (f *fleet) hand(h *hand, u loop.Unit, staged bool) {
 	standing, err := f.redeliver(h.session, h.name, u)
 	switch {
 	case err != nil:
-		if !errors.Is(err, loop.ErrUnavailable) || !f.broken {
+		if !errors.Is(err, loop.ErrUnavailable) || !f.broken && !f.lossy.Load() {
 			f.t.Errorf("deliver %s: %v", u.ID(), err)
 		}
 	case standing.Again:
@@ -200,7 +214,7 @@ func (f *fleet) revokeOne() {
 	if len(rows) == 0 {
 		return
 	}
-	row := pick(f, rows)
+	row := pick(f.random, rows)
 	for _, c := range f.view.changes() {
 		if c.Part == nil || c.Part.Kind != loop.SampleParts {
 			continue
@@ -222,6 +236,7 @@ func (f *fleet) seal() {
 // finish mends what is broken and lets one good worker make the rest.
 func (f *fleet) finish() {
 	f.broken = false
+	f.lossy.Store(false)
 	f.gates.set(func(g *court) { g.broken = nil })
 	for _, h := range f.workers {
 		if h.session != "" {

@@ -103,7 +103,7 @@ func (n *Node) propose(ctx context.Context) error {
 	for {
 		var group []proposal
 		select {
-		case p := <-n.proposals:
+		case p := <-n.taken:
 			group = append(group, p)
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -111,7 +111,7 @@ func (n *Node) propose(ctx context.Context) error {
 		weight := group[0].weight
 		// Wait for a slot while more commands come in.
 		for held := false; !held; {
-			more := n.proposals
+			more := n.taken
 			if len(group) >= maxEntryCommands || weight >= maxEntryWeight {
 				more = nil
 			}

@@ -720,3 +720,57 @@ func TestLostTerm(t *testing.T) {
 		}
 	})
 }
+
+// People look while samples are committed: nobody who holds one of the two locks
+// waits for the other in the wrong order.
+func TestShownWhileCommitting(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.campaign("name: c\nsamples: 600\n")
+		looked := make(chan int, 4)
+		ctx, cancel := context.WithCancel(t.Context())
+		for range cap(looked) {
+			go func() {
+				n := 0
+				for ; ctx.Err() == nil; n++ {
+					if c := w.show("c"); c.Requested != c.Committed+c.Abandoned+c.InFlight+c.Pending {
+						t.Errorf("does not add up (I3): %+v", c.Counts)
+					}
+					time.Sleep(time.Microsecond)
+				}
+				looked <- n
+			}()
+		}
+		s, err := w.coord.Join(ctx, loop.Worker{Name: "ann", Slots: 8, Generators: []loop.Generator{shapes}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for count := 0; count < 600; {
+			leases, err := w.coord.Next(ctx, s, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, len(leases))
+			for _, l := range leases {
+				w.stage("ann", l.Unit)
+				go func() {
+					_, err := w.coord.Deliver(ctx, s, made("ann", l.Unit), func() {})
+					done <- err
+				}()
+				count += l.Unit.Count
+			}
+			for range leases {
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		cancel()
+		for range cap(looked) {
+			if n := <-looked; n == 0 {
+				t.Error("nobody looked")
+			}
+		}
+		w.settle()
+		w.ends("c", "done", api.Counts{Requested: 600, Committed: 600})
+	})
+}

@@ -28,6 +28,9 @@ type world struct {
 	o     Options
 	log   strings.Builder
 
+	// lose says what is lost of a proposal; nil loses none.
+	lose func() loss
+
 	node  *Node
 	coord *Coordinator
 	mux   *http.ServeMux
@@ -67,6 +70,8 @@ func (w *world) start() {
 	w.coord = New(o)
 	w.mux = http.NewServeMux()
 	Register(NewAPI(w.mux, "test"), ControlOptions{Coordinator: w.coord, Objects: w.store, Queries: w.view, Version: "test", Started: time.Now()})
+	node.taken = make(chan proposal)
+	go w.carry(node)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.coord.Run(ctx) }()
@@ -85,6 +90,73 @@ func (w *world) start() {
 		w.t.Fatalf("Run: %v", err)
 	}
 	synctest.Wait()
+}
+
+// loss is what a proposer may not hear of (C10).
+type loss int
+
+const (
+	nothing loss = iota
+	theCommand
+	theAnswer
+	// itsTime: the command gets into the log long after nobody waits any more.
+	itsTime
+)
+
+// carry stands between proposers and the log, and loses things.
+func (w *world) carry(node *Node) {
+	for {
+		select {
+		case p := <-node.proposals:
+			lost := nothing
+			if w.lose != nil {
+				lost = w.lose()
+			}
+			inner := p
+			inner.answer = make(chan answer, 1)
+			switch lost {
+			case theCommand:
+				p.answer <- answer{err: loop.ErrUnavailable}
+			case itsTime:
+				p.answer <- answer{err: loop.ErrUnavailable}
+				go func() {
+					time.Sleep(3 * time.Second)
+					select {
+					case node.taken <- inner:
+					case <-node.stopped:
+					}
+				}()
+			default:
+				select {
+				case node.taken <- inner:
+				case <-node.stopped:
+					return
+				}
+				go func() {
+					select {
+					case a := <-inner.answer:
+						if lost == theAnswer {
+							a = answer{err: loop.ErrUnavailable}
+						}
+						p.answer <- a
+					case <-node.stopped:
+					}
+				}()
+			}
+		case <-node.stopped:
+			return
+		}
+	}
+}
+
+// patiently does what a client does whose answer is not known: the same again.
+func patiently(do func() error) (err error) {
+	for range 50 {
+		if err = do(); !errors.Is(err, loop.ErrUnavailable) {
+			return err
+		}
+	}
+	return err
 }
 
 // restart is a clean stop and a start on the same directory; soft state is lost.
@@ -107,8 +179,8 @@ func (w *world) pass(d time.Duration) {
 
 func (w *world) propose(c state.Command) state.Event {
 	w.t.Helper()
-	event, err := w.node.Propose(w.t.Context(), c)
-	if err != nil {
+	var event state.Event
+	if err := patiently(func() (err error) { event, err = w.node.Propose(w.t.Context(), c); return err }); err != nil {
 		w.t.Fatal(err)
 	}
 	w.settle()
@@ -139,6 +211,9 @@ func (w *world) request(method, path, body string, header ...string) *httptest.R
 func (w *world) must(method, path, body string) string {
 	w.t.Helper()
 	answer := w.request(method, path, body)
+	for try := 0; answer.Code == http.StatusServiceUnavailable && try < 50; try++ {
+		answer = w.request(method, path, body)
+	}
 	if answer.Code != http.StatusOK {
 		w.t.Fatalf("%s %s: %d %s", method, path, answer.Code, answer.Body)
 	}
@@ -159,7 +234,11 @@ var shapes = loop.Generator{Name: "shapes", Version: "1", Deterministic: true}
 // join connects a worker with two slots.
 func (w *world) join(name string, holds ...loop.Unit) string {
 	w.t.Helper()
-	id, err := w.coord.Join(w.t.Context(), loop.Worker{Name: name, Slots: 2, Type: "cpu", Generators: []loop.Generator{shapes}, Holds: holds})
+	var id string
+	err := patiently(func() (err error) {
+		id, err = w.coord.Join(w.t.Context(), loop.Worker{Name: name, Slots: 2, Type: "cpu", Generators: []loop.Generator{shapes}, Holds: holds})
+		return err
+	})
 	if err != nil {
 		w.t.Fatalf("join %s: %v", name, err)
 	}
