@@ -171,6 +171,9 @@ func (w *world) restart() {
 // settle waits until nobody has anything to do but wait for time to pass.
 func (w *world) settle() { synctest.Wait() }
 
+// idle lets time pass for the caller alone.
+func (w *world) idle(d time.Duration) { time.Sleep(d) }
+
 // pass lets time pass, and all that it brings about happen.
 func (w *world) pass(d time.Duration) {
 	time.Sleep(d)

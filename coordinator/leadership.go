@@ -1,0 +1,95 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+var errLostLeadership = errors.New("this node leads no more")
+
+// follow runs one term of leadership after another. LeaderCh may swallow a
+// quick loss and gain, and may hold a gain that has been acted on, so each
+// signal is checked against raft's own state and term.
+func (n *Node) follow(ctx context.Context, lead func(context.Context) error) error {
+	for {
+		if n.raft.State() != raft.Leader {
+			select {
+			case <-n.raft.LeaderCh():
+				continue
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		number := n.raft.CurrentTerm()
+		// All that earlier leaders committed is applied before this one acts.
+		if err := n.barrier(ctx); err != nil {
+			n.o.Logger.Warn("cannot lead yet", "error", err)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		if err := n.machine.failed(); err != nil {
+			return err
+		}
+		if err := n.term(ctx, number, lead); err != nil {
+			return err
+		}
+	}
+}
+
+func (n *Node) leads(number uint64) bool {
+	return n.raft.State() == raft.Leader && n.raft.CurrentTerm() == number
+}
+
+func (n *Node) term(ctx context.Context, number uint64, lead func(context.Context) error) error {
+	term, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	done := make(chan error, 1)
+	go func() { done <- lead(term) }()
+	for {
+		select {
+		case <-n.raft.LeaderCh():
+			if !n.leads(number) {
+				end(errLostLeadership)
+			}
+		case err := <-done:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if term.Err() != nil {
+				return nil
+			}
+			if err == nil {
+				err = errors.New("it ended though the term has not")
+			}
+			return fmt.Errorf("lead: %w", err)
+		}
+	}
+}
+
+func (n *Node) barrier(ctx context.Context) error {
+	return wait(ctx, n.o.ProposeTimeout, n.raft.Barrier(n.o.ProposeTimeout))
+}
+
+// wait waits for a future that may never resolve (raft leaves some behind when
+// it shuts down). One that does not leaves a goroutine behind too; there are at
+// most maxEntries of them, and only where raft stopped without answering.
+func wait(ctx context.Context, timeout time.Duration, f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("no answer within %v", timeout)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
