@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -25,6 +26,8 @@ type envelope struct {
 	maxRows int64
 	// columns is how many a stream may have.
 	columns int
+	// schema is what a record batch of the stream must bring.
+	schema needs
 	// count is how many messages have come, and ended says that the end-of-stream
 	// marker has.
 	count int
@@ -91,6 +94,41 @@ func (e *envelope) cut(err error, message string) error {
 	return err
 }
 
+// needs are what the library reads of a batch without asking whether it is
+// there: so many nodes, so many buffers, and for each column of views a count of
+// further buffers.
+type needs struct{ nodes, buffers, views int }
+
+// The types of a column, as Schema.fbs numbers them, by the buffers that they
+// have; views have as many more as their count says.
+var (
+	noBuffers    = []byte{1}
+	twoBuffers   = []byte{2, 3, 6}
+	threeBuffers = []byte{utf8Type, largeUTF8Type}
+)
+
+const (
+	utf8Type      = 5
+	largeUTF8Type = 20
+	utf8ViewType  = 24
+)
+
+// add counts a column. Of types that no outcome has nothing is known: they are
+// refused by name before a batch is read.
+func (n *needs) add(kind byte, dictionary bool) {
+	n.nodes++
+	switch {
+	case dictionary || slices.Contains(twoBuffers, kind):
+		n.buffers += 2
+	case slices.Contains(threeBuffers, kind):
+		n.buffers += 3
+	case kind == utf8ViewType:
+		n.buffers += 2
+		n.views++
+	case slices.Contains(noBuffers, kind):
+	}
+}
+
 // The kinds of message header, as Message.fbs numbers them.
 const (
 	schemaHeader = iota + 1
@@ -130,7 +168,7 @@ func (e *envelope) walk(meta []byte) (int64, error) {
 	case e.count == 1:
 		return 0, e.malformed("the first message is not a schema")
 	case kind == recordHeader:
-		return size, e.walkBatch(header, size, e.maxRows)
+		return size, e.walkBatch(header, size, e.maxRows, e.schema)
 	case kind == dictionaryHeader:
 		if at, ok := header.field(2); ok && meta[at] != 0 {
 			return 0, e.malformed("delta dictionaries are not accepted (send whole dictionaries, or plain text)")
@@ -140,7 +178,7 @@ func (e *envelope) walk(meta []byte) (int64, error) {
 			return 0, e.malformed("a dictionary without values")
 		}
 		// A dictionary has bytes for every value, so its body bounds it.
-		return size, e.walkBatch(table{meta, indirect(meta, at)}, size, size)
+		return size, e.walkBatch(table{meta, indirect(meta, at)}, size, size, needs{nodes: 1, buffers: 3})
 	}
 	return 0, e.malformed("messages of kind %d are not accepted", kind)
 }
@@ -168,6 +206,15 @@ func (e *envelope) walkSchema(schema table, spare *int) error {
 		if err := e.walkMetadata(field, 6, spare); err != nil {
 			return err
 		}
+		kind := byte(0)
+		if at, ok := field.field(2); ok {
+			kind = field.b[at]
+		}
+		_, dictionary := field.field(4)
+		if dictionary && kind != utf8Type && kind != largeUTF8Type {
+			return e.malformed("column %s is a dictionary of something other than text", quote(name))
+		}
+		e.schema.add(kind, dictionary)
 	}
 	return nil
 }
@@ -185,8 +232,9 @@ func (e *envelope) walkMetadata(t table, slot int, spare *int) error {
 	return nil
 }
 
-// walkBatch checks the lengths that a record batch claims against its body.
-func (e *envelope) walkBatch(batch table, size, maxRows int64) error {
+// walkBatch checks the lengths that a record batch claims against its body, and
+// that everything which the library will look for is there.
+func (e *envelope) walkBatch(batch table, size, maxRows int64, need needs) error {
 	if _, ok := batch.field(3); ok {
 		return e.malformed("compressed batches are not accepted (write the stream without compression)")
 	}
@@ -201,6 +249,9 @@ func (e *envelope) walkBatch(batch table, size, maxRows int64) error {
 		return errTooManyRows
 	}
 	nodes, n := batch.vector(1)
+	if n != need.nodes {
+		return e.malformed("a batch of %d columns where %d belong", n, need.nodes)
+	}
 	for i := range n {
 		node := batch.b[nodes+16*i:]
 		length, nulls := int64(binary.LittleEndian.Uint64(node)), int64(binary.LittleEndian.Uint64(node[8:]))
@@ -220,10 +271,19 @@ func (e *envelope) walkBatch(batch table, size, maxRows int64) error {
 		}
 	}
 	variadic, count := batch.vector(4)
+	if count != need.views {
+		return e.malformed("%d counts of buffers for %d columns of views", count, need.views)
+	}
+	buffersNeeded := int64(need.buffers)
 	for i := range count {
-		if int64(binary.LittleEndian.Uint64(batch.b[variadic+8*i:])) > int64(n) {
-			return e.malformed("more buffers than there are")
+		more := int64(binary.LittleEndian.Uint64(batch.b[variadic+8*i:]))
+		if more < 0 || more > int64(n) {
+			return e.malformed("a column with %d buffers, of %d", more, n)
 		}
+		buffersNeeded += more
+	}
+	if int64(n) < buffersNeeded {
+		return e.malformed("%d buffers where %d belong", n, buffersNeeded)
 	}
 	return nil
 }
