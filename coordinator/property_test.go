@@ -46,7 +46,7 @@ type hand struct {
 // index is accounted for (I3) and none forgotten, what was acknowledged stays
 // (I1), and in the end the campaign ends exact and its versions hold it all.
 func TestAnyFleet(t *testing.T) {
-	seeds := uint64(24)
+	seeds := uint64(16)
 	if testing.Short() {
 		seeds = 4
 	}
