@@ -25,42 +25,33 @@ func (t *term) commit(ctx context.Context) error {
 		var batch []*delivery
 		var rest [][]*delivery
 		space, rows := "", 0
-		take := func(judged []*delivery) {
+		// It takes what fits, keeps the rest for the next batch, and wants more
+		// until there is a rest or enough.
+		take := func(judged []*delivery) (more bool) {
 			of := t.spaceOf(judged[0].Unit.Campaign)
 			if len(batch) > 0 && (of != space || rows > maxPartRows) {
 				rest = append(rest, judged)
-				return
+				return false
 			}
 			space = of
 			batch = append(batch, judged...)
 			for _, d := range judged {
 				rows += d.Unit.Count
 			}
+			return len(rest) == 0 && rows < maxPartRows
 		}
+		more := true
 		for _, judged := range waiting {
-			take(judged)
+			more = take(judged)
 		}
-		if len(batch) == 0 {
-			select {
-			case judged := <-t.judged:
-				take(judged)
-			case <-ctx.Done():
+		switch {
+		case len(batch) == 0:
+			if !gather(ctx, t.judged, t.c.o.Linger, take) {
 				return errors.Join(context.Cause(ctx), group.Wait())
 			}
+		case more:
+			gatherMore(ctx, t.judged, t.c.o.Linger, take)
 		}
-		linger := time.NewTimer(t.c.o.Linger)
-	gather:
-		for len(rest) == 0 && rows < maxPartRows {
-			select {
-			case judged := <-t.judged:
-				take(judged)
-			case <-linger.C:
-				break gather
-			case <-ctx.Done():
-				break gather
-			}
-		}
-		linger.Stop()
 		waiting = rest
 		group.Go(func() error { t.commitBatch(ctx, batch); return nil })
 	}

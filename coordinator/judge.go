@@ -110,30 +110,48 @@ func (t *term) judge(ctx context.Context) error {
 	for {
 		var batch []*delivery
 		samples := 0
-		take := func(d *delivery) {
+		if !gather(ctx, t.inbox, t.c.o.Linger, func(d *delivery) bool {
 			batch = append(batch, d)
 			samples += d.Unit.Count
-		}
-		select {
-		case d := <-t.inbox:
-			take(d)
-		case <-ctx.Done():
+			return samples < loop.MaxUnit
+		}) {
 			return errors.Join(context.Cause(ctx), group.Wait())
 		}
-		linger := time.NewTimer(t.c.o.Linger)
-	gather:
-		for samples < loop.MaxUnit {
-			select {
-			case d := <-t.inbox:
-				take(d)
-			case <-linger.C:
-				break gather
-			case <-ctx.Done():
-				break gather
-			}
-		}
-		linger.Stop()
 		group.Go(func() error { t.judgeBatch(ctx, batch); return nil })
+	}
+}
+
+// gather waits for a first item and hands it to take, and then whatever else
+// comes within the linger, for as long as take wants more. It reports whether
+// there was one before ctx ended.
+func gather[T any](ctx context.Context, from <-chan T, linger time.Duration, take func(T) (more bool)) bool {
+	select {
+	case first := <-from:
+		if !take(first) {
+			return true
+		}
+	case <-ctx.Done():
+		return false
+	}
+	gatherMore(ctx, from, linger, take)
+	return true
+}
+
+// gatherMore is gather for one who has something already.
+func gatherMore[T any](ctx context.Context, from <-chan T, linger time.Duration, take func(T) (more bool)) {
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	for {
+		select {
+		case next := <-from:
+			if !take(next) {
+				return
+			}
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
