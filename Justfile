@@ -23,6 +23,10 @@ lint *args:
 race *args:
     go test -race -tags {{tags}} -timeout 40m {{args}} ./...
 
+# Server, workers and training job killed with -9 at nine moments a time, so many times over; each judged from the disk alone.
+kill times="20":
+    HONE_KILLS={{times}} go test -tags {{tags}} -timeout 60m -run TestKilled -v ./cmd/hone
+
 # Every fuzz target in turn. Go spends up to a minute per find on making it smaller, which is all of the time: ten tries instead.
 fuzz time="60s":
     #!/usr/bin/env bash

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -91,7 +92,7 @@ func (c *Client) Round(ctx context.Context, campaign string, n int, wait time.Du
 		if wait <= 0 || (err == nil && round.State == RoundPublished) {
 			return round, err
 		}
-		if p, ok := err.(*Problem); err != nil && !(ok && p.Status == http.StatusNotFound) {
+		if p, ok := errors.AsType[*Problem](err); err != nil && !(ok && p.Status == http.StatusNotFound) {
 			return round, err
 		}
 	}
