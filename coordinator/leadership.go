@@ -26,7 +26,7 @@ func (n *Node) follow(ctx context.Context, lead func(context.Context) error) err
 		}
 		number := n.raft.CurrentTerm()
 		// All that earlier leaders committed is applied before this one acts.
-		if err := n.barrier(ctx); err != nil {
+		if err := n.barrier(); err != nil {
 			n.o.Logger.Warn("cannot lead yet", "error", err)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -72,24 +72,20 @@ func (n *Node) term(ctx context.Context, number uint64, lead func(context.Contex
 	}
 }
 
-func (n *Node) barrier(ctx context.Context) error {
-	return wait(ctx, n.o.ProposeTimeout, n.raft.Barrier(n.o.ProposeTimeout))
-}
+func (n *Node) barrier() error { return n.wait(n.raft.Barrier(n.o.ProposeTimeout)) }
 
-// wait waits for a future that may never resolve (raft leaves some behind when
-// it shuts down). One that does not leaves a goroutine behind too; there are at
-// most maxEntries of them, and only where raft stopped without answering.
-func wait(ctx context.Context, timeout time.Duration, f raft.Future) error {
+// wait waits for a future, also when the node is about to stop: as long as raft
+// runs it answers, and it is not stopped before. A future that it left behind
+// when it shut down would never resolve, and keep a goroutine.
+func (n *Node) wait(f raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()
-	timer := time.NewTimer(timeout)
+	timer := time.NewTimer(n.o.ProposeTimeout)
 	defer timer.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-timer.C:
-		return fmt.Errorf("no answer within %v", timeout)
-	case <-ctx.Done():
-		return context.Cause(ctx)
+		return fmt.Errorf("no answer within %v", n.o.ProposeTimeout)
 	}
 }

@@ -189,7 +189,7 @@ func (n *Node) answer(group []proposal, future raft.ApplyFuture) {
 			p.answer <- answer{err: fmt.Errorf("propose: %w: %w", err, loop.ErrUnavailable)}
 		}
 	}
-	if err := wait(context.Background(), n.o.ProposeTimeout, future); err != nil {
+	if err := n.wait(future); err != nil {
 		fail(err)
 		return
 	}
