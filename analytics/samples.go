@@ -88,10 +88,12 @@ func committedBatch(b arrow.RecordBatch, domain loop.Domain, each func(loop.Comm
 
 // Resolve looks up committed samples of a space by digest, thousands at a time.
 // Digests that are not there are not in the answer. Where several samples have
-// the same bytes the first that was committed answers. Resolve sees what the
-// view has come to: to be sure of a digest, Wait for the catalogue's sequence
-// first.
-func (v *View) Resolve(ctx context.Context, space string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
+// the same bytes (campaigns of one seed make the same pictures of scenarios that
+// differ in what cannot be seen) the one of the eval set's own campaign answers,
+// then the first by name: which of them was committed first is chance, and no
+// evidence may rest on it (I4). Resolve sees what the view has come to: to be
+// sure of a digest, Wait for the catalogue's sequence first.
+func (v *View) Resolve(ctx context.Context, space, evalSet string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
 	resolved := make(map[loop.Digest]loop.Resolved, len(digests))
 	if len(digests) == 0 {
 		return resolved, nil
@@ -102,7 +104,7 @@ func (v *View) Resolve(ctx context.Context, space string, digests []loop.Digest)
 			return loop.NotFound("space", "%q is not a space", space)
 		}
 		r := newResolver(l)
-		rows, err := conn.QueryContext(ctx, r.query(), texts(digests))
+		rows, err := conn.QueryContext(ctx, r.query(), texts(digests), loop.EvaluatedCampaign(evalSet))
 		if err != nil {
 			return err
 		}
@@ -156,7 +158,7 @@ func (r *resolver) query() string {
 		FROM (SELECT DISTINCT unnest(?::VARCHAR[]) AS digest) q
 		JOIN ` + r.l.table("samples") + ` s ON s.digest = q.digest
 		LEFT JOIN main.components c ON c.campaign = s.campaign AND c.round = s.round AND c.split = s.split AND c.component = s.component
-		ORDER BY s._reference, s._row`
+		ORDER BY s.campaign = ? DESC, s.campaign, s.round, s.split, s.component, s.index`
 }
 
 func (r *resolver) scan(rows *sql.Rows) (loop.Digest, loop.Resolved, error) {

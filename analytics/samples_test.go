@@ -94,10 +94,15 @@ func TestResolve(t *testing.T) {
 	again.Digest = train.Digest
 	w.addPart(loop.SampleParts, s.Name, w.samples(s, train, void, target), 1)
 	w.addPart(loop.SampleParts, s.Name, w.samples(s, again, mixture))
+	later := sample("d", loop.Name{Domain: loop.Evaluation, Round: 1, Index: 9}, 0, 0, 0, loop.Absent)
+	earlier := sample("b", loop.Name{Domain: loop.Evaluation, Round: 1, Index: 9}, 2, 1, 0, loop.Absent)
+	earlier.Digest = later.Digest
+	w.addPart(loop.SampleParts, s.Name, w.samples(s, later))
+	w.addPart(loop.SampleParts, s.Name, w.samples(s, earlier))
 	v := w.run(t.TempDir()).latest(w)
 
 	missing := digestOf(1 << 63)
-	got, err := v.Resolve(t.Context(), "shapes", []loop.Digest{mixture.Digest, train.Digest, void.Digest, missing, target.Digest, train.Digest})
+	got, err := v.Resolve(t.Context(), "shapes", "", []loop.Digest{mixture.Digest, train.Digest, void.Digest, missing, target.Digest, train.Digest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +117,14 @@ func TestResolve(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
+	}
+	// Campaigns of one seed may make the same bytes of other scenarios. The eval
+	// set says whose sample was evaluated; which was committed first is chance (I4).
+	for evalSet, want := range map[string]loop.SampleRow{"": earlier, "mine": earlier, "b.eval@1": earlier, "d.eval@1": later, "d.eval": later} {
+		got, err := v.Resolve(t.Context(), "shapes", evalSet, []loop.Digest{later.Digest})
+		if err != nil || !reflect.DeepEqual(got[later.Digest].Scenario.Codes, want.Scenario.Codes) {
+			t.Errorf("eval set %q: %v, %v", evalSet, got, err)
+		}
 	}
 	located, err := v.Locate(t.Context(), []loop.Digest{train.Digest, void.Digest, missing, mixture.Digest})
 	if err != nil || !reflect.DeepEqual(located, map[loop.Digest]loop.Address{train.Digest: train.Address, mixture.Digest: mixture.Address}) {
@@ -236,7 +249,7 @@ func TestSpeed(t *testing.T) {
 		digests = append(digests, d)
 	}
 	measure("resolve 5000", len(digests), func() {
-		if got, err := v.Resolve(t.Context(), "shapes", digests); err != nil || len(got) != 5000 {
+		if got, err := v.Resolve(t.Context(), "shapes", "", digests); err != nil || len(got) != 5000 {
 			t.Errorf("%d resolved: %v", len(got), err)
 		}
 	})

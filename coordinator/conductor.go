@@ -152,7 +152,7 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 		}
 		if campaign, exists = s.Campaign(c.name); c.round > 0 {
 			_, trained = s.Dataset(c.name, c.round)
-			_, evaluated = s.Dataset(evaluationSet(c.name), c.round)
+			_, evaluated = s.Dataset(loop.EvaluationSet(c.name), c.round)
 			sealed = len(unsealed(s, &campaign, &round)) == 0
 		}
 	})
@@ -181,10 +181,6 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 	return moved, c.t.open(ctx, &campaign, &round)
 }
 
-// evaluationSet is the name under which a campaign's evaluation samples are
-// published.
-func evaluationSet(campaign string) string { return campaign + ".eval" }
-
 // unsealed are the model lines that the campaign learns from and waits for (C8):
 // those of which no version was sealed since its latest round was published.
 // Neither sealing nor publishing is a change of the catalogue, so sequences alone
@@ -195,7 +191,7 @@ func evaluationSet(campaign string) string { return campaign + ".eval" }
 func unsealed(s *state.State, campaign *state.Campaign, round *state.Round) (lines []string) {
 	name := campaign.Campaign.Name
 	sequence, at := uint64(0), int64(0)
-	for _, set := range []string{name, evaluationSet(name)} {
+	for _, set := range []string{name, loop.EvaluationSet(name)} {
 		if d, ok := s.Dataset(set, campaign.Round); ok {
 			sequence, at = max(sequence, d.Sequence), max(at, d.At)
 		}

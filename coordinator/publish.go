@@ -17,7 +17,7 @@ func (t *term) publish(ctx context.Context, campaign *state.Campaign, domain loo
 		FirstRound: 1, LastRound: campaign.Round}
 	set := name
 	if domain == loop.Evaluation {
-		set, wanted.FirstRound = evaluationSet(name), campaign.Round
+		set, wanted.FirstRound = loop.EvaluationSet(name), campaign.Round
 	}
 	command := state.Publish{Name: set, Version: campaign.Round, Campaign: name}
 	t.c.node.View(func(s *state.State) {

@@ -133,7 +133,7 @@ type roundSet struct {
 
 // roundSets are the datasets of which each round makes a version.
 func roundSets(campaign string) [2]roundSet {
-	return [...]roundSet{{campaign, loop.Train}, {evaluationSet(campaign), loop.Evaluation}}
+	return [...]roundSet{{campaign, loop.Train}, {loop.EvaluationSet(campaign), loop.Evaluation}}
 }
 
 // roundAnswer is a round without its decision.

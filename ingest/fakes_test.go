@@ -77,7 +77,7 @@ func (w *world) Space(_ context.Context, name string) (*loop.Space, error) {
 	return w.space, nil
 }
 
-func (w *world) Resolve(_ context.Context, _ string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
+func (w *world) Resolve(_ context.Context, _, _ string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
 	w.resolved = append(w.resolved, digests)
 	return known, nil
 }

@@ -16,9 +16,10 @@ type Spaces interface {
 
 // Samples knows committed samples: all that were committed before the call, for a
 // digest that is not in the answer is one that its poster made up. A view that
-// lags must catch up first.
+// lags must catch up first. Where samples have the same bytes, the one that
+// belongs to the eval set answers, and otherwise always the same one.
 type Samples interface {
-	Resolve(ctx context.Context, space string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error)
+	Resolve(ctx context.Context, space, evalSet string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error)
 }
 
 // Parts writes outcome rows durably as one part, post after post.

@@ -114,7 +114,7 @@ func (in *Ingest) post(c huma.Context) (*api.Posted, error) {
 	}
 	body := in.meter.open(c.BodyReader(), in.MaxBody)
 	defer body.close()
-	rows, err := in.read(ctx, space, body, decode)
+	rows, err := in.read(ctx, space, post.EvalSet, body, decode)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (in *Ingest) post(c huma.Context) (*api.Posted, error) {
 }
 
 // read decodes, validates and resolves a body. Its refusals are *api.Problem.
-func (in *Ingest) read(ctx context.Context, space *loop.Space, r *body, decode decodeFunc) ([]loop.Outcome, error) {
+func (in *Ingest) read(ctx context.Context, space *loop.Space, evalSet string, r *body, decode decodeFunc) ([]loop.Outcome, error) {
 	wrong := &mistakes{limit: in.MaxMistakes}
 	b := newBuilder(space, wrong, in.MaxRows)
 	err := decode(r, b)
@@ -175,7 +175,7 @@ func (in *Ingest) read(ctx context.Context, space *loop.Space, r *body, decode d
 			digests = append(digests, d)
 		}
 		slices.SortFunc(digests, func(a, b loop.Digest) int { return slices.Compare(a[:], b[:]) })
-		known, err := in.Samples.Resolve(ctx, space.Name, digests)
+		known, err := in.Samples.Resolve(ctx, space.Name, evalSet, digests)
 		if err != nil {
 			return nil, err
 		}

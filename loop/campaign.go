@@ -1,5 +1,7 @@
 package loop
 
+import "strings"
+
 // Campaign is a request: what to make from which space under which policy, what
 // it learns from, how much, and which gates every sample must pass.
 type Campaign struct {
@@ -174,6 +176,24 @@ func (e *EvaluationPlan) validate(s *Space) error {
 		}
 	}
 	return nil
+}
+
+// evaluationSuffix marks the name of a campaign's evaluation set.
+const evaluationSuffix = ".eval"
+
+// EvaluationSet is the name under which a campaign's evaluation samples are
+// published.
+func EvaluationSet(campaign string) string { return campaign + evaluationSuffix }
+
+// EvaluatedCampaign is the campaign whose evaluation samples an eval set,
+// NAME.eval or NAME.eval@VERSION, is made of; empty for any other eval set.
+func EvaluatedCampaign(evalSet string) string {
+	name, _, _ := strings.Cut(evalSet, "@")
+	campaign, ok := strings.CutSuffix(name, evaluationSuffix)
+	if !ok {
+		return ""
+	}
+	return campaign
 }
 
 // RoundSamples is the number of training samples of round n, counted from 1:

@@ -285,11 +285,11 @@ type currentView struct {
 	node *coordinator.Node
 }
 
-func (v currentView) Resolve(ctx context.Context, space string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
+func (v currentView) Resolve(ctx context.Context, space, evalSet string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
 	if err := v.Wait(ctx, v.node.Sequence()); err != nil {
 		return nil, err
 	}
-	return v.View.Resolve(ctx, space, digests)
+	return v.View.Resolve(ctx, space, evalSet, digests)
 }
 
 func (v currentView) Locate(ctx context.Context, digests []loop.Digest) (map[loop.Digest]loop.Address, error) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-	"strings"
 
 	"hone/loop"
 )
@@ -24,10 +23,6 @@ type campaign struct {
 // campaignVersion is the version of every campaign: none can be amended yet, but
 // a round says which it was decided for (C15).
 const campaignVersion = 1
-
-// evaluationSuffix makes the name of the dataset of a campaign's evaluation
-// samples.
-const evaluationSuffix = ".eval"
 
 func (s *State) createCampaign(c *CreateCampaign) Event {
 	campaignName := c.Campaign.Name
@@ -52,7 +47,7 @@ func (s *State) createCampaign(c *CreateCampaign) Event {
 		return *refused(NotFound, "policy", "there is no version %d of policy %q", c.PolicyVersion, c.Campaign.Policy)
 	}
 	// A campaign X publishes X and X.eval: neither may be another's.
-	for _, other := range [...]string{campaignName + evaluationSuffix, strings.TrimSuffix(campaignName, evaluationSuffix)} {
+	for _, other := range [...]string{loop.EvaluationSet(campaignName), loop.EvaluatedCampaign(campaignName)} {
 		if s.campaigns[other] != nil {
 			return *refused(Conflict, "name", "its datasets would bear the same name as those of campaign %q", other).
 				remedy("choose another name")
