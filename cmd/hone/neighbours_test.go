@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -205,7 +206,9 @@ func TestDemoInterrupted(t *testing.T) {
 }
 
 // The small demo from end to end, as a script sees it: the last line of stdout
-// is one object, and nothing else is on stdout.
+// is one object, and nothing else is on stdout. Another one beside it, with more
+// workers, decides from the same evidence and publishes the same manifests (I4):
+// its two arms have one seed, so whose sample comes first must not matter.
 func TestDemoQuick(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a demo to its end")
@@ -215,6 +218,8 @@ func TestDemoQuick(t *testing.T) {
 	}
 	cmd := exec.Command(honeBinary(t), "demo", "--quick", "--output", "json", "--data", filepath.Join(t.TempDir(), "demo"))
 	p := launch(t, t.ArtifactDir(), "demo", cmd, nil)
+	twinDir := filepath.Join(t.TempDir(), "twin")
+	twin := launch(t, t.ArtifactDir(), "twin", exec.Command(honeBinary(t), "demo", "--quick", "--output", "json", "--workers", "4", "--data", twinDir), nil)
 	if code := p.wait(patient(t, 8*time.Minute), t); code != exitOK {
 		t.Fatalf("exit code %d", code)
 	}
@@ -242,7 +247,30 @@ func TestDemoQuick(t *testing.T) {
 	for _, campaign := range []string{armLoop, armUniform, examName} {
 		judge.campaign(campaign, nil)
 	}
+	if code := twin.wait(patient(t, 8*time.Minute), t); code != exitOK {
+		t.Fatalf("the twin's exit code is %d", code)
+	}
+	if ours, its := decided(t, dir), decided(t, filepath.Join(twinDir, "server")); !slices.Equal(ours, its) {
+		t.Errorf("the same seed decided and published\n%s\nand\n%s", strings.Join(ours, "\n"), strings.Join(its, "\n"))
+	}
 	t.Logf("%.1f s", r.Elapsed)
+}
+
+// decided names the evidence and the manifests of a server's lake, which are
+// called by their digests.
+func decided(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{"evidence/*/*/*.bin", "manifests/*/*/*.ndjson"} {
+		found, err := filepath.Glob(filepath.Join(dir, "lake", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no %s: %v", pattern, err)
+		}
+		for _, path := range found {
+			names = append(names, filepath.Base(path))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // A server that stops does not wait for connections over which nothing was ever
