@@ -35,6 +35,7 @@ var law = map[string]struct {
 	"coordinator":          {hone: []string{"loop", "spec", "api", "coordinator/state", "coordinator/schedule"}, modules: []string{"*"}},
 	"gpuworker":            {hone: []string{"loop", "spec", "api"}, modules: []string{"*"}},
 	"gate":                 {hone: []string{"loop", "spec", "api"}, modules: []string{"*"}},
+	"program":              {hone: []string{"loop"}, modules: []string{"*"}},
 	"lake":                 {hone: []string{"loop", "spec", "api"}, modules: []string{"*"}},
 	"ingest":               {hone: []string{"loop", "spec", "api"}, modules: []string{"*"}},
 	"analytics":            {hone: []string{"loop", "spec", "api"}, modules: []string{"*", duckdb}, cgo: true},

@@ -37,6 +37,9 @@ type Outcome struct {
 	// whether one was posted.
 	Loss    int64
 	HasLoss bool
+	// Metrics is parallel to Space.Metrics: NaN for a metric that was not posted.
+	// Nil where the space declares none.
+	Metrics []float64
 	Origin  Origin
 	Source  Source
 }

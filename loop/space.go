@@ -40,6 +40,9 @@ type Space struct {
 	Factors     []Factor     `json:"factors"`
 	Constraints []Constraint `json:"constraints,omitempty"`
 	Risks       []Risk       `json:"risks,omitempty"`
+	Protected   []Protected  `json:"protected,omitempty"`
+	Derived     []Derived    `json:"derived,omitempty"`
+	Tasks       []Task       `json:"tasks,omitempty"`
 }
 
 // Factor is one thing that varies.
@@ -50,7 +53,27 @@ type Factor struct {
 	// When makes the factor conditional: it is present only where When holds,
 	// and absent (which is not unknown) elsewhere. Nil means always present.
 	When *LevelSet `json:"when,omitempty"`
+	// Scale is how a numeric factor's concrete value is drawn inside its bin, and
+	// what its ends mean. Empty is Linear.
+	Scale Scale `json:"scale,omitempty"`
+	// Pin holds the factor constant in all that is made: the position of the one
+	// level that is drawn. The other levels stay, for outcomes observed elsewhere.
+	Pin *int `json:"pin,omitempty"`
+	// Sticky is for a factor that is expensive to change: so many consecutive
+	// indices of a component share its value. 0 and 1 mean that none do.
+	Sticky int `json:"sticky,omitempty"`
 }
+
+// Scale is the scale of a numeric factor.
+type Scale string
+
+// The scales. On a circular one, such as an angle, the last bin borders on the
+// first, and observed values are taken modulo the range.
+const (
+	Linear   Scale = "linear"
+	Log      Scale = "log"
+	Circular Scale = "circular"
+)
 
 // Level is one value or bin of a factor.
 type Level struct {
@@ -84,6 +107,29 @@ type Risk struct {
 	Slice  Slice   `json:"slice"`
 	Weight float64 `json:"weight"`
 	Reason string  `json:"reason,omitempty"`
+}
+
+// Protected is a slice that never gets less than Share of a training mixture,
+// whatever the evidence says.
+type Protected struct {
+	Slice  Slice   `json:"slice"`
+	Share  float64 `json:"share"`
+	Reason string  `json:"reason,omitempty"`
+}
+
+// Derived is a label that follows from the factors and is never drawn itself:
+// the level of the first rule whose sets all hold, or else Otherwise.
+type Derived struct {
+	Name      string        `json:"name"`
+	Levels    []string      `json:"levels"`
+	Rules     []DerivedRule `json:"rules"`
+	Otherwise int           `json:"otherwise"`
+}
+
+// DerivedRule gives a derived label the level, by position, where When holds.
+type DerivedRule struct {
+	When  []LevelSet `json:"when"`
+	Level int        `json:"level"`
 }
 
 // Column is one factor as a column of a table.
