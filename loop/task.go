@@ -80,6 +80,7 @@ func (d *Derived) level(codes []Code) Code {
 			return Code(d.Rules[i].Level)
 		case open:
 			return Unknown
+		case violated:
 		}
 	}
 	return Code(d.Otherwise)

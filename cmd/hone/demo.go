@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -56,16 +57,14 @@ Examples:
 			if c.Bool("quick") {
 				d.size = quickDemo
 			}
-			asJSON := c.String("output") == "json"
-			d.show = newDemoScreen(c.App.Writer, c.App.ErrWriter, asJSON, d.size)
+			// What is to be read by a program has stdout to itself.
+			asData := c.String("output") != outputTable
+			d.show = newDemoScreen(c.App.Writer, c.App.ErrWriter, asData, d.size)
 			result, err := d.run(c.Context)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return writeLine(c.App.Writer, result)
-			}
-			return nil
+			return show(c, result, func(io.Writer) {}) // the screen has shown it
 		},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -139,6 +138,3 @@ func (d *demo) noiseShare(ctx context.Context, arm string, atLeast uint64) (floa
 	}
 	return share.Float64()
 }
-
-// writeLine writes a value as JSON on one line.
-func writeLine(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }

@@ -18,7 +18,7 @@ import (
 )
 
 // demoScreen is what is seen of a demo: bars where there is a terminal, plain
-// lines elsewhere. Where the result goes to stdout as JSON, all of it is on
+// lines elsewhere. Where the result goes to stdout as data, all of it is on
 // stderr.
 type demoScreen struct {
 	mu     sync.Mutex
@@ -32,9 +32,9 @@ type demoScreen struct {
 	told   time.Time
 }
 
-func newDemoScreen(stdout, stderr io.Writer, asJSON bool, size demoSize) *demoScreen {
+func newDemoScreen(stdout, stderr io.Writer, asData bool, size demoSize) *demoScreen {
 	s := &demoScreen{out: stdout, size: size, arms: map[string]*mpb.Bar{}, doings: map[string]shapes.Progress{}}
-	if asJSON {
+	if asData {
 		s.out = stderr
 	}
 	s.file = s.out

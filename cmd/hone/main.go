@@ -28,6 +28,8 @@ func commands() []*cli.Command {
 		datasetCommand(),
 		sqlCommand(),
 		statusCommand(),
+		schemaCommand(),
+		completionCommand(),
 	}
 }
 
@@ -56,7 +58,10 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Name:  "hone",
 		Usage: "decide which synthetic data a model needs next, have it made, and count it exactly",
 		Description: "Start with `hone demo`. Commands that talk to a server find it by --server or HONE_SERVER.\n" +
-			"Every command explains itself: hone COMMAND --help.",
+			"Every command explains itself: hone COMMAND --help.\n\n" +
+			"Answers go to stdout, as --output says; progress and notes to stderr. Exit codes:\n" +
+			"0 done, 1 failed, 2 the command line makes no sense, 3 there is no such thing,\n" +
+			"4 in conflict with what there is, 6 no server, or not now, 130 interrupted.",
 		Commands:        commands(),
 		Flags:           common(),
 		Reader:          stdin,
@@ -98,10 +103,10 @@ func prepare(c *cli.Command) {
 	action := c.Action
 	c.Action = func(c *cli.Context) error {
 		switch c.String("output") {
-		case outputTable, outputJSON:
+		case outputTable, outputJSON, outputYAML:
 			return action(c)
 		}
-		return usage("--output is table or json, not %q", c.String("output"))
+		return usage("--output is table, json or yaml, not %q", c.String("output"))
 	}
 }
 

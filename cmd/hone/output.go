@@ -16,16 +16,21 @@ import (
 const (
 	outputTable = "table"
 	outputJSON  = "json"
+	outputYAML  = "yaml"
 )
 
 func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT` of what is printed: table or json", Value: outputTable}
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT` of what is printed: table, json or yaml", Value: outputTable}
 }
 
-// show prints value as JSON where that was asked for, or else what plain prints.
+// show prints value as JSON or YAML where that was asked for, or else what plain
+// prints.
 func show(c *cli.Context, value any, plain func(w io.Writer)) error {
-	if c.String("output") == outputJSON {
+	switch c.String("output") {
+	case outputJSON:
 		return writeJSON(c.App.Writer, value)
+	case outputYAML:
+		return writeYAML(c.App.Writer, value)
 	}
 	plain(c.App.Writer)
 	return nil

@@ -39,8 +39,15 @@ func sqlCommand() *cli.Command {
 			if answer.Truncated {
 				fmt.Fprintf(c.App.ErrWriter, "hone: there are more rows than these %d: aggregate, or page with limit and offset\n", len(answer.Rows))
 			}
-			if c.String("output") == outputJSON {
+			switch c.String("output") {
+			case outputJSON:
 				return writeObjects(c.App.Writer, &answer)
+			case outputYAML:
+				var objects bytes.Buffer
+				if err := writeObjects(&objects, &answer); err != nil {
+					return err
+				}
+				return writeYAML(c.App.Writer, json.RawMessage(objects.Bytes()))
 			}
 			writeAnswer(c.App.Writer, &answer)
 			fmt.Fprintf(c.App.ErrWriter, "%d rows, as of sequence %d\n", len(answer.Rows), answer.Sequence)
