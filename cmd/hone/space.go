@@ -10,6 +10,7 @@ func spaceCommand() *cli.Command {
 			putCommand("space"),
 			showCommand("space"),
 			listCommand("space"),
+			spaceCheckCommand(),
 		},
 	}
 }

@@ -1,0 +1,79 @@
+package loop
+
+// Census is what can be said of a space before anything is drawn from it.
+type Census struct {
+	// Scenarios is the number of combinations of levels, constraints aside.
+	Scenarios float64
+	// Target and Uniform are the shares of draws from the target distribution, and
+	// from one in which all levels of a factor are equally likely, that satisfy
+	// the constraints.
+	Target, Uniform float64
+	// Levels has, for each factor and level, the level's share of deployment among
+	// all scenarios, constraints included: where a factor may be absent its levels
+	// sum to less than 1.
+	Levels [][]float64
+	// Idle are the constraints, by position, that nothing in the target violates.
+	Idle []int
+}
+
+// Census counts a space that is valid. It returns an *Error where the
+// constraints entangle too many factors.
+func (s *Space) Census() (Census, error) {
+	x, target := s.feasibility(), s.targetMarginals()
+	c := Census{Scenarios: s.Size(), Levels: make([][]float64, len(s.Factors))}
+	var err error
+	if c.Target, err = x.acceptance(target); err != nil {
+		return Census{}, err
+	}
+	if c.Uniform, err = x.acceptance(s.baseMarginals(1)); err != nil {
+		return Census{}, err
+	}
+	entangled := make([]bool, len(s.Factors))
+	for i := range x.groups {
+		for _, f := range x.groups[i].factors {
+			entangled[f] = true
+		}
+	}
+	for f := range s.Factors {
+		c.Levels[f] = make([]float64, len(s.Factors[f].Levels))
+		for l := range c.Levels[f] {
+			slice := Slice{{Factor: f, Level: l}}
+			// A factor that no constraint touches has the shares that it was given, as
+			// far as it is present.
+			if !entangled[f] && s.Factors[f].When == nil {
+				c.Levels[f][l] = target[f].share(l)
+			} else if c.Levels[f][l], err = x.mass(target, slice); err != nil {
+				return Census{}, err
+			}
+		}
+	}
+	for i := range s.Constraints {
+		without := *s
+		without.Constraints = s.Constraints[i : i+1]
+		alone, err := without.feasibility().acceptance(target)
+		if err != nil {
+			return Census{}, err
+		}
+		if alone == 1 {
+			c.Idle = append(c.Idle, i)
+		}
+	}
+	return c, nil
+}
+
+// Draw draws n scenarios as deployment is, by their indices, from a seed.
+func (s *Space) Draw(n int, seed uint64) ([]Scenario, error) {
+	r := Round{Campaign: s.Name, Number: 1, Seed: seed, Base: s.targetMarginals(), Target: s.targetMarginals(),
+		Components: []Component{{Domain: Evaluation, Over: OverTarget, Share: whole, Quota: uint64(n), Source: SourceTarget}}}
+	sampler, err := NewSampler(s, &r)
+	if err != nil {
+		return nil, err
+	}
+	scenarios := make([]Scenario, n)
+	for i := range scenarios {
+		if scenarios[i], err = sampler.Scenario(Evaluation, 0, uint64(i)); err != nil {
+			return nil, err
+		}
+	}
+	return scenarios, nil
+}
