@@ -1,5 +1,10 @@
 package api
 
+import (
+	"encoding/json"
+	"slices"
+)
+
 // The content types of a post of outcomes.
 const (
 	NDJSON = "application/x-ndjson"
@@ -23,7 +28,25 @@ type OutcomeRow struct {
 	// Scenario maps a factor to a level's name, to a number (numeric factors), to
 	// "absent", or to nil where it is unknown.
 	Scenario map[string]any `json:"scenario,omitempty" doc:"Value by factor; null or missing: unknown"`
-	Correct  bool           `json:"correct"`
-	Loss     *float64       `json:"loss,omitempty"`
-	Origin   string         `json:"origin,omitempty" enum:"real,synthetic" doc:"Defaults to synthetic for a sample, else real"`
+	// Correct may be nil where a metric with a threshold says it.
+	Correct *bool `json:"correct,omitempty" doc:"May be left out where a metric of the task that has a threshold is given"`
+	// Metrics maps a metric of the post's task to its value; each becomes a member
+	// of the row. Null and missing are the same: not measured.
+	Metrics map[string]float64 `json:"-"`
+	Loss    *float64           `json:"loss,omitempty"`
+	Origin  string             `json:"origin,omitempty" enum:"real,synthetic" doc:"Defaults to synthetic for a sample, else real"`
+}
+
+// MarshalJSON writes the metrics beside the other members.
+func (r OutcomeRow) MarshalJSON() ([]byte, error) {
+	type members OutcomeRow
+	line, err := json.Marshal(members(r))
+	if err != nil || len(r.Metrics) == 0 {
+		return line, err
+	}
+	metrics, err := json.Marshal(r.Metrics)
+	if err != nil || len(line) == len("{}") {
+		return metrics, err
+	}
+	return slices.Concat(line[:len(line)-1], []byte{','}, metrics[1:]), nil
 }

@@ -14,13 +14,13 @@ import (
 	"hone/loop"
 )
 
-// decodeArrow reads an Arrow IPC stream: a column per member of a row, and one
-// per factor. It returns the reader's error, errTooManyRows, or a *malformed; a
+// decodeArrow reads an Arrow IPC stream: a column per member of a row, one per
+// factor and one per metric. It returns the reader's error, errTooManyRows, or a *malformed; a
 // panic of the Arrow library is a *malformed, too.
 func decodeArrow(r io.Reader, b *builder) (err error) {
 	// The library recovers from some panics itself and hides the reader's error
 	// in its own, so both are looked for.
-	e := &envelope{r: r, maxRows: int64(b.maxRows), columns: len(memberNames) + len(b.names) + 16}
+	e := &envelope{r: r, maxRows: int64(b.maxRows), columns: len(memberNames) + len(b.names) + len(b.scale.names) + 16}
 	defer func() {
 		if recovered := recover(); recovered != nil {
 			err = e.malformed("not a valid Arrow IPC stream: %v", recovered)
@@ -65,10 +65,11 @@ func (e *envelope) own(err error) error {
 	return e.malformed("not a valid Arrow IPC stream: %v", err)
 }
 
-// column says what a column of the stream is: a member of the row, or a factor.
+// column says what a column of the stream is: a member of the row, a factor or a
+// metric.
 type column struct {
-	name   string
-	factor int // -1: a member
+	name           string
+	factor, metric int // -1: another thing
 }
 
 // bind says what every column is, or nil if one cannot be.
@@ -76,13 +77,13 @@ func bind(schema *arrow.Schema, b *builder) []column {
 	own := slices.DeleteFunc(slices.Clone(memberNames), func(s string) bool { return s == scenarioColumn })
 	columns := make([]column, schema.NumFields())
 	seen := map[string]bool{}
-	good := true
+	good, judged := true, false
 	wrong := func(name string, format string, args ...any) {
 		b.mistakes.add("column "+shortName(name), nil, format, args...)
 		good = false
 	}
 	for i, field := range schema.Fields() {
-		c := column{name: field.Name, factor: -1}
+		c := column{name: field.Name, factor: -1, metric: -1}
 		var allowed string
 		var fits bool
 		kind := field.Type
@@ -92,6 +93,10 @@ func bind(schema *arrow.Schema, b *builder) []column {
 			if b.space.Factors[f].Kind == loop.Numeric {
 				fits, allowed = fits || isNumber(kind), "numbers, or text with levels' names"
 			}
+		} else if place, ok := b.scale.places[field.Name]; ok {
+			c.metric = place
+			fits, allowed = isNumber(kind), "numbers"
+			judged = judged || b.scale.all[place].Fail != nil
 		} else {
 			switch field.Name {
 			case correctColumn:
@@ -101,8 +106,7 @@ func bind(schema *arrow.Schema, b *builder) []column {
 			case exampleColumn, groupColumn, sampleColumn, originColumn:
 				fits, allowed = isText(kind), "text or a dictionary of text"
 			default:
-				wrong(field.Name, "%s is neither a member of a row nor a factor of space %q%s",
-					quote(field.Name), b.space.Name, suggest(field.Name, slices.Concat(own, b.names)))
+				wrong(field.Name, "%s", b.unknownColumn(field.Name, slices.Concat(own, b.names), "a member of a row", fmt.Sprintf("a factor of space %q", b.space.Name)))
 				continue
 			}
 		}
@@ -115,7 +119,11 @@ func bind(schema *arrow.Schema, b *builder) []column {
 		}
 		columns[i] = c
 	}
-	if !seen[correctColumn] {
+	switch {
+	case seen[correctColumn] || judged:
+	case len(b.scale.fatal) > 0:
+		wrong(correctColumn, "missing (a column of booleans, or else one of numbers for %s)", strings.Join(b.scale.fatal, " or "))
+	default:
 		wrong(correctColumn, "missing (a column of booleans)")
 	}
 	if !seen[exampleColumn] && !seen[sampleColumn] {
@@ -174,6 +182,8 @@ func (b *builder) cell(col *column, c *cells, i int) {
 		b.text(col.factor, c.text(i))
 	case col.factor >= 0:
 		b.number(col.factor, c.number(i))
+	case col.metric >= 0:
+		b.metric(col.metric, c.number(i))
 	case col.name == correctColumn:
 		d.correct, d.hasCorrect = c.truth(i), true
 	case col.name == lossColumn:

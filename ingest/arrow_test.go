@@ -50,7 +50,7 @@ var common = []arrow.Field{field("example", arrow.BinaryTypes.String), field("co
 // decode runs a decoder as a post does, but for HTTP.
 func decode(f decodeFunc, b []byte) (*builder, *mistakes, error) {
 	wrong := &mistakes{limit: 20}
-	rows := newBuilder(testSpace(), wrong, 10_000)
+	rows := newBuilder(testSpace(), nil, wrong, 10_000)
 	err := f(bytes.NewReader(b), rows)
 	return rows, wrong, err
 }

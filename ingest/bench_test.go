@@ -59,7 +59,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(c.body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				rows := newBuilder(testSpace(), &mistakes{limit: 20}, benchRows)
+				rows := newBuilder(testSpace(), nil, &mistakes{limit: 20}, benchRows)
 				if err := c.decode(bytes.NewReader(c.body), rows); err != nil || len(rows.outcomes) != benchRows {
 					b.Fatal(err, rows.mistakes.list)
 				}

@@ -92,12 +92,25 @@ func readRow(c *cursor, b *builder) (isRow bool, err error) {
 			return false, fmt.Errorf("the member %s stands twice", quote(string(key)))
 		}
 		saw |= member
+		if place, ok := b.scale.places[string(key)]; ok && member == 0 {
+			if b.measured[place] == b.rows {
+				return false, fmt.Errorf("the metric %q stands twice", b.scale.all[place].Name)
+			}
+			b.measured[place] = b.rows
+			if err := c.take(':'); err != nil {
+				return false, err
+			}
+			if err := readMetric(c, b, place); err != nil {
+				return false, err
+			}
+			continue
+		}
 		if member == 0 {
 			name := string(key)
 			if _, ok := b.factors[name]; ok {
 				b.mistake(name, nil, "factors stand in \"scenario\", as in {\"scenario\":{%q:...}}", name)
 			} else {
-				b.mistake(shortName(name), nil, "%s is not a member of a row%s", quote(name), suggest(name, memberNames))
+				b.mistake(shortName(name), nil, "%s", b.unknownColumn(name, memberNames, "a member of a row"))
 			}
 		}
 		if err := c.take(':'); err != nil {
@@ -165,6 +178,21 @@ func readMember(c *cursor, b *builder, member uint) (err error) {
 		return readScenario(c, b)
 	default:
 		return c.skip(0)
+	}
+	return err
+}
+
+func readMetric(c *cursor, b *builder, place int) error {
+	if c.peek() == 'n' {
+		return c.word("null")
+	}
+	if !c.atNumber() {
+		b.draft.judged = true // one mistake is enough
+		return b.not(c, b.scale.all[place].Name, "a number")
+	}
+	v, err := c.number()
+	if err == nil {
+		b.metric(place, v)
 	}
 	return err
 }

@@ -31,6 +31,7 @@ func (in *Ingest) Register(server huma.API) {
 			Schema: &huma.Schema{Type: huma.TypeString, MaxLength: new(maxName)}}
 	}
 	row := huma.SchemaFromType(schemas, reflect.TypeFor[api.OutcomeRow]())
+	row.AdditionalProperties = &huma.Schema{Type: huma.TypeNumber, Nullable: true, Description: "A metric of the post's task"}
 	op := &huma.Operation{
 		OperationID: "post-outcomes",
 		Method:      http.MethodPost,
@@ -39,12 +40,14 @@ func (in *Ingest) Register(server huma.API) {
 		Description: "Counts how a model version did, row by row, and answers when the rows are durable. A post counts whole or not at all. " +
 			"A post that was answered 503, or not at all, is sent again with the same Idempotency-Key: it counts once. " +
 			"A key is remembered for at least the next million posts. " +
+			"In a space that declares tasks a row may also have each metric of the post's task, a number or null; where a metric with a " +
+			"threshold is given, correct may be left out: it is then whether none of them fails. " +
 			"An Arrow stream has the columns of a row, and one per factor in place of scenario; it is not compressed.",
 		Tags: []string{"outcomes"},
 		Parameters: []*huma.Param{
 			parameter("space", "The space whose factors the rows name", "shapes", true),
 			parameter("model", "The model version, LINE@VERSION", "detector@7", true),
-			parameter("task", "What the model was asked", "detect", false),
+			parameter("task", "What the model was asked; needed where the space declares several tasks", "detect", false),
 			parameter("eval_set", "What the rows were drawn from, NAME or NAME@VERSION", "field@3", false),
 			parameter("run", "The training or evaluation job. With it, and without a key, an equal body is a duplicate", "job-5512", false),
 			{Name: "Idempotency-Key", In: "header", Description: "The same key with the same body counts once, however often it is sent; with another body it is refused. " +
@@ -112,9 +115,16 @@ func (in *Ingest) post(c huma.Context) (*api.Posted, error) {
 	if err != nil {
 		return nil, err
 	}
+	task, problem := taskOf(space, post.Task)
+	if problem != nil {
+		return nil, problem
+	}
+	if task != nil {
+		post.Task = task.Name
+	}
 	body := in.meter.open(c.BodyReader(), in.MaxBody)
 	defer body.close()
-	rows, err := in.read(ctx, space, post.EvalSet, body, decode)
+	rows, err := in.read(ctx, space, task, post.EvalSet, body, decode)
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +148,9 @@ func (in *Ingest) post(c huma.Context) (*api.Posted, error) {
 }
 
 // read decodes, validates and resolves a body. Its refusals are *api.Problem.
-func (in *Ingest) read(ctx context.Context, space *loop.Space, evalSet string, r *body, decode decodeFunc) ([]loop.Outcome, error) {
+func (in *Ingest) read(ctx context.Context, space *loop.Space, task *loop.Task, evalSet string, r *body, decode decodeFunc) ([]loop.Outcome, error) {
 	wrong := &mistakes{limit: in.MaxMistakes}
-	b := newBuilder(space, wrong, in.MaxRows)
+	b := newBuilder(space, task, wrong, in.MaxRows)
 	err := decode(r, b)
 	if r.err != nil && !errors.Is(r.err, io.EOF) {
 		err = r.err // whatever the decoder made of it

@@ -39,6 +39,9 @@ type draft struct {
 	codes                          []loop.Code
 	values                         []float64
 	numbers                        bool // whether some entry of values is a number
+	metrics                        []float64
+	measured                       bool // whether some entry of metrics is a number
+	judged                         bool // whether a metric that says what is correct was given
 	broken                         bool // whether a mistake was found in the row
 }
 
@@ -49,6 +52,7 @@ type builder struct {
 	factors  map[string]int
 	levels   []map[string]loop.Code
 	names    []string // of the factors
+	scale    scale
 	mistakes *mistakes
 	maxRows  int
 
@@ -58,22 +62,24 @@ type builder struct {
 	// lines is the line of every outcome, once they differ from 1, 2, 3 ...
 	lines   []int
 	digests map[loop.Digest]struct{} // of all samples referred to
-	// seen is the draft, counted from 1, that last said something of a factor.
-	seen []int
+	// seen is the draft, counted from 1, that last said something of a factor, and
+	// measured the same of a metric.
+	seen, measured []int
 	// slab is where codes of outcomes are cut from; none are the values of every
 	// row without a number.
 	slab []loop.Code
 	none []float64
 }
 
-func newBuilder(space *loop.Space, m *mistakes, maxRows int) *builder {
+func newBuilder(space *loop.Space, task *loop.Task, m *mistakes, maxRows int) *builder {
 	n := len(space.Factors)
 	b := &builder{
-		space: space, factors: make(map[string]int, n), levels: make([]map[string]loop.Code, n),
+		space: space, scale: newScale(space, task), factors: make(map[string]int, n), levels: make([]map[string]loop.Code, n),
 		mistakes: m, maxRows: maxRows, digests: map[loop.Digest]struct{}{},
 		none: make([]float64, n), seen: make([]int, n),
 	}
 	b.draft.codes, b.draft.values = make([]loop.Code, n), make([]float64, n)
+	b.draft.metrics, b.measured = slices.Clone(b.scale.none), make([]int, len(b.scale.none))
 	for f, c := range space.Columns() {
 		b.factors[c.Name] = f
 		b.names = append(b.names, c.Name)
@@ -94,14 +100,17 @@ func (b *builder) begin(line int) error {
 		return errTooManyRows
 	}
 	d := &b.draft
-	codes, values := d.codes, d.values
+	codes, values, metrics := d.codes, d.values, d.metrics
 	for f := range codes {
 		codes[f] = loop.Unknown
 	}
 	if d.numbers || d.line == 0 {
 		copy(values, b.none)
 	}
-	*d = draft{line: line, codes: codes, values: values}
+	if d.measured {
+		copy(metrics, b.scale.none)
+	}
+	*d = draft{line: line, codes: codes, values: values, metrics: metrics}
 	return nil
 }
 
@@ -170,7 +179,7 @@ func finite(v float64) any {
 // end checks the draft and makes an outcome of it.
 func (b *builder) end() {
 	d := &b.draft
-	out := loop.Outcome{Example: d.example, Group: d.group, Correct: d.correct, Origin: loop.Real, Source: loop.SourceTarget}
+	out := loop.Outcome{Example: d.example, Group: d.group, Origin: loop.Real, Source: loop.SourceTarget}
 	if d.sample != "" {
 		out.Origin, out.Source = loop.Synthetic, ""
 		digest, err := loop.ParseDigest(d.sample)
@@ -192,9 +201,8 @@ func (b *builder) end() {
 	if out.Group != out.Example {
 		b.checkText(groupColumn, out.Group)
 	}
-	if !d.hasCorrect {
-		b.mistake(correctColumn, nil, "missing (true or false)")
-	}
+	b.judge()
+	out.Correct = d.correct
 	if d.hasLoss {
 		if !(math.Abs(d.loss) <= loop.MaxLoss) {
 			b.mistake(lossColumn, finite(d.loss), "%v is not a loss (finite, at most %v either way; null where there is none)", d.loss, float64(loop.MaxLoss))
@@ -221,6 +229,9 @@ func (b *builder) end() {
 	out.Scenario, out.Values = b.keepCodes(), b.none
 	if d.numbers {
 		out.Values = slices.Clone(d.values)
+	}
+	if out.Metrics = b.scale.none; d.measured {
+		out.Metrics = b.scale.keep(d.metrics)
 	}
 	if out.Sample != (loop.Digest{}) {
 		b.digests[out.Sample] = struct{}{}

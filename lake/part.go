@@ -44,8 +44,8 @@ func orNull(f field) field      { f.nullable = true; return f }
 // withFactors appends the space's columns: a categorical or ordinal factor is
 // its level's name; a numeric one its value and, in a second column, its level.
 // A null level is unknown; the text "absent" is absent. A value is null where
-// there is none.
-func withFactors(fields []field, space *loop.Space) ([]field, error) {
+// there is none. Behind them stand the last fields.
+func withFactors(fields []field, space *loop.Space, last ...field) ([]field, error) {
 	for _, c := range space.Columns() {
 		name := c.Name
 		if c.Kind == loop.Numeric {
@@ -54,11 +54,12 @@ func withFactors(fields []field, space *loop.Space) ([]field, error) {
 		}
 		fields = append(fields, orNull(text(name)))
 	}
+	fields = append(fields, last...)
 	seen := make(map[string]bool, len(fields))
 	for _, f := range fields {
 		if seen[f.name] {
 			return nil, &loop.Error{Field: "space", Problem: fmt.Sprintf("space %q needs two columns called %q", space.Name, f.name),
-				Remedy: "rename the factor"}
+				Remedy: "rename the factor or metric"}
 		}
 		seen[f.name] = true
 	}
@@ -133,6 +134,25 @@ func (c *columns) factors(space *loop.Space, codes []loop.Code, value func(facto
 			c.null()
 		} else {
 			c.text(space.Text(f, code))
+		}
+	}
+	return nil
+}
+
+// metrics writes one column per metric of the space, null for what is NaN; rows
+// of a space that declared none when they were read have no metrics at all.
+func (c *columns) metrics(of []loop.Metric, values []float64) error {
+	if len(values) != 0 && len(values) != len(of) {
+		return &loop.Error{Field: "metrics", Problem: fmt.Sprintf("%d values for %d metrics", len(values), len(of))}
+	}
+	for m := range of {
+		switch {
+		case len(values) == 0 || math.IsNaN(values[m]):
+			c.null()
+		case math.IsInf(values[m], 0):
+			return &loop.Error{Field: of[m].Name, Problem: fmt.Sprintf("%v is not a finite number", values[m])}
+		default:
+			c.double(values[m])
 		}
 	}
 	return nil

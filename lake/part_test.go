@@ -227,6 +227,54 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// A space with tasks has a column per metric behind those of its factors, in the
+// order of its metrics, and every value comes back as it was.
+func TestMetrics(t *testing.T) {
+	l, ctx, space := openLake(t), context.Background(), glove(t)
+	half := .5
+	space.Tasks = []loop.Task{
+		{Name: "detect", Metrics: []loop.Metric{{Name: "iou", Better: loop.Higher, Fail: &half}, {Name: "mm", Better: loop.Lower}}},
+		{Name: "pose", Metrics: []loop.Metric{{Name: "select", Better: loop.Lower}}},
+	}
+	values := [][]float64{{.25, math.NaN(), math.NaN()}, {-0.1, math.MaxFloat64, math.SmallestNonzeroFloat64}, {math.NaN(), math.NaN(), math.NaN()}, nil}
+	one := loop.PostRows{Post: loop.Post{ModelLine: "m", Version: "1", Task: "detect"}}
+	for _, metrics := range values {
+		one.Rows = append(one.Rows, loop.Outcome{Example: "e", Group: "e", Scenario: []loop.Code{0, 1, loop.Absent, 1}, Origin: loop.Real, Metrics: metrics})
+	}
+	o, err := l.WriteOutcomes(ctx, 1, space, []loop.PostRows{one})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := table(t, l, o.Key)
+	for m, metric := range space.Metrics() {
+		at := int(part.NumCols()) - 3 + m
+		f := part.Schema().Field(at)
+		if f.Name != metric.Name || f.Type.ID() != arrow.FLOAT64 || !f.Nullable {
+			t.Errorf("column %d is %v, want %s", at, f, metric.Name)
+		}
+		column := part.Column(at).Data().Chunk(0).(*array.Float64)
+		for i, want := range values {
+			if want == nil || math.IsNaN(want[m]) {
+				if column.IsValid(i) {
+					t.Errorf("row %d: %s is %v, want null", i, metric.Name, column.Value(i))
+				}
+			} else if column.IsNull(i) || column.Value(i) != want[m] {
+				t.Errorf("row %d: %s is %s, want %v", i, metric.Name, column.ValueStr(i), want[m])
+			}
+		}
+	}
+	for name, metrics := range map[string][]float64{"few": {1, 2}, "many": {1, 2, 3, 4}, "infinite": {1, math.Inf(1), 2}} {
+		one.Rows[0].Metrics = metrics
+		if _, err := l.WriteOutcomes(ctx, 1, space, []loop.PostRows{one}); !refused(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	space.Tasks[0].Metrics[0].Name = "light"
+	if _, err := l.WriteOutcomes(ctx, 1, space, posts); !refused(err) {
+		t.Errorf("a metric named as a factor: %v", err)
+	}
+}
+
 func TestPartsRefuse(t *testing.T) {
 	l, ctx, space := openLake(t), context.Background(), glove(t)
 	for name, spoil := range map[string]func(r *loop.SampleRow){

@@ -32,11 +32,15 @@ func verdictFields(space *loop.Space) ([]field, error) {
 }
 
 func outcomeFields(space *loop.Space) ([]field, error) {
+	var metrics []field
+	for _, m := range space.Metrics() {
+		metrics = append(metrics, orNull(doubles(m.Name)))
+	}
 	return withFactors([]field{
 		text("model_line"), text("model_version"), text("task"), text("eval_set"), text("run"),
 		digest("example"), digest("group"), orNull(digest("sample")), text("origin"), orNull(text("source")),
 		{name: "correct", kind: arrow.FixedWidthTypes.Boolean}, orNull(int64s("loss")),
-	}, space)
+	}, space, metrics...)
 }
 
 // WriteSamples puts a part of committed samples, in the order given. Columns:
@@ -119,12 +123,13 @@ func (l *Lake) WriteVerdicts(ctx context.Context, epoch uint64, space *loop.Spac
 // model_line, model_version, task, eval_set, run (empty where the post says
 // nothing), example, group, sample and source (null where there is none),
 // origin, correct, loss (integer micro-units, null where none was posted), then
-// the factors'.
+// the factors', then one per metric of the space (null where it was not posted).
 func (l *Lake) WriteOutcomes(ctx context.Context, epoch uint64, space *loop.Space, posts []loop.PostRows) (loop.Object, error) {
 	fields, err := outcomeFields(space)
 	if err != nil {
 		return loop.Object{}, fmt.Errorf("lake: write outcomes: %w", err)
 	}
+	metrics := space.Metrics()
 	total, post, first := 0, 0, 0
 	for i := range posts {
 		total += len(posts[i].Rows)
@@ -155,12 +160,16 @@ func (l *Lake) WriteOutcomes(ctx context.Context, epoch uint64, space *loop.Spac
 		} else {
 			c.null()
 		}
-		return c.factors(space, r.Scenario, func(f int) (float64, bool) {
+		err := c.factors(space, r.Scenario, func(f int) (float64, bool) {
 			if f >= len(r.Values) {
 				return 0, false // nobody posted values
 			}
 			return r.Values[f], true
 		})
+		if err != nil {
+			return err
+		}
+		return c.metrics(metrics, r.Metrics)
 	})
 	if err != nil {
 		return loop.Object{}, fmt.Errorf("lake: write outcomes: %w", err)
