@@ -1,0 +1,278 @@
+"""The HTTP client: one request per call, sent again while no server answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from .errors import HoneError, Unavailable, problem
+
+__all__ = ["Client", "Round"]
+
+DEFAULT_SERVER = "http://127.0.0.1:7070"
+
+MAX_PAUSE = 5.0  # seconds between two tries
+LONG_POLL = 60.0  # seconds; the longest that the server waits on purpose
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round that is made and published: what there is to train and to evaluate on.
+
+    >>> Round("parts-first", 2, dataset="parts-first@2", eval_dataset="parts-first.eval@2").dataset
+    'parts-first@2'
+    """
+
+    campaign: str
+    number: int
+    """From 1."""
+    dataset: str = ""
+    """The training version, which holds the rounds up to this one; empty for a campaign that makes none."""
+    eval_dataset: str = ""
+    """This round's own evaluation version; empty for a campaign that makes none."""
+
+
+class Client:
+    """Speaks to one server, and may be shared between threads and processes.
+
+    ``server`` is a URL; left out it is that of the environment variable ``HONE_SERVER``, else
+    ``http://127.0.0.1:7070``. A request that meets no server, or one that cannot answer now, is sent again with
+    growing, jittered pauses for ``patience`` seconds; then it is an :class:`Unavailable`. Everything that the
+    server refuses is a :class:`HoneError`. Proxies of the environment are not used.
+
+    >>> client = hone.Client()                                    # doctest: +SKIP
+    >>> client.status()["role"]                                   # doctest: +SKIP
+    'leader'
+    """
+
+    def __init__(self, server: str | None = None, *, patience: float = 30.0) -> None:
+        server = server or os.environ.get("HONE_SERVER") or DEFAULT_SERVER
+        if "://" not in server:
+            server = "http://" + server
+        if urlsplit(server).scheme not in ("http", "https") or not urlsplit(server).hostname:
+            raise HoneError(f"{server!r} is not a server's URL, as in {DEFAULT_SERVER}")
+        self.server = server.rstrip("/")
+        self.patience = patience
+
+    def __repr__(self) -> str:
+        return f"hone.Client({self.server!r})"
+
+    def status(self) -> dict[str, Any]:
+        """How the server, its campaigns and its workers are.
+
+        >>> [worker["name"] for worker in client.status()["workers"]]          # doctest: +SKIP
+        ['gpu-1']
+        """
+        status: dict[str, Any] = self.get("/v1/status")
+        return status
+
+    def campaign(self, name: str) -> dict[str, Any]:
+        """A campaign with its accounting, as ``hone campaign show`` shows it.
+
+        >>> client.campaign("parts-first")["committed"]                         # doctest: +SKIP
+        1500
+        """
+        campaign: dict[str, Any] = self.get(f"/v1/campaigns/{quote(name, safe='')}")
+        return campaign
+
+    def sql(self, query: str, *, at_least: int = 0) -> list[dict[str, Any]]:
+        """The rows that answer a question about outcomes and samples, one dict per row.
+
+        With ``at_least`` the answer has seen that sequence. More rows than the server gives in one answer are an
+        error: aggregate, or page with limit and offset.
+
+        >>> client.sql("select light, avg(correct::int) as accuracy from parts.outcomes group by all")  # doctest: +SKIP
+        [{'light': 'low', 'accuracy': 0.61}, {'light': 'day', 'accuracy': 0.93}]
+        """
+        body: dict[str, Any] = {"query": query}
+        if at_least:
+            body["at_least"] = at_least
+        table = self.post("/v1/sql", body)
+        if table.get("truncated"):
+            raise HoneError(f"there are more rows than the {len(table['rows'])} of one answer: aggregate, or page")
+        return [dict(zip(table["columns"], row)) for row in table["rows"]]
+
+    def sealed(self, model: str) -> bool:
+        """Whether a model version, ``LINE@VERSION``, is sealed: its outcomes are complete.
+
+        >>> client.sealed("detector@7")                                         # doctest: +SKIP
+        False
+        """
+        line, _, version = model.partition("@")
+        models = self.get("/v1/models")["models"] or []
+        return any(m["model_line"] == line and m["version"] == version and m["sealed"] for m in models)
+
+    def wait_for_round(self, campaign: str, number: int, *, timeout: float | None = None) -> Round:
+        """Waits until a round is made and published, for ``timeout`` seconds or as long as it takes.
+
+        A round that cannot come any more (the campaign is closed, or done after an earlier round) and one that has
+        not come in time are a :class:`HoneError`.
+
+        >>> client.wait_for_round("parts-first", 1).dataset                     # doctest: +SKIP
+        'parts-first@1'
+        """
+        round = self._round(campaign, number, timeout)
+        if round is None:
+            raise HoneError(f"round {number} of campaign {campaign} will not come: {self._end(campaign)}")
+        return round
+
+    def rounds(self, campaign: str, *, start: int = 1) -> Iterator[Round]:
+        """Every round of a campaign from ``start`` on, each as soon as it is published, until the campaign ends.
+
+        This is the outer loop of a training job:
+
+        >>> for round in client.rounds("parts-first"):                          # doctest: +SKIP
+        ...     model = train(hone.dataset(round.dataset))
+        """
+        number = start
+        while (round := self._round(campaign, number, None)) is not None:
+            yield round
+            number += 1
+
+    def _round(self, campaign: str, number: int, timeout: float | None) -> Round | None:
+        """The published round, or None if it cannot come any more."""
+        if number < 1:
+            raise HoneError(f"round {number} is none: rounds are counted from 1")
+        path = f"/v1/campaigns/{quote(campaign, safe='')}/rounds/{number}"
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = LONG_POLL / 2 if deadline is None else min(LONG_POLL / 2, max(0.0, deadline - time.monotonic()))
+            try:
+                answer = self.get(path, {"wait": f"{int(left * 1000)}ms"} if left else None)
+                if answer["state"] == "published":
+                    return Round(campaign, number, answer.get("dataset", ""), answer.get("eval_dataset", ""))
+            except HoneError as error:
+                if error.status != 404:
+                    raise
+            state = self.campaign(campaign)  # a 404 here is the caller's
+            over = state["state"] in ("done", "done_short") and state["round"] < number
+            if over or state["state"] == "closed" or number > state["rounds"] > 0:
+                return None
+            if deadline is not None and time.monotonic() >= deadline:
+                waiting = f"; it waits for {state['waiting']}" if state.get("waiting") else ""
+                raise Unavailable(
+                    f"round {number} of campaign {campaign} is not published after {timeout:g} s: "
+                    f"it is {state['state']} in round {state['round']}{waiting}"
+                )
+
+    def _end(self, campaign: str) -> str:
+        state = self.campaign(campaign)
+        return f"it is {state['state']} in round {state['round']} of {state['rounds']}"
+
+    def get(self, path: str, query: dict[str, str] | None = None) -> Any:
+        """The JSON answer to a GET of any path of the API; ``/docs`` of the server lists them.
+
+        >>> client.get("/v1/spaces")                                            # doctest: +SKIP
+        {'spaces': [{'name': 'parts', ...}]}
+        """
+        return self._json("GET", path, query, None)
+
+    def post(self, path: str, body: Any) -> Any:
+        """The JSON answer to a POST of a JSON body to any path of the API.
+
+        >>> client.post("/v1/sql", {"query": "select 1"})["rows"]               # doctest: +SKIP
+        [[1]]
+        """
+        return self._json("POST", path, None, json.dumps(body).encode())
+
+    def _json(self, method: str, path: str, query: dict[str, str] | None, body: bytes | None) -> Any:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        with self.stream(method, path, query=query, body=body, headers=headers) as answer:
+            try:
+                return json.loads(answer.read())
+            except (ValueError, http.client.HTTPException, OSError) as error:
+                raise HoneError(f"{method} {path}: the answer is not what it should be: {error}") from error
+
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        patience: float | None = None,
+    ) -> Iterator[IO[bytes]]:
+        """The body of a good answer, as a file to read from.
+
+        The request is sent again while there is no answer; an answer that breaks off is the caller's to notice.
+
+        >>> with client.stream("GET", "/v1/datasets/parts/1/manifest") as body:  # doctest: +SKIP
+        ...     header = body.readline()
+        """
+        target = self.server + path + ("?" + urlencode(query) if query else "")
+        connection, answer = self._patiently(
+            method, target, body, headers or {}, self.patience if patience is None else patience
+        )
+        try:
+            yield answer
+        finally:
+            answer.close()
+            connection.close()
+
+    def _patiently(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str], patience: float
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        spent = 0.0
+        for pause in pauses():
+            try:
+                return _send(method, target, body, headers)
+            except Unavailable:
+                if spent + pause > patience:
+                    raise
+            spent += pause
+            time.sleep(pause)
+        raise AssertionError("pauses never end")
+
+
+def pauses(first: float = 0.1, most: float = MAX_PAUSE) -> Iterator[float]:
+    """Pauses between tries, in seconds: doubled up to a bound, and jittered so that clients do not come in step."""
+    pause = first
+    while True:
+        yield pause * random.uniform(0.5, 1.0)
+        pause = min(2 * pause, most)
+
+
+def _send(
+    method: str, target: str, body: bytes | None, headers: dict[str, str], redirects: int = 3
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """Sends a request once. An answer other than 2xx is a HoneError, none an Unavailable."""
+    url = urlsplit(target)
+    # A server that says nothing for so long is gone.
+    timeout = 2 * LONG_POLL
+    connection: http.client.HTTPConnection
+    if url.scheme == "https":
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=timeout, context=context)
+    else:
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)
+    path = (url.path or "/") + ("?" + url.query if url.query else "")
+    try:
+        connection.request(method, path, body, {"User-Agent": "hone-python", "Connection": "close", **headers})
+        answer = connection.getresponse()
+        if answer.status // 100 == 2:
+            return connection, answer
+        text = answer.read(1 << 20)
+    except ssl.SSLCertVerificationError as error:
+        connection.close()
+        raise HoneError(f"the server at {url.netloc} is not trusted: {error}") from None
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        raise Unavailable(
+            f"no server answers at {url.scheme}://{url.netloc}: {error or type(error).__name__}"
+        ) from None
+    connection.close()
+    location = answer.getheader("Location")
+    if answer.status in (307, 308) and location and redirects:  # to the leader, with the same body
+        return _send(method, urljoin(target, location), body, headers, redirects - 1)
+    raise problem(answer.status, answer.getheader("Content-Type") or "", text)

@@ -1,0 +1,404 @@
+"""Published datasets: their samples, streamed and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+from urllib.parse import quote
+
+from .bundle import Torn, read_samples, sample_digest
+from .client import Client, pauses
+from .errors import HoneError, Unavailable
+
+__all__ = ["Dataset", "Row", "Sample", "dataset"]
+
+BATCH = 512  # samples per request; the server gives no more
+AHEAD = 256 << 20  # bytes that are read ahead, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a dataset's manifest: what is known of a sample without its bytes.
+
+    >>> dataset.rows[0].importance_weight                                       # doctest: +SKIP
+    0.84
+    """
+
+    round: int
+    component: int
+    """Of the round's mixture, within its split."""
+    index: int
+    attempt: int
+    digest: str
+    """Of the sample's content: ``sha256:`` and 64 hex digits."""
+    importance_weight: float
+    """How much the sample counts for deployment: the target's density by the mixture's."""
+    split: str
+    """``train``, ``probe`` or ``evaluation``."""
+
+    @property
+    def name(self) -> tuple[int, int, int, int]:
+        """(round, component, index, attempt): what a sample is called within its campaign and split."""
+        return (self.round, self.component, self.index, self.attempt)
+
+
+class Sample:
+    """A sample as it came down, its bytes checked against the manifest.
+
+    >>> sample.members["image.png"][:4]                                         # doctest: +SKIP
+    b'\\x89PNG'
+    >>> sample.scenario["light"]                                                # doctest: +SKIP
+    'low'
+    """
+
+    __slots__ = ("_scenarios", "key", "members", "row")
+
+    def __init__(self, key: str, members: dict[str, bytes], row: Row, scenarios: _Scenarios | None = None) -> None:
+        self.key = key
+        """The sample's name in its pack; unique within a campaign."""
+        self.members = members
+        """The sample's files by name, as the generator called them."""
+        self.row = row
+        """The sample's line of the manifest."""
+        self._scenarios = scenarios
+
+    @property
+    def digest(self) -> str:
+        """Of the content: ``sha256:`` and 64 hex digits. Outcomes name a sample by it."""
+        return self.row.digest
+
+    @property
+    def round(self) -> int:
+        """The round that asked for the sample, from 1."""
+        return self.row.round
+
+    @property
+    def component(self) -> int:
+        """The component of the round's mixture, from 0 within its split."""
+        return self.row.component
+
+    @property
+    def index(self) -> int:
+        """The sample's place in its component, from 0."""
+        return self.row.index
+
+    @property
+    def attempt(self) -> int:
+        """How often a gate had sent the sample back."""
+        return self.row.attempt
+
+    @property
+    def importance_weight(self) -> float:
+        """How much the sample counts for deployment; weigh its loss by it."""
+        return self.row.importance_weight
+
+    @property
+    def split(self) -> str:
+        """``train``, ``probe`` or ``evaluation``."""
+        return self.row.split
+
+    @property
+    def example(self) -> str:
+        """The sample's name as an example of its evaluation set; outcomes that name a Sample carry it."""
+        return f"r{self.round}-c{self.component}-i{self.index}"
+
+    @property
+    def scenario(self) -> dict[str, Any]:
+        """What the sample shows: a level's name, or a number, by factor. Absent factors are left out.
+
+        Asked of the server when first read, for all samples of a batch at once (some 50 ms for 512).
+        """
+        if self._scenarios is None:
+            raise HoneError("this sample was not read from a server and has no scenario")
+        return self._scenarios.of(self.row)
+
+    def __repr__(self) -> str:
+        return f"hone.Sample({self.key!r}, {sorted(self.members)})"
+
+
+def dataset(name: str, *, server: str | None = None, client: Client | None = None) -> Dataset:
+    """Opens a published dataset version, ``NAME@VERSION``, or with ``NAME`` the latest.
+
+    >>> for sample in hone.dataset("parts-first@1"):                            # doctest: +SKIP
+    ...     learn(sample.members["image.png"], weight=sample.importance_weight)
+    """
+    return Dataset(client or Client(server), name)
+
+
+class Dataset:
+    """A published version of a dataset, which never changes: iterate it as often as you like.
+
+    Samples are fetched while you iterate, up to 512 and 256 MiB ahead, and each is hashed and compared with the
+    manifest; the manifest is compared with the version's digest. A download that breaks off goes on where it
+    stopped. May be iterated by several threads, and sent to other processes (each iterates on its own).
+
+    >>> data = hone.dataset("parts-first@1")                                    # doctest: +SKIP
+    >>> len(data), sum(data.weights())                                          # doctest: +SKIP
+    (1500, 1498.7)
+    """
+
+    def __init__(self, client: Client, name: str) -> None:
+        name, _, version = name.partition("@")
+        path = f"/v1/datasets/{quote(name, safe='')}"
+        if version:
+            if not version.isdecimal():
+                raise HoneError(f"{version!r} is not a dataset's version: write NAME@NUMBER, or NAME for the latest")
+            found = client.get(f"{path}/{version}")
+        else:
+            versions = client.get(path)["datasets"]
+            if not versions:
+                raise HoneError(f"dataset {name} has no version yet", status=404)
+            found = versions[-1]
+        self.name: str = found["name"]
+        """Without the version."""
+        self.version: int = found["version"]
+        self.campaign: str = found["campaign"]
+        """The campaign that made the samples."""
+        self.advisory: str = found.get("advisory", "")
+        """What became known about the version after it was published; ``""`` if nothing did."""
+        self.rows: Sequence[Row] = _manifest(client, f"{path}/{self.version}/manifest", found["manifest_sha256"])
+        """The manifest: a row per sample, in the order of iteration."""
+        self._client = client
+        self._sequence: int = found["sequence"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<hone.Dataset {self.name}@{self.version}, {len(self)} samples>"
+
+    def weights(self) -> list[float]:
+        """The importance weight of each sample, in the order of iteration, without fetching any.
+
+        >>> torch.utils.data.WeightedRandomSampler(data.weights(), len(data))   # doctest: +SKIP
+        """
+        return [row.importance_weight for row in self.rows]
+
+    def shuffle(self, seed: int) -> Dataset:
+        """The same samples in another order, which the seed decides, equal on every machine.
+
+        >>> for epoch in range(3):                                              # doctest: +SKIP
+        ...     for sample in data.shuffle(epoch): ...
+        """
+        rows = list(self.rows)
+        random.Random(seed).shuffle(rows)
+        return self._with(rows)
+
+    def shard(self, number: int, of: int) -> Dataset:
+        """One of ``of`` disjoint parts, of equal size give or take one: for each rank of a distributed job its own.
+
+        >>> mine = data.shuffle(0).shard(rank, of=world_size)                   # doctest: +SKIP
+        """
+        if not 0 <= number < of:
+            raise ValueError(f"there is no shard {number} of {of}: they are numbered from 0")
+        return self._with(self.rows[number::of])
+
+    def _with(self, rows: Sequence[Row]) -> Dataset:
+        other = object.__new__(Dataset)
+        other.__dict__.update(self.__dict__, rows=rows)
+        return other
+
+    def __iter__(self) -> Iterator[Sample]:
+        ahead = _Ahead(self)
+        ahead.start()
+        try:
+            while (sample := ahead.take()) is not None:
+                yield sample
+        finally:
+            ahead.stop()
+
+    def _fetch(self) -> Iterator[Sample]:
+        """The samples, in order, going on where a download breaks off."""
+        for start in range(0, len(self.rows), BATCH):
+            rows = self.rows[start : start + BATCH]
+            scenarios = _Scenarios(self, rows)
+            done, spent, waits = 0, 0.0, pauses()
+            while done < len(rows):
+                try:
+                    for sample in self._batch(rows[done:], scenarios):
+                        done, spent, waits = done + 1, 0.0, pauses()
+                        yield sample
+                except Torn as torn:
+                    pause = next(waits)
+                    if spent + pause > self._client.patience:
+                        raise Unavailable(f"samples of {self.name}@{self.version}: {torn}") from torn
+                    spent += pause
+                    time.sleep(pause)
+
+    def _batch(self, rows: Sequence[Row], scenarios: _Scenarios) -> Iterator[Sample]:
+        body = json.dumps({"digests": [row.digest for row in rows]}).encode()
+        with self._client.stream("POST", "/v1/samples", body=body, headers={"Content-Type": "application/json"}) as tar:
+            count = 0
+            for key, members in read_samples(tar):
+                if count == len(rows):
+                    raise HoneError(f"samples: the server sent more than the {len(rows)} asked for")
+                row, digest = rows[count], sample_digest(members)
+                if digest != row.digest:
+                    raise HoneError(f"samples: asked for {row.digest}, but the bytes that came are {digest}")
+                count += 1
+                yield Sample(key, members, row, scenarios)
+            if count < len(rows):
+                raise Torn(f"the server sent {count} of the {len(rows)} samples asked for")
+
+
+class _Ahead:
+    """Reads samples ahead of their consumer, in a thread, within bounds."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._changed = threading.Condition()
+        self._ready: deque[Sample | BaseException | None] = deque()  # None: there is no more
+        self._bytes = 0
+        self._stopped = False
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="hone-dataset", daemon=True).start()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def take(self) -> Sample | None:
+        with self._changed:
+            while not self._ready:
+                self._changed.wait()
+            sample = self._ready.popleft()
+            if isinstance(sample, Sample):
+                self._bytes -= _size(sample)
+            self._changed.notify_all()
+        if isinstance(sample, BaseException):
+            raise sample
+        return sample
+
+    def _run(self) -> None:
+        samples = self._dataset._fetch()
+        try:
+            for sample in samples:
+                if not self._put(sample):
+                    return
+            self._put(None)
+        except BaseException as error:
+            self._put(error)
+        finally:
+            samples.close()  # type: ignore[attr-defined]
+
+    def _put(self, sample: Sample | BaseException | None) -> bool:
+        """Waits for room, and reports whether anybody still wants more."""
+        size = _size(sample) if isinstance(sample, Sample) else 0
+        with self._changed:
+            while not self._stopped and self._ready and (len(self._ready) >= BATCH or self._bytes + size > AHEAD):
+                self._changed.wait()
+            self._ready.append(sample)
+            self._bytes += size
+            self._changed.notify_all()
+            return not self._stopped
+
+
+def _size(sample: Sample) -> int:
+    return sum(map(len, sample.members.values()))
+
+
+class _Scenarios:
+    """What the samples of a batch show, asked for when the first of them is."""
+
+    def __init__(self, dataset: Dataset, rows: Sequence[Row]) -> None:
+        self._dataset = dataset
+        self._rows = rows
+        self._lock = threading.Lock()
+        self._known: dict[tuple[int, int, int, int], dict[str, Any]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_dataset": self._dataset._with(()), "_rows": self._rows, "_known": self._known}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def of(self, row: Row) -> dict[str, Any]:
+        with self._lock:
+            if self._known is None:
+                self._known = self._ask()
+        try:
+            return self._known[row.name]
+        except KeyError:
+            raise HoneError(
+                f"the scenario of {row.digest} is not known: the sample was revoked after {self._dataset.name}"
+                f"@{self._dataset.version} was published"
+            ) from None
+
+    def _ask(self) -> dict[tuple[int, int, int, int], dict[str, Any]]:
+        data = self._dataset
+        space = data._client.campaign(data.campaign)["space"].partition("@")[0]
+        known = data._client.sql(
+            f"select schema, document from spaces where space = {_text(space)} order by version desc limit 1"
+        )
+        schema, document = known[0]["schema"], known[0]["document"]
+        columns = [
+            factor["name"] for factor in (json.loads(document) if isinstance(document, str) else document)["factors"]
+        ]
+        digests = ", ".join(_text(digest) for digest in sorted({row.digest for row in self._rows}))
+        named = ", ".join(map(_name, columns))
+        found = data._client.sql(
+            f'select round, component, "index", attempt, {named} from {_name(schema)}.samples '
+            f"where campaign = {_text(data.campaign)} and split = {_text(self._rows[0].split)} "
+            f"and digest in ({digests})",
+            at_least=data._sequence,
+        )
+        return {
+            (row["round"], row["component"], row["index"], row["attempt"]): {
+                name: row[name] for name in columns if row[name] is not None and row[name] != "absent"
+            }
+            for row in found
+        }
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
+
+
+def _manifest(client: Client, path: str, digest: str) -> Sequence[Row]:
+    """Downloads a manifest and holds it against its digest. A download that breaks off begins again."""
+    spent = 0.0
+    for pause in pauses():
+        try:
+            with client.stream("GET", path) as body:
+                actual, rows = read_manifest(body)
+            break
+        except (OSError, http.client.HTTPException) as error:
+            if spent + pause > client.patience:
+                raise Unavailable(f"GET {path}: the server broke off: {error}") from error
+            spent += pause
+            time.sleep(pause)
+    if actual != digest:
+        raise HoneError(f"GET {path}: the manifest is {actual}, but the version says {digest}")
+    return rows
+
+
+def read_manifest(body: IO[bytes]) -> tuple[str, Sequence[Row]]:
+    """The digest of a manifest's bytes, and its rows."""
+    hashed = hashlib.sha256()
+    rows: list[Row] = []
+    for number, line in enumerate(body):
+        hashed.update(line)
+        try:
+            document = json.loads(line)
+            if number == 0:
+                if document["hone"] != "manifest/1":
+                    raise ValueError(f"{document['hone']!r} is not a format that this package reads")
+            else:
+                rows.append(Row(**document))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise HoneError(f"line {number + 1} is not of a manifest: {error}") from error
+    return "sha256:" + hashed.hexdigest(), tuple(rows)
