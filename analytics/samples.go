@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 	"strings"
 
@@ -190,17 +189,10 @@ func (r *resolver) scan(rows *sql.Rows) (loop.Digest, loop.Resolved, error) {
 			one.Scenario.Codes[f] = r.codes[f][r.levels[f].Int64]
 		}
 		if code := one.Scenario.Codes[f]; r.reals[f].Valid && code.IsLevel() {
-			level := r.l.current.Factors[f].Levels[code]
-			one.Scenario.Fractions[f] = fraction(level, r.reals[f].Float64)
+			one.Scenario.Fractions[f] = r.l.current.Factors[f].Fraction(code, r.reals[f].Float64)
 		}
 	}
 	return d, one, nil
-}
-
-// fraction is the inverse of Space.Value: where in its bin a value lies.
-func fraction(level loop.Level, value float64) uint32 {
-	x := math.Round((value - level.Low) / (level.High - level.Low) * (1 << 32))
-	return uint32(min(max(x, 0), math.MaxUint32))
 }
 
 // Locate finds the bytes of committed samples, of whatever space. Digests that

@@ -132,20 +132,6 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// The fraction that Resolve reads back gives the same value, whatever the bin.
-func TestFraction(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 6))
-	for range 10_000 {
-		low := r.NormFloat64() * 1000
-		s := loop.Space{Factors: []loop.Factor{{Kind: loop.Numeric, Levels: []loop.Level{{Low: low, High: low + r.ExpFloat64() + 1e-3}}}}}
-		in := loop.Scenario{Codes: []loop.Code{0}, Fractions: []uint32{r.Uint32()}}
-		x, _ := s.Value(0, in)
-		if got := fraction(s.Factors[0].Levels[0], x); got != in.Fractions[0] {
-			t.Fatalf("%v in %+v: %d, want %d", x, s.Factors[0].Levels[0], got, in.Fractions[0])
-		}
-	}
-}
-
 // Committed yields a selection in the order of a manifest, and nothing else (I7).
 func TestCommitted(t *testing.T) {
 	w := newWorld(t)

@@ -13,7 +13,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
-	"pgregory.net/rapid"
 
 	"hone/loop"
 )
@@ -100,21 +99,6 @@ func TestSamplesRoundTrip(t *testing.T) {
 	if _, err := l.ReadSamples(ctx, put(t, l, Pack, 1, []byte("x")).Key, space); !refused(err) {
 		t.Errorf("a pack read as a part: %v", err)
 	}
-}
-
-// Space.Value and fraction are inverse for whatever bin.
-func TestFractionProperty(t *testing.T) {
-	space := &loop.Space{Factors: []loop.Factor{{Name: "x", Kind: loop.Numeric, Levels: []loop.Level{{Name: "bin"}}}}}
-	rapid.Check(t, func(t *rapid.T) {
-		level := &space.Factors[0].Levels[0]
-		level.Low = rapid.Float64Range(-1e6, 1e6).Draw(t, "low")
-		level.High = level.Low + rapid.Float64Range(1, 1e6).Draw(t, "width")
-		s := loop.Scenario{Codes: []loop.Code{0}, Fractions: []uint32{rapid.Uint32().Draw(t, "fraction")}}
-		x, _ := space.Value(0, s)
-		if got := fraction(level, x); got != s.Fractions[0] {
-			t.Fatalf("%v in [%v,%v): fraction %d, want %d", x, level.Low, level.High, got, s.Fractions[0])
-		}
-	})
 }
 
 // Parts of many row groups keep their order, by which voids name rows (C11).

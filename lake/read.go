@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -242,16 +241,9 @@ func (v *values) scenario(space *loop.Space, levels []map[string]loop.Code) loop
 			}
 			s.Codes[f] = l
 			if value != nil && value.IsValid(v.row) {
-				s.Fractions[f] = fraction(&factor.Levels[l], value.Value(v.row))
+				s.Fractions[f] = factor.Fraction(l, value.Value(v.row))
 			}
 		}
 	}
 	return s
-}
-
-// fraction inverts Space.Value. The quotient is off by an ulp or so of the
-// value, which is less than a step unless the edges are huge and close.
-func fraction(level *loop.Level, x float64) uint32 {
-	estimate := math.Round((x - level.Low) / (level.High - level.Low) * (1 << 32))
-	return uint32(max(0, min(estimate, 1<<32-1)))
 }

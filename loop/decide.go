@@ -51,7 +51,7 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 	if p.Strategy == StrategyUniform {
 		r.Base = s.baseMarginals(1)
 	}
-	d := decision{space: s, policy: p, previous: previous, evidence: e, budget: b, round: &r,
+	d := decision{space: s, policy: p, previous: previous, evidence: e.made(s), budget: b, round: &r,
 		feasibility: s.feasibility()}
 	if err := d.decide(); err != nil {
 		return Round{}, err

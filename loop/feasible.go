@@ -176,8 +176,18 @@ func (a *acceptor) judge(depth int) (state []byte, all judgement) {
 }
 
 // validateFeasible refuses a space in which no scenario, or hardly any of the
-// target, is left by the constraints.
+// target, is left by the constraints; and says so where that is for a pin.
 func (s *Space) validateFeasible() error {
+	err := s.leavesEnough()
+	pins := s.pins()
+	if err == nil || len(pins) == 0 || s.unpinned().leavesEnough() != nil {
+		return err
+	}
+	return refuse(at("factors", pins[0].Factor)+".pin", "with %s pinned, the constraints leave next to nothing", s.Describe(pins)).
+		remedy("pin another level, or change the constraints")
+}
+
+func (s *Space) leavesEnough() error {
 	x := s.feasibility()
 	everywhere, err := x.acceptance(s.baseMarginals(1))
 	if err != nil {

@@ -107,11 +107,16 @@ func (m Marginal) valid() bool {
 // targetMarginals quantises the space's target.
 func (s *Space) targetMarginals() []Marginal { return s.baseMarginals(0) }
 
-// baseMarginals leans the target towards uniform: (1-floor)·target + floor/L.
+// baseMarginals leans the target towards uniform: (1-floor)·target + floor/L. A
+// pinned factor has all its mass on one level, whatever target and floor say.
 func (s *Space) baseMarginals(floor float64) []Marginal {
 	marginals := make([]Marginal, len(s.Factors))
 	for f := range s.Factors {
 		levels := s.Factors[f].Levels
+		if pin := s.Factors[f].Pin; pin != nil {
+			marginals[f] = fixed(len(levels), *pin)
+			continue
+		}
 		weights := make([]float64, len(levels))
 		for l := range levels {
 			// The conversion forbids a fused multiply-add, which some architectures

@@ -21,16 +21,9 @@ type Scenario struct {
 	Fractions []uint32 `json:"fractions"`
 }
 
-// Value is the concrete value of a numeric factor: the fraction's place between
-// the edges of its bin. It is derived, on any machine, from the same integers.
+// Value is the concrete value of a numeric factor in a scenario, by Factor.Value.
 func (s *Space) Value(factor int, scenario Scenario) (float64, bool) {
-	f := &s.Factors[factor]
-	code := scenario.Codes[factor]
-	if f.Kind != Numeric || !code.IsLevel() {
-		return 0, false
-	}
-	level := f.Levels[code]
-	return level.Low + (level.High-level.Low)*(float64(scenario.Fractions[factor])/(1<<32)), true
+	return s.Factors[factor].Value(scenario.Codes[factor], scenario.Fractions[factor])
 }
 
 // Text is a factor's value as tables and JSON show it: a level's name, "absent"

@@ -7,10 +7,14 @@ import (
 )
 
 // frequent lists, per factor, the levels with the least support: no slice of
-// another level can have it.
+// another level can have it. A pinned factor has none: all that is made has its
+// level, so a slice of it would say nothing.
 func (f *searcher) frequent() [][]int {
 	out := make([][]int, len(f.space.Factors))
 	for factor, column := range f.evidence.Codes {
+		if f.space.Factors[factor].Pin != nil {
+			continue
+		}
 		counts := make([]float64, len(f.space.Factors[factor].Levels))
 		for i, code := range column {
 			if code.IsLevel() {

@@ -1,5 +1,7 @@
 package loop
 
+import "math"
+
 // Task is something that a model is asked to do in a space, and how it is scored.
 type Task struct {
 	Name        string   `json:"name"`
@@ -62,26 +64,46 @@ func (s *Space) Metrics() []Metric {
 	return metrics
 }
 
-// Derive gives the level of every derived label, by position, for the codes of
-// a scenario: Unknown where that depends on a factor whose value is unknown. A
-// set does not hold where its factor is absent.
-func (s *Space) Derive(codes []Code) []Code {
-	levels := make([]Code, len(s.Derived))
-	for i := range s.Derived {
-		levels[i] = s.Derived[i].level(codes)
-	}
-	return levels
-}
+// maxUnit is the most bytes of a unit: "mm", "px", "1/s".
+const maxUnit = 32
 
-func (d *Derived) level(codes []Code) Code {
-	for i := range d.Rules {
-		switch conjunction(d.Rules[i].When, codes) {
-		case satisfied:
-			return Code(d.Rules[i].Level)
-		case open:
-			return Unknown
-		case violated:
+// validateTasks checks the tasks and their metrics, whose names are columns of
+// the outcomes.
+func (s *Space) validateTasks(columns columns) error {
+	tasks := make(map[string]bool, len(s.Tasks))
+	metrics := 0
+	for i := range s.Tasks {
+		task, field := &s.Tasks[i], at("tasks", i)
+		switch {
+		case !ValidName(task.Name):
+			return refuse(field+".name", "%q is not a name", task.Name).remedy(nameRemedy)
+		case tasks[task.Name]:
+			return refuse(field+".name", "there are two tasks %q", task.Name).remedy("make them one, with all its metrics")
+		}
+		tasks[task.Name] = true
+		if metrics += len(task.Metrics); metrics > MaxMetrics {
+			return refuse(field+".metrics", "more than %d metrics in all tasks together", MaxMetrics)
+		}
+		for j := range task.Metrics {
+			if err := task.Metrics[j].validate(at(field+".metrics", j), columns); err != nil {
+				return err
+			}
 		}
 	}
-	return Code(d.Otherwise)
+	return nil
+}
+
+func (m *Metric) validate(field string, columns columns) error {
+	if err := columns.add(field, "metric", m.Name); err != nil {
+		return err
+	}
+	switch {
+	case len(m.Unit) > maxUnit || !line(m.Unit):
+		return refuse(field+".unit", "%q is not a unit", m.Unit).remedy("at most %d bytes, such as mm; leave it out for a pure number", maxUnit)
+	case m.Better != Higher && m.Better != Lower:
+		return refuse(field+".better", "%q is not a direction", m.Better).remedy("higher, as for IoU, or lower, as for an error in mm")
+	case m.Fail != nil && (math.IsNaN(*m.Fail) || math.IsInf(*m.Fail, 0)):
+		return refuse(field+".fail", "%v is not a threshold", *m.Fail).remedy("a finite number, or leave it out: the metric then only reports")
+	}
+	return nil
 }

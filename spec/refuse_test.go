@@ -122,7 +122,7 @@ func TestRefusals(t *testing.T) {
 		{"edges that fall", space, "name: s\nfactors:\n- {name: a, edges: [0, 2, 2]}\n", []string{"3:27: factors[0].edges[2]: 2 is not above"}},
 		{"too many shares", space, "name: s\nfactors:\n- {name: a, edges: [0, 2], target: [0.5, 0.5]}\n", []string{"3:36: factors[0].target: a list of 1 shares is expected"}},
 		{"bin without edges", space, "name: s\nfactors:\n- {name: a, kind: numeric, levels: [x]}\n", []string{"3:37: factors[0].levels[0]: the edges 0 and 0 do not make a bin"}},
-		{"factor's name", space, "name: s\nfactors:\n- {name: a.b, levels: [x]}\n", []string{`3:10: factors[0].name: "a.b" is not a factor name`}},
+		{"factor's name", space, "name: s\nfactors:\n- {name: a.b, levels: [x]}\n", []string{`3:10: factors[0].name: "a.b" cannot be the name of a factor`}},
 		{"reserved factor", space, "name: s\nfactors:\n- {name: seed, levels: [x]}\n", []string{"3:10: factors[0].name: \"seed\" is the name of a column"}},
 		{"condition on a later factor", space, "name: s\nfactors:\n- {name: a, levels: [x], when: {light: low}}\n- {name: light, levels: [low]}\n", []string{`3:33: factors[0].when.light: there is no factor "light"`}},
 		{"condition on two", space, light + "- {name: b, levels: [x]}\n- {name: c, levels: [x], when: {light: low, b: x}}\n", []string{"5:32: factors[2].when: a condition is on one factor, not 2"}},
