@@ -69,6 +69,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		ErrWriter:       stderr,
 		HideVersion:     true,
 		HideHelpCommand: true,
+		// Commands that are run, and conditions, may hold commas.
+		DisableSliceFlagSeparator: true,
 		// The exit code is report's affair.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   usageFailed,

@@ -24,6 +24,7 @@ import (
 	"hone/ingest"
 	"hone/lake"
 	"hone/loop"
+	"hone/program"
 )
 
 // serverOptions configure everything that one process serves.
@@ -35,6 +36,10 @@ type serverOptions struct {
 	// authentication yet.
 	insecureListen bool
 	logger         *slog.Logger
+	// gates are programs beside the built-in gates, each NAME="CMD ...", that run
+	// as programs says.
+	gates    []string
+	programs program.Options
 	// ready is called with the server's URL when it can be asked.
 	ready func(url string)
 }
@@ -54,6 +59,12 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 		return err
 	}
 	defer unlock()
+	o.programs.Dir, o.programs.Logger = filepath.Join(o.dir, "programs"), o.logger
+	judges, stopJudges, err := openGates(ctx, o.gates, o.programs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopJudges()) }()
 	store, err := lake.Open(lake.Options{Dir: filepath.Join(o.dir, "lake")})
 	if err != nil {
 		return err
@@ -71,7 +82,7 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 	}
 	current := currentView{view, node}
 	coord := coordinator.New(coordinator.Options{
-		Node: node, Gates: gates{gate.New(gate.Options{Lake: store})}, Parts: store, Staging: store, View: current, Logger: o.logger,
+		Node: node, Gates: gates{gate.New(gate.Options{Lake: store, Gates: judges})}, Parts: store, Staging: store, View: current, Logger: o.logger,
 	})
 	hub := gpuworker.NewHub(gpuworker.HubOptions{Dispatcher: coord, Receiver: coord, Logger: o.logger})
 	intake := ingest.New(ingest.Options{Spaces: coord, Samples: current, Parts: outcomeParts{store, coord}, Log: coord, Logger: o.logger})
