@@ -66,6 +66,7 @@ func Register(to huma.API, o ControlOptions) {
 	c := &Control{c: o.Coordinator, o: o}
 	c.definitions(to)
 	c.campaigns(to)
+	c.forecasts(to)
 	c.rounds(to)
 	c.models(to)
 	c.datasets(to)

@@ -41,21 +41,24 @@ type Forecast struct {
 	Outlook Outlook
 	// Now and Then are the failure rate before and after More samples of the
 	// slice, and Gain how much it falls: never less than 0, for the law has it
-	// that samples do not harm. All are zero where Enough is false.
-	Now, Then, Gain Interval
-	More            uint64
+	// that samples do not harm. Best is the rate after BestSamples of the slice,
+	// by which the outlook is judged. All are zero where Enough is false.
+	Now, Then, Gain, Best Interval
+	More                  uint64
 	// Enough reports whether there is a curve to speak of at all.
 	Enough bool
 }
 
-// The thresholds of an outlook. A gain is worth its samples when it is at least
-// so many of the remaining failures, and of all outcomes.
+// BestSamples is the best case by which an outlook is judged: that all of so many
+// samples are of the slice.
+const BestSamples = 1000
+
+// The thresholds of an outlook.
 const (
+	// A gain is worth BestSamples when it is at least so many of the remaining
+	// failures, and of all outcomes.
 	worthRelative = .05
 	worthAbsolute = .005
-	// worthSamples is the best case by which an outlook is judged: that all of so
-	// many samples are of the slice.
-	worthSamples = 1000
 	// A slice looks unlearnable that fails at least so often, and has lost less
 	// than such a part of its failures since its first version, over at least so
 	// many samples.
@@ -96,7 +99,8 @@ func Extrapolate(points []CurvePoint, more uint64) Forecast {
 	g := gain(more)
 	f.Then = curve.quantity(func(r, floor, b float64) float64 { return r - g(r, floor, b) })
 
-	best := gain(worthSamples)
+	best := gain(BestSamples)
+	f.Best = curve.quantity(func(r, floor, b float64) float64 { return r - best(r, floor, b) })
 	worth := curve.probability(func(r, floor, b float64) bool {
 		return best(r, floor, b) >= max(worthAbsolute, worthRelative*r)
 	})
@@ -115,24 +119,24 @@ func Extrapolate(points []CurvePoint, more uint64) Forecast {
 	return f
 }
 
-// Sentence says the forecast of a slice to a person, where share of more samples
-// fall into it.
+// Sentence says the forecast to a person.
 func (f *Forecast) Sentence(name string) string {
 	if !f.Enough {
-		return fmt.Sprintf("%s: too little evidence; a curve takes %d sealed versions with different numbers of samples, and %d rows.",
+		return fmt.Sprintf("%s: too little evidence for a curve, which takes %d sealed versions with ever more samples, and %d rows.",
 			name, curveVersions, curveRows)
 	}
-	sentence := fmt.Sprintf("%s fails %s of the time now (90%% interval %s to %s); %d more samples of it are expected to make that %s (%s to %s).",
-		name, percent(f.Now.Expected), percent(f.Now.Lower), percent(f.Now.Upper), f.More,
-		percent(f.Then.Expected), percent(f.Then.Lower), percent(f.Then.Upper))
+	sentence := fmt.Sprintf("%s fails %s of the time now (90%% interval %s to %s). If it goes on so, %d more samples of it make that %s, and %d would make it %s (%s to %s).",
+		name, percent(f.Now.Expected), percent(f.Now.Lower), percent(f.Now.Upper), f.More, percent(f.Then.Expected),
+		BestSamples, percent(f.Best.Expected), percent(f.Best.Lower), percent(f.Best.Upper))
 	switch f.Outlook {
 	case Pays:
+		sentence += " More of it pays."
 	case NoLongerPays:
-		sentence += fmt.Sprintf(" It no longer pays: even %d samples of nothing else would hardly change it.", worthSamples)
+		sentence += " More of it no longer pays."
 	case Unlearnable:
-		sentence += " It looks unlearnable: samples have not helped so far. Look at its labels and at what the generator makes."
+		sentence += " It looks unlearnable, for samples have not helped so far: look at its labels, and at what the generator makes."
 	case Unclear:
-		sentence += " The evidence does not tell whether more would pay."
+		sentence += " Whether more of it would pay, the evidence does not tell."
 	}
 	return sentence
 }

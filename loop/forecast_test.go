@@ -138,7 +138,7 @@ func FuzzExtrapolate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, n1, n2, n3 uint64, rows, k1, k2 int64, more uint64) {
 		points := []CurvePoint{{n1, rows, rows, k1}, {n2, rows, rows, k2}, {n3, rows, rows / 2, k1}, {n3, 50, 50, 7}}
 		forecast := Extrapolate(points, more)
-		for _, i := range []Interval{forecast.Now, forecast.Then, forecast.Gain} {
+		for _, i := range []Interval{forecast.Now, forecast.Then, forecast.Gain, forecast.Best} {
 			if !(0 <= i.Lower && i.Lower <= i.Expected && i.Expected <= i.Upper && i.Upper <= 1) {
 				t.Fatalf("%+v of %+v", forecast, points)
 			}

@@ -47,9 +47,13 @@ func campaignCommand() *cli.Command {
 					if err != nil {
 						return err
 					}
-					return show(c, campaign, func(w io.Writer) { writeCampaign(w, &campaign) })
+					return show(c, campaign, func(w io.Writer) {
+						writeCampaign(w, &campaign)
+						writeOutlook(c, w, campaign.Name)
+					})
 				},
 			},
+			campaignForecastCommand(),
 			{
 				Name:        "list",
 				Usage:       "list the campaigns",

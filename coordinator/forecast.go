@@ -1,0 +1,366 @@
+package coordinator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"hone/api"
+	"hone/coordinator/state"
+	"hone/loop"
+)
+
+// A forecast is answered from the analysts' tables: it asks what anyone could
+// ask of POST /v1/sql, and moves nothing.
+const (
+	// forecastSamples are how many more samples are imagined.
+	forecastSamples = 1000
+	// forecastSlices bounds the slices that are looked at, and forecastVersions
+	// the versions: the latest of each.
+	forecastSlices   = 24
+	forecastVersions = 32
+	// forecastExamples is how many failures of an unlearnable slice are named.
+	forecastExamples = 6
+)
+
+func (c *Control) forecasts(to huma.API) {
+	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/forecast", "forecast-campaign",
+		"Extrapolate what more samples would bring, by slice", "Campaigns"), answering(c, c.forecast))
+}
+
+// outlook is what a forecast is made of: the state's side of it.
+type outlook struct {
+	campaign *loop.Campaign
+	space    *loop.Space
+	sealed   map[string][]string // by model line, from the oldest
+	slices   []loop.Slice        // everything first
+	sequence uint64
+}
+
+func (c *Control) outlook(name string) (o outlook, err error) {
+	o.sealed = map[string][]string{}
+	c.c.node.View(func(s *state.State) {
+		campaign, ok := s.Campaign(name)
+		if !ok {
+			err = loop.NotFound("campaign", "there is no campaign %q", name)
+			return
+		}
+		o.campaign, o.sequence = campaign.Campaign, s.Sequence()
+		if v, ok := s.Space(campaign.Campaign.Space, campaign.SpaceVersion); ok {
+			o.space = v.Space
+		}
+		for _, from := range o.campaign.LearnFrom {
+			line, _ := s.ModelLine(from.ModelLine)
+			versions := []string{}
+			for _, v := range line.Sealed[max(0, len(line.Sealed)-forecastVersions):] {
+				versions = append(versions, v.Version)
+			}
+			o.sealed[from.ModelLine] = versions
+		}
+		o.slices = append([]loop.Slice{nil}, boosted(s.Rounds(name))...)
+	})
+	return o, err
+}
+
+// boosted lists the slices that a campaign ever boosted: those of its latest
+// round and those in quarantine, then the others, each by what was spent on them.
+func boosted(rounds []state.Round) []loop.Slice {
+	type spent struct {
+		slice   loop.Slice
+		samples uint64
+		first   bool
+	}
+	var found []spent
+	find := func(slice loop.Slice) *spent {
+		at := slices.IndexFunc(found, func(s spent) bool { return s.slice.Equal(slice) })
+		if at < 0 {
+			at = len(found)
+			found = append(found, spent{slice: slice})
+		}
+		return &found[at]
+	}
+	for n := range rounds {
+		decided, latest := &rounds[n].Decided.Round, n == len(rounds)-1
+		for i := range decided.Components {
+			if k := &decided.Components[i]; k.Domain == loop.Train && len(k.Slice) > 0 {
+				f := find(k.Slice)
+				f.samples += k.Quota
+				f.first = f.first || latest
+			}
+		}
+		for i := range decided.Memory.Slices {
+			if m := &decided.Memory.Slices[i]; latest && m.Quarantined {
+				find(m.Slice).first = true
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b spent) int {
+		switch {
+		case a.first && !b.first:
+			return -1
+		case b.first && !a.first:
+			return 1
+		}
+		return cmp.Compare(b.samples, a.samples)
+	})
+	var out []loop.Slice
+	for _, f := range found[:min(len(found), forecastSlices)] {
+		out = append(out, f.slice)
+	}
+	return out
+}
+
+func (c *Control) forecast(ctx context.Context, in *named) (api.Forecast, error) {
+	o, err := c.outlook(in.Name)
+	if err != nil {
+		return api.Forecast{}, err
+	}
+	out := api.Forecast{Campaign: in.Name, More: forecastSamples, Sequence: o.sequence, Slices: []api.SliceForecast{}}
+	schema := ""
+	for _, line := range o.lines() {
+		curves := newCurves(&o, line)
+		if len(o.sealed[line]) > 0 {
+			if schema == "" {
+				if schema, err = c.schema(ctx, &o); err != nil {
+					return api.Forecast{}, err
+				}
+			}
+			if err := curves.ask(ctx, c.o.Queries, schema); err != nil {
+				return api.Forecast{}, fmt.Errorf("forecast of %s: %w", in.Name, err)
+			}
+		}
+		for i := range o.slices {
+			forecast := curves.forecast(i)
+			if forecast.Outlook == loop.Unlearnable {
+				if forecast.Examples, err = curves.examples(ctx, c.o.Queries, schema, i); err != nil {
+					return api.Forecast{}, fmt.Errorf("forecast of %s: %w", in.Name, err)
+				}
+			}
+			out.Slices = append(out.Slices, forecast)
+		}
+	}
+	return out, nil
+}
+
+// lines are the model lines that move the campaign, each once.
+func (o *outlook) lines() []string {
+	var lines []string
+	for _, from := range o.campaign.LearnFrom {
+		if !slices.Contains(lines, from.ModelLine) {
+			lines = append(lines, from.ModelLine)
+		}
+	}
+	return lines
+}
+
+// schema is where the tables of the campaign's space are.
+func (c *Control) schema(ctx context.Context, o *outlook) (string, error) {
+	table, err := c.o.Queries.Query(ctx, "SELECT min(schema) FROM main.spaces WHERE space = "+literal(o.space.Name), o.sequence)
+	if err != nil {
+		return "", fmt.Errorf("forecast of %s: %w", o.campaign.Name, err)
+	}
+	if len(table.Rows) == 1 && len(table.Rows[0]) == 1 {
+		if name, ok := table.Rows[0][0].(string); ok {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("forecast of %s: the view does not know space %q", o.campaign.Name, o.space.Name)
+}
+
+// curves are how the sealed versions of one line did in each slice.
+type curves struct {
+	*outlook
+	line   string
+	points [][]api.ForecastPoint // by slice, then by version
+	// latest counts the samples of each slice in the campaign's latest round.
+	latest []int64
+}
+
+func newCurves(o *outlook, line string) *curves {
+	k := &curves{outlook: o, line: line, latest: make([]int64, len(o.slices))}
+	// One more than there are slices: see outcomes.
+	for range len(o.slices) + 1 {
+		points := make([]api.ForecastPoint, len(o.sealed[line]))
+		for i, version := range o.sealed[line] {
+			points[i].ModelVersion = version
+		}
+		k.points = append(k.points, points)
+	}
+	return k
+}
+
+// ask fills the curves.
+func (k *curves) ask(ctx context.Context, queries Queries, schema string) error {
+	if err := k.outcomes(ctx, queries, schema); err != nil {
+		return err
+	}
+	return k.samples(ctx, queries, schema)
+}
+
+// outcomes counts rows by slice and version. Everything is judged by what was
+// drawn from the target, since the mixture is full of what fails; where there is
+// nothing of the target, by all, which are counted behind the last slice.
+func (k *curves) outcomes(ctx context.Context, queries Queries, schema string) error {
+	var each []string
+	for i := range k.points {
+		in := "source = 'target'"
+		switch {
+		case i == len(k.slices):
+			in = "true"
+		case i > 0:
+			in = k.condition(k.slices[i])
+		}
+		each = append(each, fmt.Sprintf(`SELECT %d, model_version, count(*), count(DISTINCT "group"), count(*) FILTER (WHERE NOT correct) FROM o WHERE %s GROUP BY ALL`, i, in))
+	}
+	table, err := queries.Query(ctx, "WITH "+k.learnedFrom(schema)+strings.Join(each, "\nUNION ALL "), k.sequence)
+	if err != nil {
+		return err
+	}
+	for _, row := range table.Rows {
+		if len(row) != 5 {
+			return fmt.Errorf("a row of %d columns", len(row))
+		}
+		if slice, at := integer(row[0]), slices.Index(k.sealed[k.line], fmt.Sprint(row[1])); at >= 0 {
+			p := &k.points[slice][at]
+			p.Rows, p.Groups, p.Failures = integer(row[2]), integer(row[3]), integer(row[4])
+		}
+	}
+	if !slices.ContainsFunc(k.points[0], func(p api.ForecastPoint) bool { return p.Rows > 0 }) {
+		k.points[0] = k.points[len(k.slices)]
+	}
+	return nil
+}
+
+// samples counts what of each slice was committed when a version's first outcome
+// was posted. That is what it was trained on where a campaign waits for its
+// model, and at most that elsewhere.
+func (k *curves) samples(ctx context.Context, queries Queries, schema string) error {
+	var each []string
+	for i, slice := range k.slices {
+		each = append(each, fmt.Sprintf(`SELECT %d, v.model_version, count(*), count(*) FILTER (WHERE s.round = (SELECT max(round) FROM s))
+FROM s ASOF LEFT JOIN v ON s.committed_at <= v.first_post WHERE %s GROUP BY ALL`, i, k.condition(slice)))
+	}
+	table, err := queries.Query(ctx, fmt.Sprintf(`WITH %s, v AS (SELECT model_version, min(posted_at) AS first_post FROM o GROUP BY ALL),
+s AS (SELECT * FROM %s.samples WHERE campaign = %s AND split = 'train')
+`, strings.TrimSpace(k.learnedFrom(schema)), ident(schema), literal(k.campaign.Name))+strings.Join(each, "\nUNION ALL "), k.sequence)
+	if err != nil {
+		return err
+	}
+	for _, row := range table.Rows {
+		if len(row) != 4 {
+			return fmt.Errorf("a row of %d columns", len(row))
+		}
+		slice := integer(row[0])
+		k.latest[slice] += integer(row[3])
+		// What no version had yet has no version.
+		if version, ok := row[1].(string); ok {
+			if at := slices.Index(k.sealed[k.line], version); at >= 0 {
+				k.points[slice][at].Samples = uint64(integer(row[2]))
+			}
+		}
+	}
+	for _, points := range k.points[:len(k.slices)] {
+		for i := range points[min(1, len(points)):] {
+			points[i+1].Samples += points[i].Samples
+		}
+	}
+	return nil
+}
+
+// learnedFrom is the table o of the outcomes that move the campaign.
+func (k *curves) learnedFrom(schema string) string {
+	var wanted, versions []string
+	for _, from := range k.campaign.LearnFrom {
+		if from.ModelLine != k.line {
+			continue
+		}
+		condition := "true"
+		if from.EvalSet != "" {
+			condition += fmt.Sprintf(" AND (eval_set = %s OR starts_with(eval_set, %s))", literal(from.EvalSet), literal(from.EvalSet+"@"))
+		}
+		if from.Task != "" {
+			condition += " AND task = " + literal(from.Task)
+		}
+		wanted = append(wanted, condition)
+	}
+	for _, version := range k.sealed[k.line] {
+		versions = append(versions, literal(version))
+	}
+	return fmt.Sprintf(`o AS (SELECT * FROM %s.outcomes WHERE source IN ('target', 'mixture') AND model_line = %s AND model_version IN (%s) AND (%s))
+`, ident(schema), literal(k.line), strings.Join(versions, ", "), strings.Join(wanted, " OR "))
+}
+
+// condition is that of a slice's rows.
+func (k *curves) condition(slice loop.Slice) string {
+	out := []string{"true"}
+	for _, p := range slice {
+		f := &k.space.Factors[p.Factor]
+		column := f.Name
+		if f.Kind == loop.Numeric {
+			column += "__level"
+		}
+		out = append(out, ident(column)+" = "+literal(f.Levels[p.Level].Name))
+	}
+	return strings.Join(out, " AND ")
+}
+
+// forecast is that of a slice, by its position.
+func (k *curves) forecast(i int) api.SliceForecast {
+	out := api.SliceForecast{ModelLine: k.line, Name: k.space.Describe(k.slices[i]), Slice: k.space.Names(k.slices[i]), Curve: k.points[i]}
+	points := make([]loop.CurvePoint, len(out.Curve))
+	for j, p := range out.Curve {
+		points[j] = loop.CurvePoint{Samples: p.Samples, Rows: p.Rows, Groups: p.Groups, Failures: p.Failures}
+		out.Samples = max(out.Samples, p.Samples)
+	}
+	if total := uint64(k.latest[0]); i == 0 {
+		out.More = forecastSamples
+	} else if total > 0 {
+		out.More = (forecastSamples*uint64(k.latest[i]) + total/2) / total
+	}
+	f := loop.Extrapolate(points, out.More)
+	out.Outlook, out.Sentence = f.Outlook, f.Sentence(out.Name)
+	if f.Enough {
+		out.Now, out.Then, out.Gain, out.Best = &f.Now, &f.Then, &f.Gain, &f.Best
+	}
+	return out
+}
+
+// examples are failures of the latest version in a slice: one per group, so that
+// they are not all of one clip.
+func (k *curves) examples(ctx context.Context, queries Queries, schema string, i int) ([]api.ForecastExample, error) {
+	sealed := k.sealed[k.line]
+	table, err := queries.Query(ctx, fmt.Sprintf(`WITH %sSELECT any_value(coalesce(eval_set, '')), min(example), coalesce(arg_min(sample, example), '') FROM o
+WHERE model_version = %s AND NOT correct AND %s GROUP BY "group" ORDER BY hash("group") LIMIT %d`,
+		k.learnedFrom(schema), literal(sealed[len(sealed)-1]), k.condition(k.slices[i]), forecastExamples), k.sequence)
+	if err != nil {
+		return nil, err
+	}
+	var out []api.ForecastExample
+	for _, row := range table.Rows {
+		if len(row) != 3 {
+			return nil, fmt.Errorf("a row of %d columns", len(row))
+		}
+		evalSet, _ := row[0].(string)
+		example, _ := row[1].(string)
+		sample, _ := row[2].(string)
+		out = append(out, api.ForecastExample{EvalSet: evalSet, Example: example, Sample: sample})
+	}
+	return out, nil
+}
+
+// integer reads a cell that is a count.
+func integer(cell any) int64 {
+	n, _ := strconv.ParseInt(fmt.Sprint(cell), 10, 64)
+	return n
+}
+
+// ident and literal are a name and a text in SQL.
+func ident(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
