@@ -5,9 +5,10 @@ import "strings"
 // Campaign is a request: what to make from which space under which policy, what
 // it learns from, how much, and which gates every sample must pass.
 type Campaign struct {
-	Name      string `json:"name"`
-	Owner     string `json:"owner,omitempty"`
-	Space     string `json:"space"`
+	Name  string `json:"name"`
+	Owner string `json:"owner,omitempty"`
+	Space string `json:"space"`
+	// Policy is how evidence becomes a mixture; empty where Make says what to make.
 	Policy    string `json:"policy"`
 	Generator string `json:"generator"`
 	Seed      uint64 `json:"seed"`
@@ -15,6 +16,9 @@ type Campaign struct {
 	// rounds they are spread over, evenly.
 	Samples uint64 `json:"samples"`
 	Rounds  int    `json:"rounds"`
+	// Make is what a campaign without a loop makes, in one round: Samples is the
+	// sum of its counts. Empty: a policy decides.
+	Make []Request `json:"make,omitempty"`
 	// Evaluation is what each round makes for evaluation beside its training
 	// samples; it is not part of Samples.
 	Evaluation EvaluationPlan `json:"evaluation,omitempty"`
@@ -74,7 +78,7 @@ func (c *Campaign) Validate(s *Space) error {
 		return refuse("name", "%q is not a name", c.Name).remedy("a letter, then up to 62 letters, digits, '_', '.' or '-'")
 	case c.Space != s.Name:
 		return refuse("space", "the campaign is of space %q, not %q", c.Space, s.Name)
-	case !ValidName(c.Policy):
+	case len(c.Make) == 0 && !ValidName(c.Policy):
 		return refuse("policy", "%q is not a name", c.Policy)
 	case !ValidName(c.Generator):
 		return refuse("generator", "%q is not a name", c.Generator)
@@ -97,6 +101,9 @@ func (c *Campaign) Validate(s *Space) error {
 		if err := s.validateQuotaBy(c.QuotaBy); err != nil {
 			return err
 		}
+	}
+	if err := c.validateMake(s); err != nil {
+		return err
 	}
 	if err := c.Evaluation.validate(s); err != nil {
 		return err
@@ -123,6 +130,23 @@ func (c *Campaign) Validate(s *Space) error {
 		}
 	}
 	return nil
+}
+
+// validateMake refuses a loop around what is made as requested.
+func (c *Campaign) validateMake(s *Space) error {
+	switch {
+	case len(c.Make) == 0:
+		return nil
+	case c.Policy != "":
+		return refuse("policy", "a campaign that makes what it lists decides nothing").remedy("remove policy, or make")
+	case c.Rounds != 1:
+		return refuse("rounds", "%d rounds, but what is listed is made in one", c.Rounds).remedy("remove rounds, or make")
+	case len(c.LearnFrom) > 0:
+		return refuse("learn_from", "a campaign that makes what it lists learns from nothing").remedy("remove learn_from, or make")
+	case Requested(c.Make) != c.Samples:
+		return refuse("samples", "%d, but the requests sum to %d", c.Samples, Requested(c.Make)).remedy("leave samples out")
+	}
+	return s.validateRequests(c.Make)
 }
 
 // maxQuotaLevels bounds the levels of quota_by's factor: every component is

@@ -10,19 +10,25 @@ type Budget struct {
 	Evaluation EvaluationPlan
 	// QuotaBy is the factor by whose levels training components are split.
 	QuotaBy string
+	// Make is what a round without a loop makes for training, beside Evaluation;
+	// such a round needs no policy and no evidence, and Train counts for nothing.
+	Make []Request
 }
 
 // Decide turns evidence into the next round. It is a pure function: what
 // damping must remember lives in previous.Memory, so these arguments are all it
 // needs, and equal arguments give equal canonical bytes (I4). previous is nil
-// for the first round, e nil where there is no evidence yet. Refused arguments
-// are an *Error.
+// for the first round, e nil where there is no evidence yet, p nil where the
+// budget says what to make. Refused arguments are an *Error.
 //
 // Until the newest model version has Policy.MinimumRows rows of evidence the
 // round stays on the base; so a campaign starts there by itself. The base follows
 // the policy's floor and the space's target at once: the trust region is about
 // how shares move, not about what a person changed.
 func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed uint64) (Round, error) {
+	if len(b.Make) > 0 {
+		return decideMake(s, b, seed)
+	}
 	if err := p.Validate(); err != nil {
 		return Round{}, err
 	}
@@ -59,6 +65,21 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 	return r, nil
 }
 
+// decideMake is Decide without a loop.
+func decideMake(s *Space, b Budget, seed uint64) (Round, error) {
+	if err := b.validate(s); err != nil {
+		return Round{}, err
+	}
+	target := s.targetMarginals()
+	r := Round{Campaign: b.Campaign, Number: b.Number, Seed: seed, SpaceVersion: s.Version, Strategy: StrategyMake,
+		Base: target, Target: target, Step: 1}
+	d := decision{space: s, budget: b, round: &r, feasibility: s.feasibility()}
+	if err := d.make(); err != nil {
+		return Round{}, err
+	}
+	return r, nil
+}
+
 // decision is one run of Decide.
 type decision struct {
 	space    *Space
@@ -84,6 +105,9 @@ func (b *Budget) validate(s *Space) error {
 		if err := s.validateQuotaBy(b.QuotaBy); err != nil {
 			return err
 		}
+	}
+	if err := s.validateRequests(b.Make); err != nil {
+		return err
 	}
 	return b.Evaluation.validate(s)
 }

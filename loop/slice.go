@@ -103,6 +103,11 @@ func (s *Space) ValidateSlice(field string, slice Slice) error {
 	if len(slice) > MaxOrder {
 		return refuse(field, "the slice has %d predicates; at most %d are allowed", len(slice), MaxOrder)
 	}
+	return s.validatePredicates(field, slice)
+}
+
+// validatePredicates is ValidateSlice for a slice of any length.
+func (s *Space) validatePredicates(field string, slice Slice) error {
 	previous := -1
 	for _, p := range slice {
 		if p.Factor <= previous || p.Factor >= len(s.Factors) {

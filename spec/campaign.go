@@ -15,6 +15,8 @@ import (
 // error, if there is none; any other error is returned wrapped, as the failure
 // of the caller that it is.
 //
+// A campaign has a policy, or lists under make what to make.
+//
 // Defaults: one round, units of loop.DefaultUnitSize, loop.DefaultMaxAttempts
 // attempts, no gates, advance "sealed", decide "auto", and DefaultSeed.
 func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (loop.Campaign, error) {
@@ -25,12 +27,15 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	c := loop.Campaign{Rounds: 1, UnitSize: loop.DefaultUnitSize, MaxAttempts: loop.DefaultMaxAttempts,
 		Advance: loop.AdvanceSealed, Decide: loop.DecideAuto}
 	root, ok := d.object(d.root, "", "name", "owner", "space", "policy", "generator", "seed", "samples", "rounds",
-		"evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "advance", "decide")
+		"make", "evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "advance", "decide")
 	if !ok {
 		return loop.Campaign{}, d.err()
 	}
+	made := root.get("make")
 	for _, key := range []string{"name", "space", "policy", "generator"} {
-		root.need(key)
+		if key != "policy" || made == nil {
+			root.need(key)
+		}
 	}
 	root.text("name", &c.Name)
 	root.text("owner", &c.Owner)
@@ -65,6 +70,11 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	space, err := d.findSpace(root, c.Space, lookup)
 	if err != nil {
 		return loop.Campaign{}, err
+	}
+	if made != nil {
+		if c.Make = d.readMake(space, root); root.get("samples") == nil {
+			c.Samples = loop.Requested(c.Make)
+		}
 	}
 	if n := root.get("evaluation"); n != nil {
 		d.readEvaluation(space, n, &c.Evaluation)
@@ -103,6 +113,28 @@ func (d *document) findSpace(root object, name string, lookup func(string) (*loo
 		d.refuse(n, "space", "put the space first", "there is no space %q", name)
 	}
 	return space, nil
+}
+
+// readMake reads the requests of a campaign without a loop; without a space
+// their slices are passed over.
+func (d *document) readMake(space *loop.Space, root object) []loop.Request {
+	items := root.list("make")
+	if n := root.get("make"); n.sort == sequence && len(items) == 0 {
+		d.refuse(n, "make", "for example [{where: {light: low}, count: 100}]", "nothing is listed")
+	}
+	requests := make([]loop.Request, 0, len(items))
+	for i, n := range items {
+		var r loop.Request
+		if o, ok := d.object(n, at("make", i), "where", "count"); ok {
+			if where := o.get("where"); where != nil && space != nil {
+				r.Slice = d.readPredicates(space, where, o.path("where"))
+			}
+			o.need("count")
+			o.count("count", math.MaxInt64, &r.Count)
+		}
+		requests = append(requests, r)
+	}
+	return requests
 }
 
 // readEvaluation reads the evaluation plan; without a space its slices are

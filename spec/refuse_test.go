@@ -11,6 +11,9 @@ import (
 
 const light = "name: s\nfactors:\n- {name: light, levels: [low, day]}\n"
 
+// makeHead is a campaign without a loop that only lacks what a case adds.
+const makeHead = "name: c\nspace: s\ngenerator: g\n"
+
 // campaignHead is a campaign that only lacks what a case adds.
 const campaignHead = "name: c\nspace: s\npolicy: p\ngenerator: g\nsamples: 10\n"
 
@@ -149,6 +152,10 @@ func TestRefusals(t *testing.T) {
 		{"pinned to what cannot occur", campaign, campaignHead + "evaluation:\n  pinned:\n  - {slice: {glove: no, colour: red}, count: 1}\n", []string{"8:13: evaluation.pinned[0].slice: glove=no ∧ colour=red cannot occur"}},
 		{"pinned to a misspelt level", campaign, campaignHead + "evaluation: {pinned: [{slice: {light: lowe}, count: 1}]}\n", []string{`6:39: evaluation.pinned[0].slice.light: factor "light" has no level "lowe" (did you mean "low"?)`}},
 		{"model line", campaign, campaignHead + "learn_from:\n- model_line: line@3\n", []string{`7:15: learn_from[0].model_line: "line@3" is not a name`}},
+		{"to make of a misspelt factor", campaign, makeHead + "make:\n- {where: {lihgt: low}, count: 1}\n", []string{`5:12: make[0].where.lihgt: there is no factor "lihgt" (did you mean "light"?)`}},
+		{"to make what cannot occur", campaign, makeHead + "make:\n- {where: {glove: no, colour: red}, count: 1}\n", []string{"5:11: make[0].where: glove=no ∧ colour=red cannot occur"}},
+		{"to make in a loop", campaign, makeHead + "policy: p\nmake: [{count: 1}]\n", []string{"4:9: policy: a campaign that makes what it lists decides nothing"}},
+		{"to make too many", campaign, makeHead + "make: [{count: 4294967295}, {count: 1}]\n", []string{"1:1: samples: 4294967296 samples; at most"}},
 		{"advance", campaign, campaignHead + "advance: sometimes\n", []string{`6:10: advance: "sometimes" is not a way to advance`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,6 +12,16 @@ import (
 // ParseSlice reads a slice as people type it, "light=low & glove=yes"; "∧", as
 // package loop writes it, may stand for "&". It returns a *loop.Error.
 func ParseSlice(space *loop.Space, typed string) (loop.Slice, error) {
+	names, err := ParsePredicates(typed)
+	if err != nil {
+		return nil, err
+	}
+	return SliceOf(space, names)
+}
+
+// ParsePredicates reads what ParseSlice does, of any length and of whatever
+// space, as a mapping from factor to level.
+func ParsePredicates(typed string) (map[string]string, error) {
 	names := make(map[string]string, loop.MaxOrder)
 	for part := range strings.SplitSeq(strings.ReplaceAll(typed, "∧", "&"), "&") {
 		factor, level, ok := strings.Cut(part, "=")
@@ -25,7 +35,7 @@ func ParseSlice(space *loop.Space, typed string) (loop.Slice, error) {
 		}
 		names[factor] = strings.TrimSpace(level)
 	}
-	return SliceOf(space, names)
+	return names, nil
 }
 
 // SliceOf is the slice that a mapping from factor to level names. It returns a
@@ -51,12 +61,17 @@ func SliceOf(space *loop.Space, names map[string]string) (loop.Slice, error) {
 // readSlice reads a mapping from factor to level. ValidateSlice is the caller's
 // to call, or that of what the slice is part of.
 func (d *document) readSlice(space *loop.Space, n *node, field string) loop.Slice {
-	if n.sort != mapping {
-		d.refuse(n, field, "for example {light: low, glove: yes}", "a mapping from factor to level is expected, not %s", n.sort)
+	if n.sort == mapping && len(n.keys) > loop.MaxOrder {
+		d.refuse(n, field, "", "the slice has %d predicates; at most %d are allowed", len(n.keys), loop.MaxOrder)
 		return nil
 	}
-	if len(n.keys) > loop.MaxOrder {
-		d.refuse(n, field, "", "the slice has %d predicates; at most %d are allowed", len(n.keys), loop.MaxOrder)
+	return d.readPredicates(space, n, field)
+}
+
+// readPredicates is readSlice for a slice of any length.
+func (d *document) readPredicates(space *loop.Space, n *node, field string) loop.Slice {
+	if n.sort != mapping {
+		d.refuse(n, field, "for example {light: low, glove: yes}", "a mapping from factor to level is expected, not %s", n.sort)
 		return nil
 	}
 	slice := make(loop.Slice, 0, len(n.keys))
