@@ -31,7 +31,7 @@ type Campaign struct {
 	Rounds     int      `json:"rounds" doc:"How many rounds there will be"`
 	Evaluation *Counts  `json:"evaluation,omitempty" doc:"The accounting of the evaluation samples, if the campaign makes any"`
 	Space      string   `json:"space" doc:"The space and its version, NAME@VERSION"`
-	Policy     string   `json:"policy" doc:"The policy and its version, NAME@VERSION"`
+	Policy     string   `json:"policy" doc:"The policy and its version, NAME@VERSION; empty for a campaign that makes what it lists"`
 	Generator  string   `json:"generator"`
 	Owner      string   `json:"owner,omitempty"`
 	Seed       uint64   `json:"seed"`

@@ -44,6 +44,9 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 		return api.Put{}, err
 	}
 	c.c.node.View(func(s *state.State) {
+		if len(campaign.Make) > 0 {
+			return
+		}
 		if v, ok := s.Policy(campaign.Policy, 0); ok {
 			policy, command.PolicyVersion = v.Policy, v.Policy.Version
 		} else {
@@ -117,9 +120,11 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 		out = api.Campaign{
 			Name: in.Name, State: string(campaign.State), Round: campaign.Round, Rounds: campaign.Campaign.Rounds,
 			Space:     fmt.Sprintf("%s@%d", campaign.Campaign.Space, campaign.SpaceVersion),
-			Policy:    fmt.Sprintf("%s@%d", campaign.Campaign.Policy, campaign.PolicyVersion),
 			Generator: campaign.Campaign.Generator, Owner: campaign.Campaign.Owner, Seed: campaign.Campaign.Seed,
 			Document: campaign.Document, Sequence: s.Sequence(),
+		}
+		if campaign.PolicyVersion > 0 {
+			out.Policy = fmt.Sprintf("%s@%d", campaign.Campaign.Policy, campaign.PolicyVersion)
 		}
 		var flight [3]uint64
 		if t != nil {

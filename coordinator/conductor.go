@@ -286,7 +286,7 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 
 // budget is what a campaign's round may ask for.
 func budget(c *loop.Campaign, number int) loop.Budget {
-	b := loop.Budget{Campaign: c.Name, Number: number, Evaluation: c.Evaluation, QuotaBy: c.QuotaBy}
+	b := loop.Budget{Campaign: c.Name, Number: number, Evaluation: c.Evaluation, QuotaBy: c.QuotaBy, Make: c.Make}
 	if c.Samples > 0 {
 		b.Train = c.RoundSamples(number)
 	}

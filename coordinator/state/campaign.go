@@ -43,7 +43,11 @@ func (s *State) createCampaign(c *CreateCampaign) Event {
 	if _, ok := s.Space(c.Campaign.Space, c.SpaceVersion); !ok || c.SpaceVersion == 0 {
 		return *refused(NotFound, "space", "there is no version %d of space %q", c.SpaceVersion, c.Campaign.Space)
 	}
-	if _, ok := s.Policy(c.Campaign.Policy, c.PolicyVersion); !ok || c.PolicyVersion == 0 {
+	if len(c.Campaign.Make) > 0 {
+		if c.Campaign.Policy != "" || c.PolicyVersion != 0 {
+			return *refused(Invalid, "policy", "a campaign that makes what it lists has no policy")
+		}
+	} else if _, ok := s.Policy(c.Campaign.Policy, c.PolicyVersion); !ok || c.PolicyVersion == 0 {
 		return *refused(NotFound, "policy", "there is no version %d of policy %q", c.PolicyVersion, c.Campaign.Policy)
 	}
 	// A campaign X publishes X and X.eval: neither may be another's.
