@@ -30,6 +30,8 @@ func (c *Control) datasets(to huma.API) {
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}", "show-dataset", "Show a dataset version", "Datasets"), answering(c, c.showDataset))
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}/manifest", "dataset-manifest",
 		"A dataset version's manifest: NDJSON, a header line, then a line per sample", "Datasets"), c.manifest)
+	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}/rows", "dataset-rows",
+		"A dataset version's samples with their scenarios: NDJSON, a header line, then a line per sample", "Datasets"), c.rows)
 }
 
 func dataset(d *state.DatasetVersion) api.Dataset {
