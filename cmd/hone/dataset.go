@@ -63,6 +63,7 @@ func datasetCommand() *cli.Command {
 				},
 			},
 			verifyCommand(),
+			exportCommand(),
 		},
 	}
 }
