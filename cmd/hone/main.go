@@ -22,6 +22,7 @@ func commands() []*cli.Command {
 		spaceCommand(),
 		policyCommand(),
 		campaignCommand(),
+		makeCommand(),
 		roundCommand(),
 		outcomesCommand(),
 		modelCommand(),
