@@ -61,10 +61,11 @@ func (s *Space) Census() (Census, error) {
 	return c, nil
 }
 
-// Draw draws n scenarios as deployment is, by their indices, from a seed.
-func (s *Space) Draw(n int, seed uint64) ([]Scenario, error) {
+// Draw draws n scenarios of a slice, which may be everything, as deployment is,
+// by their indices, from a seed.
+func (s *Space) Draw(slice Slice, n int, seed uint64) ([]Scenario, error) {
 	r := Round{Campaign: s.Name, Number: 1, Seed: seed, Base: s.targetMarginals(), Target: s.targetMarginals(),
-		Components: []Component{{Domain: Evaluation, Over: OverTarget, Share: whole, Quota: uint64(n), Source: SourceTarget}}}
+		Components: []Component{{Domain: Evaluation, Over: OverTarget, Slice: slice, Share: whole, Quota: uint64(n), Source: SourcePinned}}}
 	sampler, err := NewSampler(s, &r)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ func spaceCommand() *cli.Command {
 			showCommand("space"),
 			listCommand("space"),
 			spaceCheckCommand(),
+			spacePreviewCommand(),
 		},
 	}
 }

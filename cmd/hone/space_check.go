@@ -54,6 +54,7 @@ func spaceCheckCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "draw", Value: 10, Usage: "draw `N` scenarios, as deployment is"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "draw them with another `SEED`"},
+			&cli.StringFlag{Name: "where", Usage: "draw them from a `SLICE`, e.g. 'light=low & shape=ring'"},
 		},
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, "FILE")
@@ -71,7 +72,7 @@ func spaceCheckCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			drawn, err := space.Draw(c.Int("draw"), c.Uint64("seed"))
+			drawn, err := drawScenarios(c, &space, c.Int("draw"))
 			if err != nil {
 				return err
 			}
@@ -95,6 +96,18 @@ func readSpace(c *cli.Context, path string) (loop.Space, error) {
 		return loop.Space{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return space, nil
+}
+
+// drawScenarios draws from the slice and by the seed that the flags name.
+func drawScenarios(c *cli.Context, space *loop.Space, n int) ([]loop.Scenario, error) {
+	var slice loop.Slice
+	if where := c.String("where"); where != "" {
+		var err error
+		if slice, err = spec.ParseSlice(space, where); err != nil {
+			return nil, fmt.Errorf("--where: %w", err)
+		}
+	}
+	return space.Draw(slice, n, c.Uint64("seed"))
 }
 
 func check(s *loop.Space, census *loop.Census) checked {
