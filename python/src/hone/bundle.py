@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import IO
+from typing import Protocol
 
-from .errors import HoneError
+from .errors import HoneError, Unavailable
 
 BLOCK = 512
 MAX_MEMBER = 64 << 20
 MAX_MEMBERS = 64
-MEMBER_NAME = re.compile(r"(?=.{1,32}\Z)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+MEMBER_NAME = re.compile(r"(?=.{1,32}\Z)[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z")
 
 
-class Torn(Exception):
+class Stream(Protocol):
+    """What samples are read from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Torn(Unavailable):
     """A stream that broke off, as against one that says nonsense."""
 
 
@@ -23,7 +29,7 @@ def sample_digest(members: Mapping[str, bytes]) -> str:
     """The digest of a sample's content, which neither its key nor the order of its members changes.
 
     >>> sample_digest({"label.json": b"3"})
-    'sha256:f92042e91c4f27c8a0cabed8cbc1dbdc40e5e1cf2a6c2a6a51ad1c3b1b9f09fa'
+    'sha256:c5eedffd2b624ea2f5c2bd8520cc04a54cf8f9903e5cff44aa7af5c8f0a5f99f'
     """
     digest = hashlib.sha256(b"hone/sample/1")
     for name in sorted(members, key=str.encode):
@@ -33,7 +39,7 @@ def sample_digest(members: Mapping[str, bytes]) -> str:
     return "sha256:" + digest.hexdigest()
 
 
-def read_samples(stream: IO[bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
+def read_samples(stream: Stream) -> Iterator[tuple[str, dict[str, bytes]]]:
     """The key and members of each sample of a tar.
 
     Members of a sample are adjacent, ascend by name and share what stands before the first dot. Raises Torn where the
@@ -73,7 +79,7 @@ def _header(block: bytes) -> tuple[str, int]:
     return name, size
 
 
-def _exactly(stream: IO[bytes], size: int) -> bytes:
+def _exactly(stream: Stream, size: int) -> bytes:
     """Reads so many bytes, in whatever portions they come."""
     chunks, left = [], size
     while left:

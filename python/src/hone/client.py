@@ -8,10 +8,10 @@ import os
 import random
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from .errors import HoneError, Unavailable, problem
@@ -22,6 +22,8 @@ DEFAULT_SERVER = "http://127.0.0.1:7070"
 
 MAX_PAUSE = 5.0  # seconds between two tries
 LONG_POLL = 60.0  # seconds; the longest that the server waits on purpose
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -186,11 +188,20 @@ class Client:
 
     def _json(self, method: str, path: str, query: dict[str, str] | None, body: bytes | None) -> Any:
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        with self.stream(method, path, query=query, body=body, headers=headers) as answer:
+
+        def attempt() -> Any:
+            connection, answer = _send(method, self._target(path, query), body, headers)
             try:
                 return json.loads(answer.read())
-            except (ValueError, http.client.HTTPException, OSError) as error:
-                raise HoneError(f"{method} {path}: the answer is not what it should be: {error}") from error
+            except (http.client.HTTPException, OSError) as error:
+                raise Unavailable(f"{method} {path}: the answer broke off: {error}") from None
+            except (ValueError, RecursionError) as error:
+                raise HoneError(f"{method} {path}: the answer is not what it should be: {error}") from None
+            finally:
+                answer.close()
+                connection.close()
+
+        return patiently(attempt, self.patience)
 
     @contextmanager
     def stream(
@@ -210,9 +221,9 @@ class Client:
         >>> with client.stream("GET", "/v1/datasets/parts/1/manifest") as body:  # doctest: +SKIP
         ...     header = body.readline()
         """
-        target = self.server + path + ("?" + urlencode(query) if query else "")
-        connection, answer = self._patiently(
-            method, target, body, headers or {}, self.patience if patience is None else patience
+        target = self._target(path, query)
+        connection, answer = patiently(
+            lambda: _send(method, target, body, headers or {}), self.patience if patience is None else patience
         )
         try:
             yield answer
@@ -220,19 +231,8 @@ class Client:
             answer.close()
             connection.close()
 
-    def _patiently(
-        self, method: str, target: str, body: bytes | None, headers: dict[str, str], patience: float
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        spent = 0.0
-        for pause in pauses():
-            try:
-                return _send(method, target, body, headers)
-            except Unavailable:
-                if spent + pause > patience:
-                    raise
-            spent += pause
-            time.sleep(pause)
-        raise AssertionError("pauses never end")
+    def _target(self, path: str, query: dict[str, str] | None) -> str:
+        return self.server + path + ("?" + urlencode(query) if query else "")
 
 
 def pauses(first: float = 0.1, most: float = MAX_PAUSE) -> Iterator[float]:
@@ -241,6 +241,20 @@ def pauses(first: float = 0.1, most: float = MAX_PAUSE) -> Iterator[float]:
     while True:
         yield pause * random.uniform(0.5, 1.0)
         pause = min(2 * pause, most)
+
+
+def patiently(attempt: Callable[[], T], patience: float) -> T:
+    """What the first attempt brings that is not Unavailable, within so many seconds of pauses."""
+    spent = 0.0
+    for pause in pauses():
+        try:
+            return attempt()
+        except Unavailable:
+            if spent + pause > patience:
+                raise
+        spent += pause
+        time.sleep(pause)
+    raise AssertionError("pauses never end")
 
 
 def _send(

@@ -15,7 +15,7 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from .bundle import Torn, read_samples, sample_digest
-from .client import Client, pauses
+from .client import Client, patiently, pauses
 from .errors import HoneError, Unavailable
 
 __all__ = ["Dataset", "Row", "Sample", "dataset"]
@@ -226,16 +226,17 @@ class Dataset:
                     for sample in self._batch(rows[done:], scenarios):
                         done, spent, waits = done + 1, 0.0, pauses()
                         yield sample
-                except Torn as torn:
+                except Unavailable as error:
                     pause = next(waits)
                     if spent + pause > self._client.patience:
-                        raise Unavailable(f"samples of {self.name}@{self.version}: {torn}") from torn
+                        raise Unavailable(f"samples of {self.name}@{self.version}: {error}") from error
                     spent += pause
                     time.sleep(pause)
 
     def _batch(self, rows: Sequence[Row], scenarios: _Scenarios) -> Iterator[Sample]:
         body = json.dumps({"digests": [row.digest for row in rows]}).encode()
-        with self._client.stream("POST", "/v1/samples", body=body, headers={"Content-Type": "application/json"}) as tar:
+        headers = {"Content-Type": "application/json"}
+        with self._client.stream("POST", "/v1/samples", body=body, headers=headers, patience=0) as tar:
             count = 0
             for key, members in read_samples(tar):
                 if count == len(rows):
@@ -370,35 +371,43 @@ def _name(value: str) -> str:
 
 def _manifest(client: Client, path: str, digest: str) -> Sequence[Row]:
     """Downloads a manifest and holds it against its digest. A download that breaks off begins again."""
-    spent = 0.0
-    for pause in pauses():
-        try:
-            with client.stream("GET", path) as body:
-                actual, rows = read_manifest(body)
-            break
-        except (OSError, http.client.HTTPException) as error:
-            if spent + pause > client.patience:
-                raise Unavailable(f"GET {path}: the server broke off: {error}") from error
-            spent += pause
-            time.sleep(pause)
+
+    def attempt() -> tuple[str, Sequence[Row]]:
+        with client.stream("GET", path, patience=0) as body:
+            return read_manifest(body)
+
+    actual, rows = patiently(attempt, client.patience)
     if actual != digest:
         raise HoneError(f"GET {path}: the manifest is {actual}, but the version says {digest}")
     return rows
 
 
+def _lines(body: IO[bytes]) -> Iterator[bytes]:
+    """The whole lines of a body, up to where it breaks off."""
+    try:
+        while (line := body.readline()).endswith(b"\n"):
+            yield line
+    except (OSError, http.client.HTTPException) as error:
+        raise Torn(f"the server broke off: {error}") from error
+
+
 def read_manifest(body: IO[bytes]) -> tuple[str, Sequence[Row]]:
-    """The digest of a manifest's bytes, and its rows."""
+    """The digest of a manifest's bytes, and its rows. Raises Torn where it breaks off."""
     hashed = hashlib.sha256()
     rows: list[Row] = []
-    for number, line in enumerate(body):
+    promised = -1
+    for number, line in enumerate(_lines(body)):
         hashed.update(line)
         try:
             document = json.loads(line)
-            if number == 0:
-                if document["hone"] != "manifest/1":
-                    raise ValueError(f"{document['hone']!r} is not a format that this package reads")
-            else:
+            if number > 0:
                 rows.append(Row(**document))
+            elif document["hone"] != "manifest/1":
+                raise ValueError(f"{document['hone']!r} is not a format that this package reads")
+            else:
+                promised = int(document["rows"])
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise HoneError(f"line {number + 1} is not of a manifest: {error}") from error
+    if len(rows) < promised or promised < 0:
+        raise Torn(f"the server broke off after {len(rows)} of {max(promised, 0)} rows")
     return "sha256:" + hashed.hexdigest(), tuple(rows)

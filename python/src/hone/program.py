@@ -259,8 +259,11 @@ def serve(program: Generator | Gate) -> None:
     """
     if not isinstance(program, (Generator, Gate)):
         raise TypeError(f"hone.serve takes a function decorated by @hone.generator or @hone.gate, not {_kind(program)}")
-    with _standard_streams() as (questions, answers):
-        talk(program, questions, answers)
+    try:
+        with _standard_streams() as (questions, answers):
+            talk(program, questions, answers)
+    except BrokenPipeError:
+        pass  # Hone is gone, and with it whoever would read an answer
 
 
 def talk(program: Generator | Gate, questions: IO[bytes], answers: IO[bytes]) -> None:
@@ -273,8 +276,8 @@ def talk(program: Generator | Gate, questions: IO[bytes], answers: IO[bytes]) ->
     for line in questions:
         try:
             _answer(program, line, say)
-        except BrokenPipeError:  # Hone is gone
-            return
+        except BrokenPipeError:
+            raise
         except Exception as error:
             cause = error.__cause__ if isinstance(error, _Blamed) and error.__cause__ else error
             traceback.print_exception(type(cause), cause, cause.__traceback__, file=sys.stderr)
@@ -315,22 +318,22 @@ def _words(error: BaseException) -> str:
 @contextmanager
 def _standard_streams() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """The standard streams for the protocol alone. Whoever reads or prints meanwhile meets nothing and stderr."""
-    inherited_in, inherited_out, stdin, stdout = os.dup(0), os.dup(1), sys.stdin, sys.stdout
     # Unlike those at 0 and 1, these are not passed on to child processes.
+    inherited_in, inherited_out, stdin, stdout = os.dup(0), os.dup(1), sys.stdin, sys.stdout
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
     stdout.flush()  # only now: what was printed while the module was loaded is no answer either
     sys.stdin, sys.stdout = open(os.devnull), sys.stderr  # noqa: SIM115
-    try:
-        with open(inherited_in, "rb") as questions, open(inherited_out, "wb") as answers:
+    with open(inherited_in, "rb") as questions, open(inherited_out, "wb") as answers:
+        try:
             yield questions, answers
+        finally:
             os.dup2(inherited_in, 0)
             os.dup2(inherited_out, 1)
-    finally:
-        sys.stdin.close()
-        sys.stdin, sys.stdout = stdin, stdout
+            sys.stdin.close()
+            sys.stdin, sys.stdout = stdin, stdout
 
 
 def _outputs(answer: object, outputs: list[str]) -> Mapping[str, Any]:

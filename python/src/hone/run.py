@@ -25,7 +25,6 @@ __all__ = ["Run"]
 
 log = logging.getLogger("hone")
 
-MAX_PAUSE = 30.0  # seconds between two tries of a batch
 AT_EXIT = 10.0  # seconds for a run that nobody closed
 
 
@@ -291,7 +290,7 @@ class Run:
         query.update({name: value for name, value in (("task", batch.task), ("eval_set", batch.eval_set)) if value})
         headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": f"batch-{batch.number}"}
         body = b"\n".join(batch.rows) + b"\n"
-        for pause in pauses(most=MAX_PAUSE):
+        for pause in pauses():
             try:
                 with self._client.stream(
                     "POST", "/v1/outcomes", query=query, body=body, headers=headers, patience=0
