@@ -113,19 +113,24 @@ func (d *decision) value(c cell, overall, goal float64) (boost, error) {
 	if goal > 0 {
 		reason.Lift = reason.Rate / goal
 	}
+	d.count(reason, c.slice)
+	// What does not occur in deployment, or cannot be drawn, is not boosted.
+	if prevalence > 0 && drawable && !quarantined {
+		reason.Value = reason.Risk * math.Pow(prevalence, 1-d.policy.Shares.Prevalence) * max(0, reason.Rate-goal) * damping
+	}
+	return boost{cell: c, reason: reason}, nil
+}
+
+// count fills in what the newest model version did in a slice.
+func (d *decision) count(reason *Reason, slice Slice) {
 	for i := range d.evidence.Len() {
-		if d.evidence.Age[i] == 0 && matchesLine(d.evidence, c.slice, i) {
+		if d.evidence.Age[i] == 0 && matchesLine(d.evidence, slice, i) {
 			reason.Rows += d.evidence.Rows[i]
 			reason.Groups += d.evidence.Groups[i]
 			reason.Failures += d.evidence.Failures[i]
 		}
 	}
 	reason.Lower, reason.Upper = wilson(float64(reason.Failures), float64(reason.Rows))
-	// What does not occur in deployment, or cannot be drawn, is not boosted.
-	if prevalence > 0 && drawable && !quarantined {
-		reason.Value = reason.Risk * math.Pow(prevalence, 1-d.policy.Shares.Prevalence) * max(0, reason.Rate-goal) * damping
-	}
-	return boost{cell: c, reason: reason}, nil
 }
 
 // risk is the greatest risk weight of a slice that contains this one.

@@ -72,6 +72,9 @@ func (m *Memory) remember(c *cell, round int, samples uint64) {
 		r.Samples += samples
 		return
 	}
+	if c.n == 0 {
+		return // protected, and never yet among the failing ones
+	}
 	m.Slices = append(m.Slices, Remembered{Slice: c.slice, Round: round,
 		AnchorRows: c.n, AnchorFailures: c.k, Samples: samples, Damping: 1})
 	slices.SortFunc(m.Slices, func(a, b Remembered) int { return a.Slice.compare(b.Slice) })

@@ -9,9 +9,16 @@ func (s *Space) explain(c *Component) string {
 		return ""
 	}
 	share := float64(c.Share) / whole
-	if r.Value == 0 {
-		return fmt.Sprintf("%s is no longer among the failing slices; its share is being handed back and is %s now (%d samples).",
-			s.Describe(c.Slice), percent(share), c.Quota)
+	switch {
+	case r.Value == 0 && r.Protected > 0:
+		return fmt.Sprintf("%s It gets %s of the round of its own: %d samples.", s.explainProtection(c.Slice, r.Protected), percent(share), c.Quota)
+	case r.Value == 0:
+		once := "among the failing slices"
+		if r.Q == 1 { // it never was
+			once = "protected"
+		}
+		return fmt.Sprintf("%s is no longer %s; its share is being handed back and is %s now (%d samples).",
+			s.Describe(c.Slice), once, percent(share), c.Quota)
 	}
 	sentence := fmt.Sprintf("%s fails %s of the time (%d of %d rows, 95%% interval %s to %s), %.1f times the rate in deployment. It is %s of deployment and gets %s of the round: %d samples.",
 		s.Describe(c.Slice), percent(ratio(r.Failures, r.Rows)), r.Failures, r.Rows, percent(r.Lower), percent(r.Upper),
@@ -22,7 +29,21 @@ func (s *Space) explain(c *Component) string {
 	if r.Damping < 1 {
 		sentence += fmt.Sprintf(" Its share is damped to %s, as earlier samples of it have not helped.", percent(r.Damping))
 	}
+	if r.Protected > 0 {
+		sentence += " " + s.explainProtection(c.Slice, r.Protected)
+	}
 	return sentence
+}
+
+// explainProtection says that a slice is protected, and why.
+func (s *Space) explainProtection(slice Slice, share float64) string {
+	why := ""
+	for _, p := range s.Protected {
+		if p.Slice.Equal(slice) && p.Reason != "" {
+			why = " (" + p.Reason + ")"
+		}
+	}
+	return fmt.Sprintf("%s is protected%s: whatever the evidence says, no mixture has less than %s of it.", s.Describe(slice), why, percent(share))
 }
 
 func ratio(k, n int64) float64 {

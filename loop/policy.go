@@ -43,7 +43,8 @@ type Search struct {
 	Slices int `json:"slices"`
 }
 
-// Shares says how much of the mixture goes where.
+// Shares says how much of the mixture goes where. Protected slices come first:
+// the shares of a policy are of what they leave.
 type Shares struct {
 	// Boosted is the most that all slices together may take.
 	Boosted float64 `json:"boosted"`

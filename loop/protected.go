@@ -1,12 +1,172 @@
 package loop
 
+import (
+	"fmt"
+	"slices"
+)
+
 // Protected is a slice that never gets less than Share of a training mixture,
-// whatever the evidence says. What counts is all that the mixture has of the
-// slice, so that a slice which the base has enough of gets nothing more.
+// whatever the evidence says (but for rounding to 2^-32). It is a floor, no
+// addition: what the base and components inside the slice have of it counts, and
+// the slice gets a component of its own only for what they leave open.
 type Protected struct {
 	Slice  Slice   `json:"slice"`
 	Share  float64 `json:"share"`
 	Reason string  `json:"reason,omitempty"`
+}
+
+// protection holds training mixtures to the space's protected slices. The zero
+// value protects nothing.
+type protection struct {
+	space  *Space
+	slices []Protected
+	// base and target are the mass of each slice in the base and in deployment.
+	base, target []float64
+	// order lists the slices from the narrowest on: only what is narrower lies
+	// within what is wider.
+	order []int
+}
+
+// protection prepares the space's protected slices for the round.
+func (d *decision) protection() (protection, error) {
+	g := protection{space: d.space, slices: d.space.Protected}
+	if d.budget.Train == 0 {
+		g.slices = nil
+	}
+	for i, p := range g.slices {
+		// Validate has seen to the target; the base may lean elsewhere.
+		drawable, err := d.feasibility.drawable(d.round.Base, p.Slice)
+		if err != nil {
+			return protection{}, err
+		}
+		if !drawable {
+			return protection{}, refuse("floor", "the constraints all but forbid %s, which is protected, in the base", d.space.Describe(p.Slice)).
+				remedy("a lower floor, so that the base leans less towards what is forbidden; strategy uniform leans all the way")
+		}
+		mass, err := d.feasibility.mass(d.round.Base, p.Slice)
+		if err != nil {
+			return protection{}, err
+		}
+		prevalence, err := d.feasibility.mass(d.round.Target, p.Slice)
+		if err != nil {
+			return protection{}, err
+		}
+		g.base, g.target = append(g.base, mass), append(g.target, prevalence)
+		g.order = append(g.order, i)
+	}
+	slices.SortStableFunc(g.order, func(a, b int) int { return len(g.slices[b].Slice) - len(g.slices[a].Slice) })
+	return g, nil
+}
+
+// join appends a part without a share for each protected slice that is none of
+// the parts, and marks the others.
+func (g *protection) join(d *decision, parts []boost) []boost {
+	for i, p := range g.slices {
+		at := find(parts, p.Slice)
+		if at < 0 {
+			at = len(parts)
+			// Nothing was tested, so that nothing is significant.
+			reason := &Reason{P: 1, Q: 1, Prevalence: g.target[i], Risk: d.risk(p.Slice), Damping: 1}
+			d.count(reason, p.Slice)
+			reason.Support, reason.Rate = float64(reason.Rows), ratio(reason.Failures, reason.Rows)
+			if d.round.FailureRate > 0 {
+				reason.Lift = reason.Rate / d.round.FailureRate
+			}
+			parts = append(parts, boost{cell: cell{slice: p.Slice}, reason: reason})
+		}
+		parts[at].reason.Protected = p.Share
+	}
+	return parts
+}
+
+// find is the part of a slice, or -1.
+func find(parts []boost, slice Slice) int {
+	return slices.IndexFunc(parts, func(b boost) bool { return b.cell.slice.Equal(slice) })
+}
+
+// has is what a mixture has of a protected slice at least: the base by its mass,
+// and every part that lies inside.
+func (g *protection) has(i int, parts []boost, shares []float64) float64 {
+	total := shares[0] * g.base[i]
+	for j := 1; j < len(parts); j++ {
+		if parts[j].cell.within(g.slices[i].Slice) {
+			total += shares[j]
+		}
+	}
+	return total
+}
+
+// met reports whether a mixture has enough of every protected slice.
+func (g *protection) met(parts []boost, shares []float64) bool {
+	for i, p := range g.slices {
+		if g.has(i, parts, shares) < p.Share {
+			return false
+		}
+	}
+	return true
+}
+
+// raise gives protected slices what they lack. They come first: all else shrinks
+// in proportion, so a policy's shares are of what they leave. The mixtures with
+// enough of every slice are a convex set, so that a step between two of them
+// keeps to it.
+func (g *protection) raise(parts []boost, shares []float64) []float64 {
+	if g.met(parts, shares) {
+		return shares
+	}
+	had := make([]float64, len(g.slices))
+	most := 0.0
+	for i, p := range g.slices {
+		had[i] = g.has(i, parts, shares)
+		most += p.Share
+	}
+	// lacks is what the slices need of their own where all else gives up taken.
+	own := make([]float64, len(g.slices))
+	lacks := func(taken float64) float64 {
+		sum := 0.0
+		for at, i := range g.order {
+			lack := g.slices[i].Share - (1-taken)*had[i]
+			for _, j := range g.order[:at] {
+				if inside := (&cell{slice: g.slices[j].Slice}); inside.within(g.slices[i].Slice) {
+					lack -= own[j]
+				}
+			}
+			own[i] = max(0, lack)
+			sum += own[i]
+		}
+		return sum
+	}
+	// Together they never need more than the sum of their shares. What is taken is
+	// at least what is needed, if only by an ulp.
+	low, high := 0.0, most
+	for range 60 {
+		if middle := (low + high) / 2; lacks(middle) <= middle {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	taken := lacks(high)
+	raised := make([]float64, len(shares))
+	for i := range shares {
+		raised[i] = (1 - taken) * shares[i]
+	}
+	for i, p := range g.slices {
+		raised[find(parts, p.Slice)] += own[i]
+	}
+	return raised
+}
+
+// note says of protected slices without a component why they need none.
+func (g *protection) note(parts []boost, shares []float64) []string {
+	var notes []string
+	for i, p := range g.slices {
+		if find(parts, p.Slice) < 0 {
+			notes = append(notes, fmt.Sprintf("%s is protected, and has %s of the mixture without a component of its own; at least %s is asked for.",
+				g.space.Describe(p.Slice), percent(g.has(i, parts, shares)), percent(p.Share)))
+		}
+	}
+	return notes
 }
 
 // maxProtected is the most that all protected slices together may claim: what

@@ -51,7 +51,8 @@ func (c *Component) Fixed() Slice {
 	return c.Slice.With(*c.By)
 }
 
-// Reason is the evidence behind a boost, as it stood when it was decided.
+// Reason is the evidence behind a boost, as it stood when it was decided; or why
+// a protected slice has a component of its own.
 type Reason struct {
 	// Rows, Groups and Failures count the newest model version's evaluation rows
 	// in the slice, undecayed.
@@ -79,6 +80,9 @@ type Reason struct {
 	Risk       float64 `json:"risk"`
 	Damping    float64 `json:"damping"`
 	Value      float64 `json:"value"`
+	// Protected is the least that the mixture has of a protected slice. A slice
+	// that is there only for that was not tested: its P and Q are 1.
+	Protected float64 `json:"protected,omitempty"`
 	// Sentence says all this to a person.
 	Sentence string `json:"sentence"`
 }
@@ -130,7 +134,8 @@ type Round struct {
 	// Components are ordered by domain, then number.
 	Components []Component `json:"components"`
 	// Step is λ in new = (1-λ)·previous + λ·wanted, and KL the divergence of the
-	// new mixture from the previous one in nats.
+	// new mixture from the previous one in nats; of both over this round's base,
+	// with what the space protects now.
 	Step   float64 `json:"step"`
 	KL     float64 `json:"kl"`
 	Memory Memory  `json:"memory"`

@@ -30,6 +30,8 @@ type part struct {
 	// keys seed the sequence of each factor; redraw that of rejected draws.
 	keys   []uint64
 	redraw uint64
+	// sticky says how each factor's value is shared; nil where none is.
+	sticky []stickiness
 	// acceptance is the mass that the constraints leave.
 	acceptance float64
 }
@@ -101,13 +103,14 @@ func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 	for f := range p.keys {
 		p.keys[f] = mix(base + uint64(f) + 1)
 	}
+	p.sticky = x.sticky()
 	return p, nil
 }
 
 // Scenario is the scenario of an index of a component: the same on any machine,
-// whatever the attempt. Among any run of indices every factor is balanced. The
-// index may be any below MaxQuota. It returns an *Error for a component that
-// the round does not have.
+// whatever the attempt. Among any run of indices every factor is balanced, a
+// sticky one among the blocks that share its value. The index may be any below
+// MaxQuota. It returns an *Error for a component that the round does not have.
 func (s *Sampler) Scenario(domain Domain, component int, index uint64) (Scenario, error) {
 	p := s.part(domain, component)
 	if p == nil {
@@ -119,6 +122,8 @@ func (s *Sampler) Scenario(domain Domain, component int, index uint64) (Scenario
 	return s.draw(p, uint32(index))
 }
 
+// draw takes every factor's value from a sequence of its own, again and again
+// until the constraints are met.
 func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
 	out := Scenario{Codes: make([]Code, len(s.space.Factors)), Fractions: make([]uint32, len(s.space.Factors))}
 	for try := range uint64(maxDraws) {
@@ -129,7 +134,10 @@ func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
 					continue
 				}
 			}
-			var u uint32
+			u, index, try := uint32(0), index, try
+			if p.sticky != nil {
+				index, try = p.sticky[f].of(index, try)
+			}
 			if try == 0 {
 				u = point(p.keys[f], index)
 			} else {

@@ -24,23 +24,52 @@ func (d *decision) step(boosts []boost) ([]boost, error) {
 	}
 	// Boosted ≤ 1 - Base by the policy; the rest of it is rounding.
 	wanted[0].share = max(wanted[0].share, d.policy.Shares.Base)
-	if d.previous == nil || d.previous.Quota(Train) == 0 || len(d.previous.Base) != len(d.space.Factors) {
-		return wanted, nil
-	}
-	union, from, to, err := d.union(wanted)
+	protected, err := d.protection()
 	if err != nil {
 		return nil, err
 	}
-	if len(union) == 1 || from[0] == 0 {
-		return wanted, nil
+	wanted = protected.join(d, wanted)
+	parts, from, to := wanted, []float64{0}, shares(wanted)
+	if d.previous != nil && d.previous.Quota(Train) > 0 && len(d.previous.Base) == len(d.space.Factors) {
+		if parts, from, to, err = d.union(wanted); err != nil {
+			return nil, err
+		}
 	}
-	divergence, err := d.divergence(union, from)
+	to = protected.raise(parts, to)
+	if len(parts) > 1 && from[0] > 0 {
+		// What a person has protected since holds at once, as the base does.
+		if to, err = d.approach(parts, protected.raise(parts, from), to, &protected); err != nil {
+			return nil, err
+		}
+	}
+	kept := parts[:0:0]
+	for i := range parts {
+		if parts[i].share = to[i]; to[i] > 0 {
+			kept = append(kept, parts[i])
+		}
+	}
+	d.round.Notes = append(d.round.Notes, protected.note(kept, shares(kept))...)
+	return kept, nil
+}
+
+func shares(parts []boost) []float64 {
+	shares := make([]float64, len(parts))
+	for i := range parts {
+		shares[i] = parts[i].share
+	}
+	return shares
+}
+
+// approach goes from one mixture of the parts towards another, as far as the
+// trust region allows.
+func (d *decision) approach(parts []boost, from, to []float64, protected *protection) ([]float64, error) {
+	divergence, err := d.divergence(parts, from)
 	if err != nil {
 		return nil, err
 	}
 	limit := d.policy.Shares.TrustRegion
 	blend := func(lambda float64) []float64 {
-		shares := make([]float64, len(union))
+		shares := make([]float64, len(parts))
 		for i := range shares {
 			shares[i] = (1-lambda)*from[i] + lambda*to[i]
 		}
@@ -60,25 +89,19 @@ func (d *decision) step(boosts []boost) ([]boost, error) {
 	}
 	shares := blend(lambda)
 	// What has become too small goes back to the base, unless even that is too
-	// large a step.
+	// large a step, or takes from a protected slice.
 	dropped := slices.Clone(shares)
 	for i := 1; i < len(dropped); i++ {
-		if dropped[i] < d.policy.Shares.Smallest {
+		if dropped[i] < d.policy.Shares.Smallest && (to[i] == 0 || parts[i].reason.Protected == 0) {
 			dropped[0] += dropped[i]
 			dropped[i] = 0
 		}
 	}
-	if lambda == 1 || divergence(dropped) <= limit {
+	if (lambda == 1 || divergence(dropped) <= limit) && protected.met(parts, dropped) {
 		shares = dropped
 	}
 	d.round.Step, d.round.KL = lambda, divergence(shares)
-	kept := union[:0:0]
-	for i := range union {
-		if union[i].share = shares[i]; shares[i] > 0 {
-			kept = append(kept, union[i])
-		}
-	}
-	return kept, nil
+	return shares, nil
 }
 
 // union lists the parts of the previous and the wanted mixture together, with
@@ -116,7 +139,7 @@ func (d *decision) union(wanted []boost) (parts []boost, from, to []float64, err
 			// A former boost on its way out keeps its evidence until it is gone, but
 			// has no value any more.
 			reason := *c.Reason
-			reason.Value = 0
+			reason.Value, reason.Protected = 0, 0
 			at = len(parts)
 			parts = append(parts, boost{cell: cell{slice: c.Slice}, reason: &reason})
 			from, to = append(from, 0), append(to, 0)
@@ -164,6 +187,8 @@ func (d *decision) divergence(parts []boost, from []float64) (func(shares []floa
 	known := make(map[string]int)
 	matches := make([]byte, len(parts))
 	for k := range parts {
+		// Points that share a value would stand for fewer.
+		sampler.parts[k].sticky = nil
 		for x := range uint32(trustPoints) {
 			scenario, err := sampler.draw(&sampler.parts[k], x)
 			if err != nil {
