@@ -183,6 +183,36 @@ func (o object) list(key string) []*node {
 	return n.items
 }
 
+// some is list, cut off with a refusal after so many entries.
+func (o object) some(key string, most int) []*node {
+	items := o.list(key)
+	if len(items) > most {
+		o.refuse(items[most], o.path(key), "", "more than %d %s", most, key)
+		items = items[:most]
+	}
+	return items
+}
+
+// choose sets *to if the key is there and names one of the values.
+func choose[T ~string](o object, key, what string, to *T, values ...T) {
+	n := o.get(key)
+	if n == nil {
+		return
+	}
+	var name string
+	if !o.readText(n, o.path(key), &name) {
+		return
+	}
+	*to = T(name)
+	if !slices.Contains(values, *to) {
+		known := make([]string, len(values))
+		for i, v := range values {
+			known[i] = string(v)
+		}
+		o.refuse(n, o.path(key), Suggest(name, known), "%q is not %s", name, what)
+	}
+}
+
 // shown is what a message calls a node that is of the wrong sort.
 func shown(n *node) string {
 	if n.sort == text && len(n.text) <= 64 {
@@ -209,31 +239,41 @@ func (d *document) factor(space *loop.Space, key *node, field string) int {
 	return f
 }
 
-// level finds a level of a factor by a scalar that names it.
+// level finds a level of a factor by a scalar that names it. A document may name
+// thousands of levels of a factor that has thousands, so they are indexed.
 func (d *document) level(space *loop.Space, factor int, n *node, field string) int {
 	f := &space.Factors[factor]
+	if d.levels[factor] == nil {
+		if d.levels == nil {
+			d.levels = make(map[int]map[string]int)
+		}
+		index := make(map[string]int, len(f.Levels))
+		for l := range f.Levels {
+			index[f.Levels[l].Name] = l
+		}
+		d.levels[factor] = index
+	}
+	return d.find(f, n, field, func(name string) int {
+		if l, ok := d.levels[factor][name]; ok {
+			return l
+		}
+		return -1
+	})
+}
+
+// levelOf is level for a factor that is still being read.
+func (d *document) levelOf(f *loop.Factor, n *node, field string) int {
+	return d.find(f, n, field, f.Level)
+}
+
+func (d *document) find(f *loop.Factor, n *node, field string, by func(name string) int) int {
 	if !n.scalar() {
 		d.refuse(n, field, "", "the name of a level is expected, not %s", n.sort)
 		return -1
 	}
-	// A document may name thousands of levels of a factor that has thousands.
-	index := d.levels[factor]
-	if index == nil {
-		index = make(map[string]int, len(f.Levels))
-		for l := range f.Levels {
-			index[f.Levels[l].Name] = l
-		}
-		if d.levels == nil {
-			d.levels = make(map[int]map[string]int)
-		}
-		d.levels[factor] = index
-	}
-	l, ok := index[n.text]
-	if !ok {
-		if len(f.Levels) > 0 && !d.full() { // a factor without levels has been refused for that
-			d.refuse(n, field, Suggest(n.text, levelNames(f)), "factor %q has no level %q", f.Name, n.text)
-		}
-		return -1
+	l := by(n.text)
+	if l < 0 && len(f.Levels) > 0 && !d.full() { // a factor without levels has been refused for that
+		d.refuse(n, field, Suggest(n.text, levelNames(f)), "factor %q has no level %q", f.Name, n.text)
 	}
 	return l
 }

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"math"
-	"slices"
 	"strconv"
 
 	"hone/loop"
@@ -16,7 +15,7 @@ func ParseSpace(doc []byte) (loop.Space, error) {
 		return loop.Space{}, err
 	}
 	var s loop.Space
-	root, ok := d.object(d.root, "", "name", "description", "owner", "factors", "constraints", "risks")
+	root, ok := d.object(d.root, "", "name", "description", "owner", "factors", "constraints", "risks", "protected", "derived", "tasks")
 	if !ok {
 		return loop.Space{}, d.err()
 	}
@@ -25,31 +24,27 @@ func ParseSpace(doc []byte) (loop.Space, error) {
 	root.text("description", &s.Description)
 	root.text("owner", &s.Owner)
 	root.need("factors")
-	for i, n := range root.list("factors") {
-		if i == loop.MaxFactors {
-			d.refuse(n, "factors", "", "more than %d factors", loop.MaxFactors)
-			break
-		}
+	for i, n := range root.some("factors", loop.MaxFactors) {
 		s.Factors = append(s.Factors, d.readFactor(&s, n, at("factors", i)))
 	}
-	for i, n := range root.list("constraints") {
-		if i == loop.MaxConstraints {
-			d.refuse(n, "constraints", "", "more than %d constraints", loop.MaxConstraints)
-			break
-		}
+	for i, n := range root.some("constraints", loop.MaxConstraints) {
 		s.Constraints = append(s.Constraints, d.readConstraint(&s, n, at("constraints", i)))
 	}
-	for i, n := range root.list("risks") {
+	for i, n := range root.some("risks", loop.MaxRisks) {
 		risk := loop.Risk{}
-		if o, ok := d.object(n, at("risks", i), "slice", "weight", "reason"); ok {
-			if slice := o.need("slice"); slice != nil {
-				risk.Slice = d.readSlice(&s, slice, o.path("slice"))
-			}
-			o.need("weight")
-			o.number("weight", &risk.Weight)
-			o.text("reason", &risk.Reason)
-		}
+		risk.Slice, risk.Reason = d.readWeighed(&s, n, at("risks", i), "weight", &risk.Weight)
 		s.Risks = append(s.Risks, risk)
+	}
+	for i, n := range root.some("protected", loop.MaxProtected) {
+		protected := loop.Protected{}
+		protected.Slice, protected.Reason = d.readWeighed(&s, n, at("protected", i), "share", &protected.Share)
+		s.Protected = append(s.Protected, protected)
+	}
+	for i, n := range root.some("derived", loop.MaxDerived) {
+		s.Derived = append(s.Derived, d.readDerived(&s, n, at("derived", i)))
+	}
+	for i, n := range root.some("tasks", loop.MaxTasks) {
+		s.Tasks = append(s.Tasks, d.readTask(n, at("tasks", i)))
 	}
 	if err := d.validated(s.Validate); err != nil {
 		return loop.Space{}, err
@@ -57,11 +52,27 @@ func ParseSpace(doc []byte) (loop.Space, error) {
 	return s, nil
 }
 
+// readWeighed reads a slice with a number and a reason: a risk weight, or a
+// protected slice with its share.
+func (d *document) readWeighed(s *loop.Space, n *node, field, key string, to *float64) (slice loop.Slice, reason string) {
+	o, ok := d.object(n, field, "slice", key, "reason")
+	if !ok {
+		return nil, ""
+	}
+	if n := o.need("slice"); n != nil {
+		slice = d.readSlice(s, n, o.path("slice"))
+	}
+	o.need(key)
+	o.number(key, to)
+	o.text("reason", &reason)
+	return slice, reason
+}
+
 // readFactor reads a factor; s holds the factors before it, of which one may be
 // its condition.
 func (d *document) readFactor(s *loop.Space, n *node, field string) loop.Factor {
 	f := loop.Factor{Kind: loop.Categorical}
-	o, ok := d.object(n, field, "name", "kind", "levels", "edges", "target", "when")
+	o, ok := d.object(n, field, "name", "kind", "levels", "edges", "target", "when", "scale", "pin", "sticky")
 	if !ok {
 		return f
 	}
@@ -71,15 +82,10 @@ func (d *document) readFactor(s *loop.Space, n *node, field string) loop.Factor 
 	if edges != nil {
 		f.Kind = loop.Numeric
 	}
-	if kind := o.get("kind"); kind != nil {
-		var name string
-		if d.readText(kind, o.path("kind"), &name) {
-			f.Kind = loop.Kind(name)
-			kinds := []string{string(loop.Categorical), string(loop.Ordinal), string(loop.Numeric)}
-			if !slices.Contains(kinds, name) {
-				d.refuse(kind, o.path("kind"), Suggest(name, kinds), "%q is not a kind", name)
-			}
-		}
+	choose(o, "kind", "a kind", &f.Kind, loop.Categorical, loop.Ordinal, loop.Numeric)
+	choose(o, "scale", "a scale", &f.Scale, loop.Linear, loop.Log, loop.Circular)
+	if o.get("sticky") != nil {
+		o.small("sticky", &f.Sticky)
 	}
 	switch {
 	case levels != nil && edges != nil:
@@ -97,6 +103,11 @@ func (d *document) readFactor(s *loop.Space, n *node, field string) loop.Factor 
 		f.Levels = d.readLevels(o, levels)
 	default:
 		d.refuse(n, o.path("levels"), "name levels, or give edges", "the factor has no levels")
+	}
+	if pin := o.get("pin"); pin != nil {
+		if l := d.levelOf(&f, pin, o.path("pin")); l >= 0 {
+			f.Pin = &l
+		}
 	}
 	if when := o.get("when"); when != nil {
 		if sets := d.readSets(s, when, o.path("when")); len(sets) == 1 {
@@ -237,75 +248,4 @@ func edge(v float64) string {
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	}
 	return strconv.FormatFloat(v, 'f', -1, 64)
-}
-
-// readConstraint reads forbid, require, or when with require.
-func (d *document) readConstraint(s *loop.Space, n *node, field string) loop.Constraint {
-	var c loop.Constraint
-	o, ok := d.object(n, field, "forbid", "require", "when")
-	if !ok {
-		return c
-	}
-	forbid, require, when := o.get("forbid"), o.get("require"), o.get("when")
-	read := func(key string, n *node) []loop.LevelSet {
-		if n == nil {
-			return nil
-		}
-		if n.sort == mapping && len(n.keys) == 0 {
-			d.refuse(n, o.path(key), "name a factor and its levels", "an empty mapping says nothing")
-		}
-		return d.readSets(s, n, o.path(key))
-	}
-	switch {
-	case forbid != nil && (require != nil || when != nil):
-		d.refuse(n, field, "make them two constraints", "forbid stands alone")
-	case forbid != nil:
-		c.When = read("forbid", forbid)
-	case require != nil:
-		c.When, c.Then = read("when", when), read("require", require)
-	default:
-		d.refuse(n, field, "forbid: {...}, require: {...}, or when: {...} with require: {...}", "the constraint neither forbids nor requires")
-	}
-	return c
-}
-
-// readSets reads a mapping from factor to level or levels, ordered by factor so
-// that the order in which they are written says nothing.
-func (d *document) readSets(s *loop.Space, n *node, field string) []loop.LevelSet {
-	if n.sort != mapping {
-		d.refuse(n, field, "factor: level, or factor: [level, level]", "a mapping is expected, not %s", n.sort)
-		return nil
-	}
-	sets := make([]loop.LevelSet, 0, len(n.keys))
-	for i, key := range n.keys {
-		here := field + "." + key.text
-		f := d.factor(s, key, here)
-		if f < 0 {
-			continue
-		}
-		named := []*node{n.items[i]}
-		if n.items[i].sort == sequence {
-			if named = n.items[i].items; len(named) == 0 {
-				d.refuse(n.items[i], here, "name at least one", "no level of factor %q is named", key.text)
-			}
-		}
-		set := loop.LevelSet{Factor: f}
-		seen := make(map[int]bool, len(named))
-		for _, item := range named {
-			l := d.level(s, f, item, here)
-			if l < 0 {
-				continue
-			}
-			if seen[l] {
-				d.refuse(item, here, "name it once", "level %q is there already", item.text)
-				continue
-			}
-			seen[l] = true
-			set.Levels = append(set.Levels, l)
-		}
-		slices.Sort(set.Levels)
-		sets = append(sets, set)
-	}
-	slices.SortFunc(sets, func(a, b loop.LevelSet) int { return a.Factor - b.Factor })
-	return sets
 }
