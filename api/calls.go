@@ -70,6 +70,27 @@ func (c *Client) Campaign(ctx context.Context, name string) (Campaign, error) {
 	return get[Campaign](ctx, c, segments("v1", "campaigns", name), nil)
 }
 
+// PauseCampaign pauses a campaign: nothing is decided or handed out until it is
+// resumed. It returns the campaign as it then stands, like those that follow.
+func (c *Client) PauseCampaign(ctx context.Context, name string, why Steer) (Campaign, error) {
+	return postJSON[Campaign](ctx, c, segments("v1", "campaigns", name, "pause"), why)
+}
+
+// ResumeCampaign lets a paused campaign go on.
+func (c *Client) ResumeCampaign(ctx context.Context, name string, why Steer) (Campaign, error) {
+	return postJSON[Campaign](ctx, c, segments("v1", "campaigns", name, "resume"), why)
+}
+
+// CloseCampaign ends a campaign for good.
+func (c *Client) CloseCampaign(ctx context.Context, name string, why Steer) (Campaign, error) {
+	return postJSON[Campaign](ctx, c, segments("v1", "campaigns", name, "close"), why)
+}
+
+// ExtendCampaign sets what a campaign asks for in all.
+func (c *Client) ExtendCampaign(ctx context.Context, name string, to Extend) (Campaign, error) {
+	return postJSON[Campaign](ctx, c, segments("v1", "campaigns", name, "extend"), to)
+}
+
 // Rounds returns the rounds of a campaign that were decided so far.
 func (c *Client) Rounds(ctx context.Context, campaign string) ([]Round, error) {
 	list, err := get[RoundList](ctx, c, segments("v1", "campaigns", campaign, "rounds"), nil)

@@ -21,6 +21,7 @@ func (c *Control) campaigns(to huma.API) {
 	huma.Register(to, operation(http.MethodPost, "/v1/campaigns", "create-campaign", "Create a campaign", "Campaigns"), answering(c, c.createCampaign))
 	huma.Register(to, operation(http.MethodGet, "/v1/campaigns", "list-campaigns", "List the campaigns", "Campaigns"), answering(c, c.listCampaigns))
 	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}", "show-campaign", "Show a campaign and its accounting", "Campaigns"), answering(c, c.showCampaign))
+	c.steer(to)
 }
 
 // createCampaign pins the campaign to the latest versions of its space and
@@ -61,7 +62,7 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 	}
 	// What cannot be decided now would only be found out by a campaign that never
 	// begins.
-	if _, err := loop.Decide(space, policy, nil, nil, budget(&campaign, 1), campaign.Seed); err != nil {
+	if _, err := loop.Decide(space, policy, nil, nil, budget(&campaign, 1, 0), campaign.Seed); err != nil {
 		return api.Put{}, err
 	}
 	command.Campaign = campaign
@@ -121,7 +122,14 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 			Name: in.Name, State: string(campaign.State), Round: campaign.Round, Rounds: campaign.Campaign.Rounds,
 			Space:     fmt.Sprintf("%s@%d", campaign.Campaign.Space, campaign.SpaceVersion),
 			Generator: campaign.Campaign.Generator, Owner: campaign.Campaign.Owner, Seed: campaign.Campaign.Seed,
-			Document: campaign.Document, Sequence: s.Sequence(),
+			Document: campaign.Document, Sequence: s.Sequence(), Version: campaign.Version, Samples: campaign.Campaign.Samples,
+		}
+		if by := campaign.Steered; by.To != "" {
+			out.Steered = &api.Steered{To: string(by.To), At: rfc3339(by.At), Author: by.Author, Reason: by.Reason}
+		}
+		for i, a := range campaign.Amendments {
+			out.Amendments = append(out.Amendments, api.Amendment{Version: 2 + i, Samples: a.Samples, Rounds: a.Rounds,
+				At: rfc3339(a.At), Author: a.Author, Reason: a.Reason})
 		}
 		if campaign.PolicyVersion > 0 {
 			out.Policy = fmt.Sprintf("%s@%d", campaign.Campaign.Policy, campaign.PolicyVersion)
@@ -133,13 +141,19 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 		}
 		domain := countedDomain(campaign.Campaign)
 		out.Counts = accounting(campaign.Requested[domain], campaign.Domains[domain], flight[domain])
-		if domain == loop.Train && campaign.Requested[loop.Evaluation] > 0 {
+		out.GivenUp = campaign.GivenUp[domain]
+		if domain == loop.Train && campaign.Requested[loop.Evaluation]+campaign.GivenUp[loop.Evaluation] > 0 {
 			evaluation := accounting(campaign.Requested[loop.Evaluation], campaign.Domains[loop.Evaluation], flight[loop.Evaluation])
+			evaluation.GivenUp = campaign.GivenUp[loop.Evaluation]
 			out.Evaluation = &evaluation
 		}
 		for _, a := range campaign.Abandoned {
-			out.Reasons = append(out.Reasons, fmt.Sprintf("round %d, %s component %d: %d samples abandoned by gate %q: %s",
-				a.Round, a.Domain, a.Component, a.Indices.Count(), a.Gate, a.Reason))
+			by := ""
+			if a.Gate != "" {
+				by = fmt.Sprintf(" by gate %q", a.Gate)
+			}
+			out.Reasons = append(out.Reasons, fmt.Sprintf("round %d, %s component %d: %d samples abandoned%s: %s",
+				a.Round, a.Domain, a.Component, a.Indices.Count(), by, a.Reason))
 		}
 	})
 	return out, err
@@ -176,6 +190,16 @@ func (t *term) inFlight(s *state.State, name string) (by [3]uint64) {
 // waiting says what a campaign waits for, if it waits. The caller holds mu.
 func (t *term) waiting(s *state.State, campaign *state.Campaign, flight [3]uint64) string {
 	name, number := campaign.Campaign.Name, campaign.Round
+	switch {
+	case campaign.State == state.Paused && flight != [3]uint64{}:
+		return "what is in flight, and then to be resumed"
+	case campaign.State == state.Paused:
+		return "somebody to resume it"
+	case campaign.State == state.Closed && campaign.Total.Pending > 0:
+		return "what is in flight"
+	case campaign.State == state.Closed:
+		return ""
+	}
 	if trouble := t.troubles[name]; trouble != "" {
 		return "another try, since this failed: " + trouble
 	}

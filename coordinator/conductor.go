@@ -65,6 +65,8 @@ type conductor struct {
 	news chan struct{}
 	// round is the latest round that was seen.
 	round int
+	// closed is when the campaign was first seen to be closed.
+	closed time.Time
 }
 
 // retryAfter is how long a campaign pauses after a step that failed; the pause
@@ -97,12 +99,22 @@ func (c *conductor) run(ctx context.Context) error {
 		c.succeeded()
 		switch next {
 		case moved:
-		case finished:
-			return nil
 		case waiting:
 			select {
 			case <-c.news:
 			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		case soon:
+			// What brings it about is in no log: a lease that ends.
+			timer := time.NewTimer(lookEvery)
+			select {
+			case <-c.news:
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+			timer.Stop()
+			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 		}
@@ -129,10 +141,13 @@ func (c *conductor) succeeded() {
 type step int
 
 const (
-	waiting  step = iota // nothing to do until something changes
-	moved                // something was done: look again
-	finished             // nothing will ever be to do
+	waiting step = iota // nothing to do until something changes
+	moved               // something was done: look again
+	soon                // look again before long, whether something changes or not
 )
+
+// lookEvery is how long soon is.
+const lookEvery = time.Second / 4
 
 // advance does the next thing that the campaign needs, if there is one.
 func (c *conductor) advance(ctx context.Context) (step, error) {
@@ -148,7 +163,9 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 		}
 		exists = true
 		if round, _ = s.Round(c.name, c.round); c.round > 0 && !round.Terminal {
-			return
+			if steered, _ := s.Steered(c.name); steered.To != state.Closed {
+				return
+			}
 		}
 		if campaign, exists = s.Campaign(c.name); c.round > 0 {
 			_, trained = s.Dataset(c.name, c.round)
@@ -159,6 +176,10 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 	switch {
 	case !exists:
 		return waiting, nil
+	case campaign.State == state.Closed && campaign.Total.Pending > 0:
+		return c.giveUp(ctx)
+	case c.round == 0 && campaign.State != state.Running:
+		return waiting, nil
 	case c.round == 0:
 		return moved, c.t.open(ctx, &campaign, nil)
 	case !round.Terminal || campaign.Total.Pending > 0:
@@ -166,19 +187,53 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 		return waiting, nil
 	}
 	decided := &round.Decided.Round
-	if !trained && decided.Quota(loop.Train) > 0 {
+	if !trained && decided.Quota(loop.Train) > 0 && owed(&campaign, &round, loop.Train) {
 		return moved, c.t.publish(ctx, &campaign, loop.Train)
 	}
-	if !evaluated && decided.Quota(loop.Evaluation) > 0 {
+	if !evaluated && decided.Quota(loop.Evaluation) > 0 && owed(&campaign, &round, loop.Evaluation) {
 		return moved, c.t.publish(ctx, &campaign, loop.Evaluation)
 	}
-	if campaign.Round >= campaign.Campaign.Rounds {
-		return finished, nil
-	}
-	if !sealed {
+	// An extension may yet make a campaign run on that is done.
+	if campaign.State != state.Running || campaign.Round >= campaign.Campaign.Rounds || !sealed {
 		return waiting, nil
 	}
 	return moved, c.t.open(ctx, &campaign, &round)
+}
+
+// owed reports whether a terminal round's version is still to be published. That
+// of a closed campaign is published with what there is, if there is anything.
+func owed(campaign *state.Campaign, round *state.Round, domain loop.Domain) bool {
+	if campaign.State != state.Closed {
+		return true
+	}
+	for _, p := range round.Components {
+		if p.Domain == domain && p.Committed > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// giveUp ends a closed campaign once nobody makes anything of it any more, and
+// workers that were away have had the time to come back with what they hold.
+func (c *conductor) giveUp(ctx context.Context) (step, error) {
+	now := time.Now()
+	if c.closed.IsZero() {
+		c.closed = now
+	}
+	var flight [3]uint64
+	c.t.mu.Lock()
+	c.t.c.node.View(func(s *state.State) { flight = c.t.inFlight(s, c.name) })
+	c.t.mu.Unlock()
+	if flight != [3]uint64{} || now.Sub(c.closed) < c.t.c.o.ReconnectWindow {
+		return soon, nil
+	}
+	event, err := c.t.c.node.Propose(ctx, state.Command{GiveUp: &state.GiveUp{Campaign: c.name}})
+	if err != nil {
+		return waiting, fmt.Errorf("give up what is open of %s: %w", c.name, err)
+	}
+	c.t.c.log.Info("campaign closed", "campaign", c.name, "given_up", event.(state.GivenUp).Indices)
+	return moved, nil
 }
 
 // unsealed are the model lines that the campaign learns from and waits for (C8):
@@ -273,7 +328,7 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 			command.EvidenceKey = object.Key
 		}
 	}
-	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, budget(c, campaign.Round+1), c.Seed)
+	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, budget(c, campaign.Round+1, campaign.Domains[loop.Train].Quota), c.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -284,13 +339,12 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 	return command, nil
 }
 
-// budget is what a campaign's round may ask for.
-func budget(c *loop.Campaign, number int) loop.Budget {
-	b := loop.Budget{Campaign: c.Name, Number: number, Evaluation: c.Evaluation, QuotaBy: c.QuotaBy, Make: c.Make}
-	if c.Samples > 0 {
-		b.Train = c.RoundSamples(number)
-	}
-	return b
+// budget is what a campaign's round may ask for: what the rounds before it, whose
+// training quotas sum to decided, have left, spread over the rounds to come.
+func budget(c *loop.Campaign, number int, decided uint64) loop.Budget {
+	left := *c
+	left.Samples, left.Rounds = c.Samples-min(c.Samples, decided), c.Rounds-number+1
+	return loop.Budget{Campaign: c.Name, Number: number, Evaluation: c.Evaluation, QuotaBy: c.QuotaBy, Make: c.Make, Train: left.RoundSamples(1)}
 }
 
 func boosts(r *loop.Round) (n int) {

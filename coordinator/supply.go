@@ -114,6 +114,7 @@ func newStock(c *loop.Campaign) *stock { return &stock{campaign: c, open: make(m
 // anything was offered.
 func (t *term) look(s *state.State, name string, inherit bool) (news bool) {
 	stock := t.stocks[name]
+	t.hold(s, name)
 	for {
 		if _, ok := s.Round(name, stock.rounds+1); !ok {
 			break
@@ -136,7 +137,21 @@ func (t *term) look(s *state.State, name string, inherit bool) (news bool) {
 			delete(stock.open, number)
 		}
 	}
+	if steered, _ := s.Steered(name); steered.To == state.Closed && len(stock.open) == 0 {
+		t.schedule.Drop(name) // what it was offered, and nobody will make
+	}
 	return news
+}
+
+// hold has the schedule lease nothing of a campaign that is paused or closed. The
+// caller holds mu.
+func (t *term) hold(s *state.State, name string) {
+	switch steered, _ := s.Steered(name); steered.To {
+	case state.Paused, state.Closed:
+		t.schedule.Hold(name)
+	default:
+		t.schedule.Release(name)
+	}
 }
 
 func (t *term) lookAt(s *state.State, at schedule.Place, campaign *loop.Campaign, progress *state.Progress, inherit bool) (news bool) {

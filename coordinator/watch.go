@@ -18,8 +18,8 @@ type watch struct {
 
 // touched is what entries have changed since it was taken last.
 type touched struct {
-	// campaigns were created, got a round, an extension or a delivery, or were
-	// published; the value says whether samples of it were revoked.
+	// campaigns were created, steered or extended, got a round, a reservation or a
+	// delivery, or were published; the value says whether samples of it were revoked.
 	campaigns map[string]bool
 	// sealed: some model version was.
 	sealed bool
@@ -50,6 +50,12 @@ func (w *watch) note(e *state.Entry, events []state.Event) {
 func (t *touched) note(c *state.Command, event state.Event) {
 	switch e := event.(type) {
 	case state.CampaignCreated:
+		t.campaign(e.Name, false)
+	case state.CampaignSteered:
+		t.campaign(e.Name, false)
+	case state.CampaignExtended:
+		t.campaign(e.Name, false)
+	case state.GivenUp:
 		t.campaign(e.Name, false)
 	case state.RoundOpened:
 		t.campaign(e.Campaign, false)

@@ -29,7 +29,7 @@ func campaignCommand() *cli.Command {
 					if err != nil {
 						return err
 					}
-					return putDocument(c, "campaign", text, client(c).CreateCampaign)
+					return createCampaign(c, text)
 				},
 			},
 			{
@@ -69,6 +69,11 @@ func campaignCommand() *cli.Command {
 					return show(c, orEmpty(list), func(w io.Writer) { writeCampaigns(w, list) })
 				},
 			},
+			steerCommand("pause", "stop deciding rounds and handing out work; what is in flight is finished and counted", (*api.Client).PauseCampaign),
+			steerCommand("resume", "let a paused campaign go on", (*api.Client).ResumeCampaign),
+			steerCommand("close", "end a campaign for good: what is in flight may still count, the rest is given up", (*api.Client).CloseCampaign),
+			extendCommand(),
+			watchCampaignCommand(),
 		},
 	}
 }
@@ -76,7 +81,8 @@ func campaignCommand() *cli.Command {
 func writeCampaign(w io.Writer, c *api.Campaign) {
 	facts(w,
 		"campaign", c.Name,
-		"state", c.State,
+		"state", stateSince(c),
+		"why", steeredWhy(c),
 		"waiting for", c.Waiting,
 		"round", fmt.Sprintf("%d of %d", c.Round, c.Rounds),
 		"space", c.Space,
@@ -84,6 +90,7 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 		"generator", c.Generator,
 		"owner", c.Owner,
 		"seed", digits(c.Seed),
+		"extended", extensions(c),
 		"reasons", strings.Join(c.Reasons, "; "),
 	)
 	fmt.Fprintln(w)
@@ -95,6 +102,13 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 	add("training", c.Counts)
 	if c.Evaluation != nil {
 		add("evaluation", *c.Evaluation)
+	}
+	given := c.GivenUp
+	if c.Evaluation != nil {
+		given += c.Evaluation.GivenUp
+	}
+	if given > 0 {
+		defer fmt.Fprintf(w, "\n%s more had been asked for when the campaign was closed, and are given up.\n", thousands(given))
 	}
 	grid(w, []string{"SAMPLES", "REQUESTED", "COMMITTED", "ABANDONED", "IN FLIGHT", "PENDING", "REJECTED", "REPLACED"}, rows)
 }

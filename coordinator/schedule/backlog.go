@@ -151,14 +151,17 @@ func (s *Schedule) queue(t *track, sp span, avoid string, first bool) {
 	}
 }
 
-// place puts a queue where it belongs in its backlog.
+// place puts a queue where it belongs in its backlog: nowhere while its campaign
+// is held.
 func (s *Schedule) place(q *queue) {
 	b := s.backlogs[q.track.generator]
-	if q.spans.n == 0 {
+	if q.spans.n == 0 || s.held[q.track.place.Campaign] {
 		if b != nil {
 			b.remove(q)
 		}
-		delete(q.track.queues, q.avoid)
+		if q.spans.n == 0 {
+			delete(q.track.queues, q.avoid)
+		}
 		return
 	}
 	if b == nil {

@@ -67,6 +67,7 @@ type Schedule struct {
 	rounds   map[string][]opened
 	age      uint64
 	backlogs map[string]*backlog // by generator
+	held     map[string]bool     // campaigns of which nothing is leased
 	workers  map[string]*worker
 	makers   map[string]int // workers that have joined, by generator
 	leases   map[loop.Unit]*lease
@@ -98,6 +99,7 @@ func New(o Options) *Schedule {
 		places:   make(map[Place][]*track),
 		rounds:   make(map[string][]opened),
 		backlogs: make(map[string]*backlog),
+		held:     make(map[string]bool),
 		workers:  make(map[string]*worker),
 		makers:   make(map[string]int),
 		leases:   make(map[loop.Unit]*lease),
@@ -162,6 +164,38 @@ func (s *Schedule) InFlight(p Place) (inFlight, pending uint64) {
 		pending += t.pending.n + t.paused.n
 	}
 	return inFlight, pending
+}
+
+// Hold says that nothing of a campaign is to be leased until it is released;
+// what is in flight stays so, and what comes back waits.
+func (s *Schedule) Hold(campaign string) {
+	if !s.held[campaign] {
+		s.held[campaign] = true
+		s.placeAll(campaign)
+	}
+}
+
+// Release ends a Hold.
+func (s *Schedule) Release(campaign string) {
+	if s.held[campaign] {
+		delete(s.held, campaign)
+		s.placeAll(campaign)
+	}
+}
+
+// placeAll puts every queue of a campaign where it belongs now. In which order
+// does not matter: which queue is best depends on what is queued alone.
+func (s *Schedule) placeAll(campaign string) {
+	for p, tracks := range s.places {
+		if p.Campaign != campaign {
+			continue
+		}
+		for _, t := range tracks {
+			for _, q := range t.queues {
+				s.place(q)
+			}
+		}
+	}
 }
 
 // Drop forgets a campaign: nothing of it is leased any more. Deliveries of it

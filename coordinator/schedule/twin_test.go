@@ -82,6 +82,7 @@ func TestAgainstTwin(t *testing.T) {
 		s := New(Options{FirstLease: 90 * time.Second, StagedLease: 5 * time.Minute})
 		w := &twin{at: make(map[spot]*grant), leases: make(map[loop.Unit]*grant), joined: make(map[string]bool)}
 		now := start
+		held := make(map[string]bool)
 		names := rapid.SampledFrom([]string{"a", "b", "c"})
 		place := func() Place {
 			return Place{Campaign: rapid.SampledFrom([]string{"c", "d"}).Draw(t, "campaign"), Round: rapid.IntRange(1, 2).Draw(t, "round")}
@@ -100,6 +101,9 @@ func TestAgainstTwin(t *testing.T) {
 				}
 				if err := l.Unit.Validate(); err != nil {
 					t.Fatal(err)
+				}
+				if held[l.Unit.Campaign] {
+					t.Fatalf("%s was leased while its campaign is held", l.Unit.ID())
 				}
 				g := &grant{l.Unit, name}
 				w.each(l.Unit, func(p spot) {
@@ -216,12 +220,24 @@ func TestAgainstTwin(t *testing.T) {
 					w.back(g)
 				}
 			},
+			"hold": func(t *rapid.T) {
+				c := rapid.SampledFrom([]string{"c", "d"}).Draw(t, "campaign")
+				if held[c] = !held[c]; held[c] {
+					s.Hold(c)
+				} else {
+					s.Release(c)
+				}
+			},
 			"time": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "seconds")) * time.Second)
 				expire()
 			},
 			"": func(*rapid.T) { check() },
 		})
+		for c := range held {
+			s.Release(c)
+			delete(held, c)
+		}
 		// Two idle workers take everything that is pending, once every pause and
 		// every avoidance is over; nothing is lost on the way.
 		for _, name := range []string{"x", "y"} {

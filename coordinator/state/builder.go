@@ -97,8 +97,20 @@ func (b *builder) addCampaign(r *campaignRecord) error {
 	if _, ok := pick(b.s.spaces[r.Campaign.Space], r.SpaceVersion); !ok || r.SpaceVersion == 0 {
 		return fmt.Errorf("campaign %q is of a space that is not there", r.Campaign.Name)
 	}
-	b.campaign = &campaign{loop: r.Campaign, spaceVersion: r.SpaceVersion, policyVersion: r.PolicyVersion,
+	b.campaign = &campaign{loop: r.Campaign, first: r.Campaign, spaceVersion: r.SpaceVersion, policyVersion: r.PolicyVersion,
 		document: r.Document, at: r.At, lastRevoke: r.LastRevoke}
+	if r.Steered != nil {
+		if !steerable(r.Steered.To) {
+			return fmt.Errorf("campaign %q is %q, which is no state to steer to", r.Campaign.Name, r.Steered.To)
+		}
+		b.campaign.steered = Steered(*r.Steered)
+	}
+	for _, a := range r.Amendments {
+		b.campaign.amend(Amendment(a))
+		if refusal := checkCampaign(b.campaign.loop); refusal != nil {
+			return refusal
+		}
+	}
 	b.round = nil
 	b.s.campaigns[r.Campaign.Name] = b.campaign
 	return nil

@@ -10,8 +10,12 @@ import (
 
 // campaign is a campaign and its rounds; round n stands at n-1.
 type campaign struct {
-	generation    uint64
-	loop          *loop.Campaign
+	generation uint64
+	// loop is the campaign as it stands: first, the one created, with the numbers
+	// of the last amendment.
+	loop, first   *loop.Campaign
+	amendments    []Amendment
+	steered       Steered
 	spaceVersion  int
 	policyVersion int
 	document      string
@@ -20,9 +24,8 @@ type campaign struct {
 	rounds        []*round
 }
 
-// campaignVersion is the version of every campaign: none can be amended yet, but
-// a round says which it was decided for (C15).
-const campaignVersion = 1
+// version counts the amendments; a round says which it was decided for (C15).
+func (c *campaign) version() int { return 1 + len(c.amendments) }
 
 func (s *State) createCampaign(c *CreateCampaign) Event {
 	campaignName := c.Campaign.Name
@@ -34,10 +37,11 @@ func (s *State) createCampaign(c *CreateCampaign) Event {
 		return *refused(Invalid, "", "the campaign cannot be encoded: %v", err)
 	}
 	if old := s.campaigns[campaignName]; old != nil {
-		if !bytes.Equal(must(encoding.Marshal(old.loop)), content) {
+		// Extended or not, it is the campaign that was created from this document.
+		if !bytes.Equal(must(encoding.Marshal(old.first)), content) && !bytes.Equal(must(encoding.Marshal(old.loop)), content) {
 			return *refused(Conflict, "name", "there is another campaign %q", campaignName).remedy("choose another name")
 		}
-		return CampaignCreated{Name: campaignName, Version: campaignVersion,
+		return CampaignCreated{Name: campaignName, Version: old.version(),
 			SpaceVersion: old.spaceVersion, PolicyVersion: old.policyVersion}
 	}
 	if _, ok := s.Space(c.Campaign.Space, c.SpaceVersion); !ok || c.SpaceVersion == 0 {
@@ -58,10 +62,10 @@ func (s *State) createCampaign(c *CreateCampaign) Event {
 		}
 	}
 	s.campaigns[campaignName] = &campaign{
-		generation: s.generation, loop: &c.Campaign, spaceVersion: c.SpaceVersion, policyVersion: c.PolicyVersion,
+		generation: s.generation, loop: &c.Campaign, first: &c.Campaign, spaceVersion: c.SpaceVersion, policyVersion: c.PolicyVersion,
 		document: c.Document, at: s.last,
 	}
-	return CampaignCreated{Name: campaignName, Version: campaignVersion,
+	return CampaignCreated{Name: campaignName, Version: 1,
 		SpaceVersion: c.SpaceVersion, PolicyVersion: c.PolicyVersion, Created: true}
 }
 
@@ -87,7 +91,7 @@ func (s *State) ownCampaign(name string) *campaign {
 	}
 	own := *c
 	own.generation = s.generation
-	own.rounds = slices.Clone(c.rounds)
+	own.rounds, own.amendments = slices.Clone(c.rounds), slices.Clone(c.amendments)
 	s.campaigns[name] = &own
 	return &own
 }
@@ -121,9 +125,9 @@ func (s *State) Campaign(name string) (Campaign, bool) {
 		return Campaign{}, false
 	}
 	view := Campaign{
-		Campaign: c.loop, Version: campaignVersion, SpaceVersion: c.spaceVersion, PolicyVersion: c.policyVersion,
-		Document: c.document, At: c.at, Round: len(c.rounds), State: Running,
-		Requested: c.requested(), LastRevoke: c.lastRevoke,
+		Campaign: c.loop, Version: c.version(), SpaceVersion: c.spaceVersion, PolicyVersion: c.policyVersion,
+		Document: c.document, At: c.at, Round: len(c.rounds), State: c.state(),
+		Steered: c.steered, Amendments: slices.Clone(c.amendments), Requested: c.requested(), LastRevoke: c.lastRevoke,
 	}
 	for n, r := range c.rounds {
 		for _, k := range r.components {
@@ -136,12 +140,10 @@ func (s *State) Campaign(name string) (Campaign, bool) {
 			}
 		}
 	}
-	// All rounds are looked at, not the last one alone: a revoke may have opened
-	// an index of an earlier one (C8, C13).
-	if len(c.rounds) == c.loop.Rounds && view.Total.Pending == 0 {
-		view.State = Done
-		if view.Total.Abandoned > 0 {
-			view.State = DoneShort
+	if view.State == Closed {
+		for d := range view.Requested {
+			view.GivenUp[d] = view.Requested[d] - view.Domains[d].Quota
+			view.Requested[d] = view.Domains[d].Quota
 		}
 	}
 	return view, true

@@ -15,6 +15,9 @@ type Command struct {
 	Publish           *Publish           `cbor:"9,keyasint,omitempty"`
 	Revoke            *Revoke            `cbor:"10,keyasint,omitempty"`
 	RaiseEpoch        *RaiseEpoch        `cbor:"11,keyasint,omitempty"`
+	SteerCampaign     *SteerCampaign     `cbor:"12,keyasint,omitempty"`
+	ExtendCampaign    *ExtendCampaign    `cbor:"13,keyasint,omitempty"`
+	GiveUp            *GiveUp            `cbor:"14,keyasint,omitempty"`
 }
 
 // PutSpace stores a space as its next version. Content equal to the latest
@@ -41,6 +44,37 @@ type CreateCampaign struct {
 	SpaceVersion  int           `cbor:"2,keyasint"`
 	PolicyVersion int           `cbor:"3,keyasint"`
 	Document      string        `cbor:"4,keyasint"`
+}
+
+// SteerCampaign pauses a campaign, lets it run on, or closes it for good. Where
+// the campaign is so already the command is a duplicate, and who came first, when
+// and why is what stays. Answer: CampaignSteered.
+type SteerCampaign struct {
+	Campaign string `cbor:"1,keyasint"`
+	// To is Running, Paused or Closed.
+	To     CampaignState `cbor:"2,keyasint"`
+	Author string        `cbor:"3,keyasint,omitempty"`
+	Reason string        `cbor:"4,keyasint,omitempty"`
+}
+
+// ExtendCampaign sets how many training samples and rounds a campaign has in all,
+// and so makes its next version (C15): never less than its rounds have decided.
+// The numbers are absolute, so that the same command again is a duplicate.
+// Answer: CampaignExtended.
+type ExtendCampaign struct {
+	Campaign string `cbor:"1,keyasint"`
+	// Version is the campaign's that the numbers were computed from; 0 is any.
+	Version int    `cbor:"2,keyasint,omitempty"`
+	Samples uint64 `cbor:"3,keyasint"`
+	Rounds  int    `cbor:"4,keyasint"`
+	Author  string `cbor:"5,keyasint,omitempty"`
+	Reason  string `cbor:"6,keyasint,omitempty"`
+}
+
+// GiveUp abandons what a closed campaign still has open: the leader proposes it
+// when nobody makes any of that any more. Answer: GivenUp.
+type GiveUp struct {
+	Campaign string `cbor:"1,keyasint"`
 }
 
 // RegisterGenerator makes a generator's version known, from a worker's hello.

@@ -188,6 +188,16 @@ func (k *component) reopen(index uint32, attempt int) {
 	k.setAttempt(index, attempt, attempt+1)
 }
 
+// abandon gives up open indices for one reason: nobody makes them any more.
+func (k *component) abandon(indices *roaring.Bitmap, reason string) {
+	for it := indices.Iterator(); it.HasNext(); {
+		index := it.Next()
+		invariant(k.open.CheckedRemove(index) && k.abandoned.CheckedAdd(index), "index %d is given up but was not open", index)
+		k.setAttempt(index, k.attempt(index), 0)
+		k.because(index, "", reason)
+	}
+}
+
 // cut supersedes the component: what is below stays owed, what is above is never
 // made (C3).
 func (k *component) cut(quota uint64) {

@@ -70,7 +70,8 @@ func (c *Command) set() int {
 	n := 0
 	for _, is := range [...]bool{c.PutSpace != nil, c.PutPolicy != nil, c.CreateCampaign != nil,
 		c.RegisterGenerator != nil, c.OpenRound != nil, c.Commit != nil, c.Append != nil,
-		c.SealModel != nil, c.Publish != nil, c.Revoke != nil, c.RaiseEpoch != nil} {
+		c.SealModel != nil, c.Publish != nil, c.Revoke != nil, c.RaiseEpoch != nil,
+		c.SteerCampaign != nil, c.ExtendCampaign != nil, c.GiveUp != nil} {
 		if is {
 			n++
 		}

@@ -82,6 +82,26 @@ type CampaignCreated struct {
 	Created       bool
 }
 
+// CampaignSteered answers SteerCampaign.
+type CampaignSteered struct {
+	Name      string
+	To        CampaignState
+	Duplicate bool
+}
+
+// CampaignExtended answers ExtendCampaign.
+type CampaignExtended struct {
+	Name      string
+	Version   int
+	Duplicate bool
+}
+
+// GivenUp answers GiveUp: how many indices it abandoned.
+type GivenUp struct {
+	Name    string
+	Indices uint64
+}
+
 // GeneratorRegistered answers RegisterGenerator.
 type GeneratorRegistered struct {
 	Generator loop.Generator
@@ -183,6 +203,9 @@ func (Refused) event()             {}
 func (SpacePut) event()            {}
 func (PolicyPut) event()           {}
 func (CampaignCreated) event()     {}
+func (CampaignSteered) event()     {}
+func (CampaignExtended) event()    {}
+func (GivenUp) event()             {}
 func (GeneratorRegistered) event() {}
 func (RoundOpened) event()         {}
 func (Committed) event()           {}

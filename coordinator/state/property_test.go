@@ -51,7 +51,8 @@ func (m *machine) propose(c Command) {
 
 // openRound proposes the next round of a campaign as a leader would now.
 func (m *machine) openRound(t *rapid.T) {
-	c := rapid.SampledFrom(m.campaigns).Draw(t, "campaign")
+	now, _ := m.state.Campaign(rapid.SampledFrom(m.campaigns).Draw(t, "campaign").Name)
+	c := now.Campaign
 	rounds := m.state.Rounds(c.Name)
 	n := len(rounds) + 1
 	var cuts []uint64
@@ -86,8 +87,27 @@ func (m *machine) openRound(t *rapid.T) {
 		reserve = append(reserve, rapid.Uint64Range(0, 4).Draw(t, "reserve"))
 	}
 	o := openRound(r, cuts, reserve)
-	o.OpenRound.Sequence = m.state.Sequence()
+	o.OpenRound.Sequence, o.OpenRound.CampaignVersion = m.state.Sequence(), now.Version
 	m.propose(o)
+}
+
+// steer pauses, resumes or, now and then, closes a campaign.
+func (m *machine) steer(t *rapid.T) {
+	to := rapid.SampledFrom([]CampaignState{Paused, Running, Closed}).Draw(t, "to")
+	m.enter(t, Entry{Commands: []Command{{SteerCampaign: &SteerCampaign{
+		Campaign: rapid.SampledFrom(m.campaigns).Draw(t, "campaign").Name, To: to,
+		Author: fmt.Sprint("author ", rapid.IntRange(0, 9).Draw(t, "author")), Reason: "because"}}}})
+}
+
+func (m *machine) extend(t *rapid.T) {
+	now, _ := m.state.Campaign(rapid.SampledFrom(m.campaigns).Draw(t, "campaign").Name)
+	m.propose(Command{ExtendCampaign: &ExtendCampaign{Campaign: now.Campaign.Name, Version: rapid.SampledFrom([]int{0, now.Version}).Draw(t, "version"),
+		Samples: now.Campaign.Samples + rapid.Uint64Range(0, 6).Draw(t, "samples") - min(2, now.Campaign.Samples),
+		Rounds:  now.Campaign.Rounds + rapid.IntRange(-1, 1).Draw(t, "rounds")}})
+}
+
+func (m *machine) giveUp(t *rapid.T) {
+	m.propose(Command{GiveUp: &GiveUp{Campaign: rapid.SampledFrom(m.campaigns).Draw(t, "campaign").Name}})
 }
 
 // deliver proposes a commit of one or two units, honest or not.
@@ -491,15 +511,21 @@ func (m *machine) checkCampaign(t *rapid.T, c loop.Campaign) {
 			t.Fatalf("%s round %d: terminal %v", c.Name, n+1, round.Terminal)
 		}
 	}
-	want := Running
-	if len(w.opened) == w.rounds && pending == 0 {
-		want = Done
-		if abandoned > 0 {
-			want = DoneShort
+	want := w.state()
+	switch q := view.Domains[loop.Train].Quota; {
+	case (want == Done || want == DoneShort) && q != w.samples:
+		t.Fatalf("%s is done with quotas of %d, requested %d (I3)", c.Name, q, w.samples)
+	case want == Closed && view.Requested != [3]uint64{loop.Train: q, loop.Evaluation: view.Domains[loop.Evaluation].Quota}:
+		t.Fatalf("%s is closed with quotas of %d, but answers for %v (I3)", c.Name, q, view.Requested)
+	}
+	asked := [3]uint64{loop.Train: w.samples, loop.Evaluation: w.evaluation * uint64(w.rounds)}
+	for d := range asked {
+		if view.Requested[d]+view.GivenUp[d] != asked[d] || view.GivenUp[d] > 0 && want != Closed {
+			t.Fatalf("%s asks for %v and gave %v up, the twin asks for %v", c.Name, view.Requested, view.GivenUp, asked)
 		}
-		if q := view.Domains[loop.Train].Quota; q != c.Samples {
-			t.Fatalf("%s is done with quotas of %d, requested %d (I3)", c.Name, q, c.Samples)
-		}
+	}
+	if view.Version != w.version || len(view.Amendments) != w.version-1 || view.Steered.To != w.steered || view.Steered.Author != w.by {
+		t.Fatalf("%s is version %d, steered %+v, the twin %+v", c.Name, view.Version, view.Steered, w)
 	}
 	named := uint64(0)
 	for _, a := range view.Abandoned {
@@ -581,6 +607,10 @@ func TestStateMachine(t *testing.T) {
 			"seal":       m.seal,
 			"publish":    m.publish,
 			"revoke":     m.revoke,
+			"revoke 2":   m.revoke,
+			"steer":      m.steer,
+			"extend":     m.extend,
+			"give up":    m.giveUp,
 			"entry":      m.deliverEntry,
 			"entry 2":    m.deliverEntry,
 			"entry 3":    m.deliverEntry,

@@ -47,6 +47,25 @@ type campaignRecord struct {
 	Document      string         `cbor:"4,keyasint"`
 	At            int64          `cbor:"5,keyasint"`
 	LastRevoke    uint64         `cbor:"6,keyasint"`
+	// Campaign is the one created. Of one that was never steered or extended
+	// nothing else is written, as before there were these.
+	Steered    *steeredRecord    `cbor:"7,keyasint,omitempty"`
+	Amendments []amendmentRecord `cbor:"8,keyasint,omitempty"`
+}
+
+type steeredRecord struct {
+	To     CampaignState `cbor:"1,keyasint"`
+	At     int64         `cbor:"2,keyasint"`
+	Author string        `cbor:"3,keyasint,omitempty"`
+	Reason string        `cbor:"4,keyasint,omitempty"`
+}
+
+type amendmentRecord struct {
+	Samples uint64 `cbor:"1,keyasint"`
+	Rounds  int    `cbor:"2,keyasint"`
+	At      int64  `cbor:"3,keyasint"`
+	Author  string `cbor:"4,keyasint,omitempty"`
+	Reason  string `cbor:"5,keyasint,omitempty"`
 }
 
 // roundRecord is followed by its components. Time and sequence are those of its

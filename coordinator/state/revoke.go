@@ -5,12 +5,15 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"hone/loop"
 )
 
 // revoke takes samples back (C13). One whose attempt is not the committed one is
 // left alone, so that a resent revoke never hits the replacement; where the
 // reference does not hold the row all is refused, and the proposer looks again.
+// Of a closed campaign a revoked index is abandoned instead of opened.
 func (s *State) revoke(c *Revoke) Event {
 	taken, rows, r := s.checkRevoke(c)
 	if r != nil {
@@ -22,6 +25,10 @@ func (s *State) revoke(c *Revoke) Event {
 	for _, x := range taken {
 		k := s.ownComponent(x.Campaign, x.Name.Round, x.Name.Domain, x.Name.Component)
 		k.reopen(uint32(x.Name.Index), x.Name.Attempt)
+		// What was stopped by hand is not opened again (C13).
+		if s.campaigns[x.Campaign].steered.To == Closed {
+			k.abandon(roaring.BitmapOf(uint32(x.Name.Index)), "revoked after the campaign was closed")
+		}
 		s.advise(x.Campaign, x.Name, advised)
 		campaigns[x.Campaign] = true
 		event.Reopened = append(event.Reopened, x)

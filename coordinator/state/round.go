@@ -145,10 +145,12 @@ func (s *State) checkExpected(c *campaign, o *OpenRound) *Refused {
 		return refused(Invalid, "round.number", "round %d does not follow round %d", o.Round.Number, o.Previous)
 	case o.Previous != last:
 		return refused(Stale, "previous", "round %d is not the last one, %d is", o.Previous, last)
+	case c.steered.To == Closed || c.steered.To == Paused:
+		return refused(Stale, "campaign", "campaign %q is %s", c.loop.Name, c.steered.To)
+	case o.CampaignVersion != c.version():
+		return refused(Stale, "campaign_version", "version %d is not the campaign's, %d is", o.CampaignVersion, c.version())
 	case o.Round.Number > c.loop.Rounds:
 		return refused(Conflict, "round.number", "the campaign has only %d rounds", c.loop.Rounds)
-	case o.CampaignVersion != campaignVersion:
-		return refused(Stale, "campaign_version", "version %d is not the campaign's, %d is", o.CampaignVersion, campaignVersion)
 	case o.SpaceVersion != c.spaceVersion || o.Round.SpaceVersion != c.spaceVersion:
 		return refused(Stale, "space_version", "version %d is not the campaign's, %d is", o.SpaceVersion, c.spaceVersion)
 	case o.PolicyVersion != c.policyVersion || o.Round.PolicyVersion != c.policyVersion:

@@ -136,7 +136,16 @@ func (e *emitter) put(r *record) {
 }
 
 func (e *emitter) campaign(c *campaign) {
-	e.put(&record{Campaign: &campaignRecord{c.loop, c.spaceVersion, c.policyVersion, c.document, c.at, c.lastRevoke}})
+	r := &campaignRecord{Campaign: c.first, SpaceVersion: c.spaceVersion, PolicyVersion: c.policyVersion,
+		Document: c.document, At: c.at, LastRevoke: c.lastRevoke}
+	if c.steered.To != "" {
+		steered := steeredRecord(c.steered)
+		r.Steered = &steered
+	}
+	for _, a := range c.amendments {
+		r.Amendments = append(r.Amendments, amendmentRecord(a))
+	}
+	e.put(&record{Campaign: r})
 	for _, r := range c.rounds {
 		e.put(&record{Round: &roundRecord{r.decided}})
 		for _, k := range r.components {

@@ -94,6 +94,12 @@ func (s *State) apply(c *Command) Event {
 		return s.publish(c.Publish)
 	case c.Revoke != nil:
 		return s.revoke(c.Revoke)
+	case c.SteerCampaign != nil:
+		return s.steer(c.SteerCampaign)
+	case c.ExtendCampaign != nil:
+		return s.extend(c.ExtendCampaign)
+	case c.GiveUp != nil:
+		return s.giveUp(c.GiveUp)
 	default:
 		return s.raiseEpoch(c.RaiseEpoch)
 	}

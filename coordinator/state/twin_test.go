@@ -26,6 +26,9 @@ type twinCampaign struct {
 	rounds, maxAttempts int
 	opened              []*twinRound
 	lastRevoke          uint64
+	steered             CampaignState
+	by                  string
+	version             int
 }
 
 type twinRound struct {
@@ -76,7 +79,7 @@ func newTwin(remember int, campaigns ...loop.Campaign) *twin {
 	w := &twin{campaigns: map[string]*twinCampaign{}, parts: map[uint64]*twinPart{}, remember: remember,
 		rows: map[string]uint64{}, versions: map[string]map[int]twinVersion{}, sequence: 1} // 1: the space
 	for _, c := range campaigns {
-		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target, rounds: c.Rounds, maxAttempts: c.MaxAttempts}
+		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1}
 	}
 	return w
 }
@@ -129,6 +132,12 @@ func (w *twin) apply(c Command) (event Event, refused bool) {
 		return w.seal(c.SealModel)
 	case c.Publish != nil:
 		return w.publish(c.Publish)
+	case c.SteerCampaign != nil:
+		return w.steer(c.SteerCampaign)
+	case c.ExtendCampaign != nil:
+		return w.extend(c.ExtendCampaign)
+	case c.GiveUp != nil:
+		return w.giveUp(c.GiveUp)
 	default:
 		return w.revoke(c.Revoke)
 	}
@@ -145,7 +154,8 @@ func (w *twin) openRound(o *OpenRound) (Event, bool) {
 		}
 		return RoundOpened{Campaign: o.Round.Campaign, Number: n, Sequence: c.opened[n-1].sequence, Duplicate: true}, false
 	}
-	if n != len(c.opened)+1 || n > c.rounds || o.Sequence > w.sequence {
+	if n != len(c.opened)+1 || n > c.rounds || o.Sequence > w.sequence || o.CampaignVersion != c.version ||
+		c.steered == Paused || c.steered == Closed {
 		return nil, true
 	}
 	train := uint64(0)
@@ -343,6 +353,9 @@ func (w *twin) revoke(c *Revoke) (Event, bool) {
 		s := w.find(x.Campaign, x.Name.Round, x.Name.Domain, x.Name.Component).sample(x.Name.Index)
 		s.committed = false
 		s.attempt++
+		if w.campaigns[x.Campaign].steered == Closed {
+			s.abandoned = true
+		}
 		w.parts[x.Reference].void[x.Row] = true
 		references[x.Reference] = true
 		for _, versions := range w.versions {
@@ -361,6 +374,100 @@ func (w *twin) revoke(c *Revoke) (Event, bool) {
 		}
 	}
 	return event, false
+}
+
+// state is what a campaign is doing, counted index by index.
+func (c *twinCampaign) state() CampaignState {
+	pending, abandoned := uint64(0), uint64(0)
+	for _, r := range c.opened {
+		for _, k := range r.components {
+			for index := range k.quota {
+				switch x := k.sample(index); {
+				case x.abandoned:
+					abandoned++
+				case !x.committed:
+					pending++
+				}
+			}
+		}
+	}
+	switch {
+	case c.steered == Closed:
+		return Closed
+	case len(c.opened) == c.rounds && pending == 0 && abandoned > 0:
+		return DoneShort
+	case len(c.opened) == c.rounds && pending == 0:
+		return Done
+	case c.steered == Paused:
+		return Paused
+	}
+	return Running
+}
+
+func (w *twin) steer(s *SteerCampaign) (Event, bool) {
+	c := w.campaigns[s.Campaign]
+	now := c.state()
+	ended := now == Done || now == DoneShort
+	switch {
+	case now == Closed && s.To != Closed, ended && s.To == Paused:
+		return nil, true
+	case now == s.To, ended:
+		return CampaignSteered{Name: s.Campaign, To: now, Duplicate: true}, false
+	}
+	c.steered, c.by = s.To, s.Author
+	if s.To == Closed {
+		for _, r := range c.opened {
+			for _, k := range r.components {
+				k.quota = k.reserved
+			}
+		}
+	}
+	return CampaignSteered{Name: s.Campaign, To: s.To}, false
+}
+
+func (w *twin) extend(e *ExtendCampaign) (Event, bool) {
+	c := w.campaigns[e.Campaign]
+	if c.steered == Closed {
+		return nil, true
+	}
+	if e.Samples == c.samples && e.Rounds == c.rounds {
+		return CampaignExtended{Name: e.Campaign, Version: c.version, Duplicate: true}, false
+	}
+	decided := uint64(0)
+	for _, r := range c.opened {
+		for _, k := range r.components {
+			if k.domain == loop.Train {
+				decided += k.quota
+			}
+		}
+	}
+	more := e.Rounds - len(c.opened)
+	if e.Version != 0 && e.Version != c.version || e.Samples < decided || more < 0 || e.Rounds < 1 ||
+		more == 0 && e.Samples > decided || e.Samples > 0 && e.Samples-decided < uint64(more) {
+		return nil, true
+	}
+	c.samples, c.rounds = e.Samples, e.Rounds
+	c.version++
+	return CampaignExtended{Name: e.Campaign, Version: c.version}, false
+}
+
+func (w *twin) giveUp(g *GiveUp) (Event, bool) {
+	c := w.campaigns[g.Campaign]
+	if c.steered != Closed {
+		return nil, true
+	}
+	n := uint64(0)
+	for _, r := range c.opened {
+		for _, k := range r.components {
+			for index := range k.quota {
+				if x := k.sample(index); !x.committed && !x.abandoned {
+					x.abandoned = true
+					n++
+				}
+			}
+		}
+	}
+	return GivenUp{Name: g.Campaign, Indices: n}, false
 }
 
 // live are the names of the samples that a view of the twin's parts would show.

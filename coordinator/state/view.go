@@ -23,12 +23,34 @@ type PolicyVersion struct {
 type CampaignState string
 
 // The states. A campaign is done when all its rounds are opened and no index of
-// any of them is open; short if some were abandoned (C8, I3).
+// any of them is open; short if some were abandoned (C8, I3). Paused it decides
+// nothing and leases nothing. Closed it never will again.
 const (
 	Running   CampaignState = "running"
+	Paused    CampaignState = "paused"
 	Done      CampaignState = "done"
 	DoneShort CampaignState = "done_short"
+	Closed    CampaignState = "closed"
 )
+
+// Steered is the last time that somebody paused, resumed or closed a campaign.
+type Steered struct {
+	// To is Running, Paused or Closed; empty if nobody ever did.
+	To     CampaignState
+	At     int64
+	Author string
+	Reason string
+}
+
+// Amendment is a later version of a campaign: what it asks for in all, since
+// when, and why.
+type Amendment struct {
+	Samples uint64
+	Rounds  int
+	At      int64
+	Author  string
+	Reason  string
+}
 
 // Campaign is a campaign as state knows it. Campaign is shared and must not be
 // changed.
@@ -42,9 +64,15 @@ type Campaign struct {
 	// Round is the number of the last round opened; 0 before the first.
 	Round int
 	State CampaignState
+	// Steered is who paused, resumed or closed it last.
+	Steered Steered
+	// Amendments are its versions from the second on.
+	Amendments []Amendment
 	// Requested is what the campaign asks for over all its rounds, opened or not,
-	// by domain.
+	// by domain. Of a closed one it is what its rounds still answer for (their
+	// quotas), and GivenUp is the rest.
 	Requested [3]uint64
+	GivenUp   [3]uint64
 	// Domains and Total count the opened rounds.
 	Domains [3]Counts
 	Total   Counts
