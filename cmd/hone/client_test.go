@@ -216,7 +216,7 @@ func TestExitCodes(t *testing.T) {
 		{"space show a@0", 2, "NAME or NAME@VERSION"},
 		{"status extra", 2, "takes no argument"},
 		{"status --outptu json", 2, "there is no flag --outptu. Did you mean --output?"},
-		{"status --output yaml", 2, `--output is table or json, not "yaml"`},
+		{"status --output xml", 2, `not "xml"`},
 		{"round show loop x", 2, "N is a number from 1"},
 		{"round show loop -- -3", 2, "N is a number from 1"},
 		{"outcomes push - --space s", 2, `needs --model`},
