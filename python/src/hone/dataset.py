@@ -44,11 +44,6 @@ class Row:
     split: str
     """``train``, ``probe`` or ``evaluation``."""
 
-    @property
-    def name(self) -> tuple[int, int, int, int]:
-        """(round, component, index, attempt): what a sample is called within its campaign and split."""
-        return (self.round, self.component, self.index, self.attempt)
-
 
 class Sample:
     """A sample as it came down, its bytes checked against the manifest.
@@ -59,16 +54,16 @@ class Sample:
     'low'
     """
 
-    __slots__ = ("_scenarios", "key", "members", "row")
+    __slots__ = ("_shown", "key", "members", "row")
 
-    def __init__(self, key: str, members: dict[str, bytes], row: Row, scenarios: _Scenarios | None = None) -> None:
+    def __init__(self, key: str, members: dict[str, bytes], row: Row, shown: _Shown | None = None) -> None:
         self.key = key
         """The sample's name in its pack; unique within a campaign."""
         self.members = members
         """The sample's files by name, as the generator called them."""
         self.row = row
         """The sample's line of the manifest."""
-        self._scenarios = scenarios
+        self._shown = shown
 
     @property
     def digest(self) -> str:
@@ -114,11 +109,24 @@ class Sample:
     def scenario(self) -> dict[str, Any]:
         """What the sample shows: a level's name, or a number, by factor. Absent factors are left out.
 
-        Asked of the server when first read, for all samples of a batch at once (some 50 ms for 512).
+        The server is asked when the first sample of a dataset is, and then for all of them: some 300 bytes each.
         """
-        if self._scenarios is None:
-            raise HoneError("this sample was not read from a server and has no scenario")
-        return self._scenarios.of(self.row)
+        return self._described()["scenario"]
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """The bin of each numeric factor; asked for as ``scenario`` is."""
+        return self._described().get("levels", {})
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The space's derived labels; asked for as ``scenario`` is."""
+        return self._described().get("labels", {})
+
+    def _described(self) -> dict[str, dict[str, Any]]:
+        if self._shown is None:
+            raise HoneError("this sample was not read from a server, so what it shows is not known")
+        return self._shown.by(self.row)
 
     def __repr__(self) -> str:
         return f"hone.Sample({self.key!r}, {sorted(self.members)})"
@@ -167,7 +175,7 @@ class Dataset:
         self.rows: Sequence[Row] = _manifest(client, f"{path}/{self.version}/manifest", found["manifest_sha256"])
         """The manifest: a row per sample, in the order of iteration."""
         self._client = client
-        self._sequence: int = found["sequence"]
+        self._shown = _Shown(client, f"{path}/{self.version}/rows", self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -219,11 +227,10 @@ class Dataset:
         """The samples, in order, going on where a download breaks off."""
         for start in range(0, len(self.rows), BATCH):
             rows = self.rows[start : start + BATCH]
-            scenarios = _Scenarios(self, rows)
             done, spent, waits = 0, 0.0, pauses()
             while done < len(rows):
                 try:
-                    for sample in self._batch(rows[done:], scenarios):
+                    for sample in self._batch(rows[done:]):
                         done, spent, waits = done + 1, 0.0, pauses()
                         yield sample
                 except Unavailable as error:
@@ -233,7 +240,7 @@ class Dataset:
                     spent += pause
                     time.sleep(pause)
 
-    def _batch(self, rows: Sequence[Row], scenarios: _Scenarios) -> Iterator[Sample]:
+    def _batch(self, rows: Sequence[Row]) -> Iterator[Sample]:
         body = json.dumps({"digests": [row.digest for row in rows]}).encode()
         headers = {"Content-Type": "application/json"}
         with self._client.stream("POST", "/v1/samples", body=body, headers=headers, patience=0) as tar:
@@ -245,7 +252,7 @@ class Dataset:
                 if digest != row.digest:
                     raise HoneError(f"samples: asked for {row.digest}, but the bytes that came are {digest}")
                 count += 1
-                yield Sample(key, members, row, scenarios)
+                yield Sample(key, members, row, self._shown)
             if count < len(rows):
                 raise Torn(f"the server sent {count} of the {len(rows)} samples asked for")
 
@@ -308,65 +315,30 @@ def _size(sample: Sample) -> int:
     return sum(map(len, sample.members.values()))
 
 
-class _Scenarios:
-    """What the samples of a batch show, asked for when the first of them is."""
+class _Shown:
+    """What the samples of a version show: a line of JSON each, asked for when the first is."""
 
-    def __init__(self, dataset: Dataset, rows: Sequence[Row]) -> None:
-        self._dataset = dataset
-        self._rows = rows
+    def __init__(self, client: Client, path: str, rows: Sequence[Row]) -> None:
+        self._client, self._path, self._rows = client, path, rows
+        self._lines: dict[Row, bytes] = {}
         self._lock = threading.Lock()
-        self._known: dict[tuple[int, int, int, int], dict[str, Any]] | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_dataset": self._dataset._with(()), "_rows": self._rows, "_known": self._known}
+    def __reduce__(self) -> tuple[type[_Shown], tuple[Client, str, Sequence[Row]]]:
+        return _Shown, (self._client, self._path, self._rows)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
-
-    def of(self, row: Row) -> dict[str, Any]:
+    def by(self, row: Row) -> dict[str, dict[str, Any]]:
         with self._lock:
-            if self._known is None:
-                self._known = self._ask()
-        try:
-            return self._known[row.name]
-        except KeyError:
-            raise HoneError(
-                f"the scenario of {row.digest} is not known: the sample was revoked after {self._dataset.name}"
-                f"@{self._dataset.version} was published"
-            ) from None
+            if not self._lines:
+                self._lines = patiently(self._ask, self._client.patience)
+        described: dict[str, dict[str, Any]] = json.loads(self._lines[row])
+        return described
 
-    def _ask(self) -> dict[tuple[int, int, int, int], dict[str, Any]]:
-        data = self._dataset
-        space = data._client.campaign(data.campaign)["space"].partition("@")[0]
-        known = data._client.sql(
-            f"select schema, document from spaces where space = {_text(space)} order by version desc limit 1"
-        )
-        schema, document = known[0]["schema"], known[0]["document"]
-        columns = [
-            factor["name"] for factor in (json.loads(document) if isinstance(document, str) else document)["factors"]
-        ]
-        digests = ", ".join(_text(digest) for digest in sorted({row.digest for row in self._rows}))
-        named = ", ".join(map(_name, columns))
-        found = data._client.sql(
-            f'select round, component, "index", attempt, {named} from {_name(schema)}.samples '
-            f"where campaign = {_text(data.campaign)} and split = {_text(self._rows[0].split)} "
-            f"and digest in ({digests})",
-            at_least=data._sequence,
-        )
-        return {
-            (row["round"], row["component"], row["index"], row["attempt"]): {
-                name: row[name] for name in columns if row[name] is not None and row[name] != "absent"
-            }
-            for row in found
-        }
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _name(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'
+    def _ask(self) -> dict[Row, bytes]:
+        with self._client.stream("GET", self._path, patience=0) as body:
+            lines = list(_lines(body))[1:]
+        if len(lines) < len(self._rows):
+            raise Torn(f"the server broke off after {len(lines)} of {len(self._rows)} rows")
+        return dict(zip(self._rows, lines))
 
 
 def _manifest(client: Client, path: str, digest: str) -> Sequence[Row]:
@@ -383,7 +355,7 @@ def _manifest(client: Client, path: str, digest: str) -> Sequence[Row]:
 
 
 def _lines(body: IO[bytes]) -> Iterator[bytes]:
-    """The whole lines of a body, up to where it breaks off."""
+    """The whole lines of a body, up to where it ends or breaks off."""
     try:
         while (line := body.readline()).endswith(b"\n"):
             yield line

@@ -49,9 +49,9 @@ class Run:
     ...         run.log({"sample": sample, "correct": right, "loss": loss})
 
     A row is a dict: ``sample`` (a :class:`Sample` or its digest), or ``example`` (a name) and ``scenario`` (a value
-    per factor, None where it is unknown); ``correct``; and if there are any ``loss``, ``group`` (clip, image or
-    patient: rows of a group are not independent) and ``origin`` (``"real"`` or ``"synthetic"``). Scalars of numpy and
-    torch are taken as numbers; NaN and infinities as no number.
+    per factor, None where it is unknown); ``correct``, or the metrics of the ``task``, which say it; and if there are
+    any ``loss``, ``group`` (clip, image or patient: rows of a group are not independent) and ``origin`` (``"real"`` or
+    ``"synthetic"``). Scalars of numpy and torch are taken as numbers; NaN and infinities as no number.
 
     Leaving the block seals the model version: all of its outcomes are there, and the campaigns that learn from it move
     on. A block that ends in an exception only stops posting.
