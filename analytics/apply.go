@@ -234,58 +234,68 @@ func (b *batch) insertion(ctx context.Context, l *layout, c *loop.Change, path s
 	if err != nil {
 		return "", err
 	}
-	var into, from []string
-	for _, column := range l.columns {
+	var m mapping
+	for i := range l.columns {
 		// A part that was written under another version of the space may lack a
 		// factor, or hold it as another kind.
+		column := &l.columns[i]
 		name, labels := strings.ToLower(column.name), strings.ToLower(column.name+levelSuffix)
 		switch {
-		case has[labels]:
-			into, from = append(into, ident(column.labels())), append(from, "p."+ident(labels))
-			if column.numeric {
-				into, from = append(into, ident(column.name)), append(from, "p."+ident(name))
+		case has[labels] != "":
+			m.add(column.labels(), "p."+ident(labels))
+			if column.valued {
+				m.add(column.values(), "p."+ident(name))
 			}
-		case has[name]:
-			into, from = append(into, ident(column.labels())), append(from, "p."+ident(name)+"::VARCHAR")
+		case has[name] == "VARCHAR":
+			m.add(column.labels(), "p."+ident(name))
+		}
+	}
+	if c.Part.Kind == loop.OutcomeParts {
+		for _, metric := range l.metrics {
+			// Such a name may have been a factor's when the part was written.
+			name := strings.ToLower(metric.name)
+			if has[name] == "DOUBLE" && has[name+levelSuffix] == "" {
+				m.add(metric.base, "p."+ident(name))
+			}
 		}
 	}
 	for _, f := range tables[c.Part.Kind] {
 		source, needs := f.source, f.name
 		switch {
 		case source == at:
-			into, from = append(into, ident(f.name)), append(from, fmt.Sprintf("make_timestamp(%d::BIGINT)", c.At))
+			m.add(f.name, fmt.Sprintf("make_timestamp(%d::BIGINT)", c.At))
 			continue
 		case source == "":
 			source = "p." + ident(f.name)
 		case f.name == "split":
 			needs = "domain"
 		}
-		if !has[needs] {
+		if has[needs] == "" {
 			if f.optional {
 				continue
 			}
 			return "", fmt.Errorf("column %q is missing: %w", needs, errPart)
 		}
-		into, from = append(into, ident(f.name)), append(from, source)
+		m.add(f.name, source)
 	}
 	return fmt.Sprintf(`INSERT INTO %s(%s, _reference, _row) SELECT %s, %d::UBIGINT, p.file_row_number FROM read_parquet(?, file_row_number = true) p`,
-		l.table(string(c.Part.Kind)), strings.Join(into, ", "), strings.Join(from, ", "), c.Sequence), nil
+		l.table(string(c.Part.Kind)), m.columns(), m.expressions(), c.Sequence), nil
 }
 
-// columns are the names of a part's columns, in lower case.
-func (b *batch) columns(ctx context.Context, path string) (map[string]bool, error) {
+// columns are the types of a part's columns by their names, in lower case.
+func (b *batch) columns(ctx context.Context, path string) (map[string]string, error) {
 	rows, err := b.conn.QueryContext(ctx, `SELECT * FROM read_parquet(?) LIMIT 0`, path)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	names, err := rows.Columns()
+	types, err := rows.ColumnTypes()
 	if err != nil {
 		return nil, err
 	}
-	has := make(map[string]bool, len(names))
-	for _, name := range names {
-		has[strings.ToLower(name)] = true
+	has := make(map[string]string, len(types))
+	for _, t := range types {
+		has[strings.ToLower(t.Name())] = t.DatabaseTypeName()
 	}
 	return has, rows.Err()
 }

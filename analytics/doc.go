@@ -29,19 +29,29 @@
 // Each space has a schema, named as the space is (or, where SQL already knows
 // that name, the name and "_2", and so on; table spaces says which). In it:
 //
-//	outcomes  one column per factor; model_line, model_version, task, eval_set,
-//	          run, example, "group", sample, origin, source, correct, loss,
-//	          posted_at
-//	samples   one column per factor; digest, campaign, round, component, index,
-//	          attempt, seed, importance_weight, split, worker, generator,
-//	          committed_at; pack, "offset", length, millis, scores
-//	verdicts  one column per factor; campaign, round, component, index, attempt,
-//	          split, worker, generator, gate, reason, scores, judged_at
+//	outcomes  one column per factor, derived label and metric; model_line,
+//	          model_version, task, eval_set, run, example, "group", sample,
+//	          origin, source, correct, loss, posted_at
+//	samples   one column per factor and derived label; digest, campaign, round,
+//	          component, index, attempt, seed, importance_weight, split, worker,
+//	          generator, committed_at; pack, "offset", length, millis, scores
+//	verdicts  one column per factor and derived label; campaign, round,
+//	          component, index, attempt, split, worker, generator, gate, reason,
+//	          scores, judged_at
 //	lineage   from each sample to what caused it (see below)
 //
 // A categorical or ordinal factor is an ENUM of its levels, in order, and
 // "absent"; NULL is unknown. A numeric factor is a DOUBLE, with its bin in the
-// ENUM column <name>__level. Columns that begin with '_' are internal:
+// ENUM column <name>__level. A metric is a DOUBLE, NULL where it was not
+// posted. A derived label is an ENUM that is computed when it is read, by the
+// newest version's rules from what is known of a row: it is what
+// [loop.Space.Derive] says of its codes, with NULL for unknown.
+//
+// A new version of a space adds columns, in which the rows that are there have
+// NULL, and takes none away: factors, levels and metrics that it dropped stay,
+// and so do the values of a factor that is no number any more (<name>__value).
+// Where it gives the name of one that it dropped to another thing, the dropped
+// one is called <name>_2. Columns that begin with '_' are internal:
 // _reference is the sequence of the change that added a row, _row its place in
 // the part; by the two of them rows are voided (C11, C20).
 //

@@ -150,7 +150,7 @@ func (r *resolver) query() string {
 		c := r.l.column(r.l.current.Factors[f].Name)
 		columns += ", enum_code(s." + ident(c.labels()) + ")::BIGINT"
 		if c.numeric {
-			columns += ", s." + ident(c.name)
+			columns += ", s." + ident(c.values())
 		}
 	}
 	return `SELECT s.digest, s.split, coalesce(c.source, '')` + columns + `

@@ -12,98 +12,7 @@ import (
 )
 
 // format numbers the tables' shape; a file of another format is built again.
-const format = 1
-
-// levelSuffix makes the column of a numeric factor's bin.
-const levelSuffix = "__level"
-
-// layout is how one space lies in tables. It is a value of the spaces table's
-// rows: the same versions in the same order give the same layout.
-type layout struct {
-	space  string
-	schema string
-	// versions are all that were seen, by number; current is the newest.
-	versions map[int]*loop.Space
-	current  *loop.Space
-	columns  []column
-}
-
-// column is one factor over all versions of its space. A factor or level that
-// a later version dropped stays, because there are rows with it.
-type column struct {
-	name    string
-	numeric bool
-	levels  []string
-}
-
-// labels is the name of the column that holds the level.
-func (c *column) labels() string {
-	if c.numeric {
-		return c.name + levelSuffix
-	}
-	return c.name
-}
-
-// with is the layout after one more version: that version's factors and levels
-// in its order, then those that only earlier ones had.
-func (l *layout) with(s *loop.Space) *layout {
-	next := &layout{space: l.space, schema: l.schema, versions: make(map[int]*loop.Space, len(l.versions)+1), current: s}
-	for number, version := range l.versions {
-		next.versions[number] = version
-	}
-	next.versions[s.Version] = s
-	for _, c := range s.Columns() {
-		merged := column{name: c.Name, numeric: c.Kind == loop.Numeric, levels: slices.Clone(c.Levels)}
-		if old := l.column(c.Name); old != nil {
-			for _, level := range old.levels {
-				if !slices.Contains(c.Levels, level) {
-					merged.levels = append(merged.levels, level)
-				}
-			}
-		}
-		next.columns = append(next.columns, merged)
-	}
-	for i := range l.columns {
-		if next.column(l.columns[i].name) == nil {
-			next.columns = append(next.columns, l.columns[i])
-		}
-	}
-	return next
-}
-
-// column finds a factor as SQL does, without regard to case.
-func (l *layout) column(name string) *column {
-	for i := range l.columns {
-		if strings.EqualFold(l.columns[i].name, name) {
-			return &l.columns[i]
-		}
-	}
-	return nil
-}
-
-// sameShape reports whether rows of one layout lie in tables of the other.
-func (l *layout) sameShape(m *layout) bool {
-	return slices.EqualFunc(l.columns, m.columns, func(a, b column) bool {
-		return a.name == b.name && a.numeric == b.numeric && slices.Equal(a.levels, b.levels)
-	})
-}
-
-// codes maps the values of a factor's ENUM to the codes of the current version;
-// a level that it no longer has is unknown to it. Nil: the factor is not in the
-// layout.
-func (l *layout) codes(factor int) []loop.Code {
-	f := &l.current.Factors[factor]
-	c := l.column(f.Name)
-	codes := make([]loop.Code, len(c.levels)+1)
-	for i, level := range c.levels {
-		codes[i] = loop.Unknown
-		if at := f.Level(level); at >= 0 {
-			codes[i] = loop.Code(at)
-		}
-	}
-	codes[len(c.levels)] = loop.Absent
-	return codes
-}
+const format = 2
 
 // reservedSchemas are names that DuckDB knows already, as schemas or catalogues.
 var reservedSchemas = []string{"main", "temp", "system", "information_schema", "pg_catalog"}
@@ -192,11 +101,23 @@ var common = []string{
 // create is the statement that makes the table of one kind of part.
 func (l *layout) create(kind loop.PartKind, table string) string {
 	var columns []string
-	for _, c := range l.columns {
+	for i := range l.columns {
+		c := &l.columns[i]
 		if c.numeric {
-			columns = append(columns, ident(c.name)+" DOUBLE")
+			columns = append(columns, ident(c.values())+" DOUBLE")
 		}
-		columns = append(columns, ident(c.labels())+" "+c.enum())
+		columns = append(columns, ident(c.labels())+" "+enum(append(slices.Clone(c.levels), loop.AbsentName)))
+		if c.valued && !c.numeric {
+			columns = append(columns, ident(c.values())+" DOUBLE")
+		}
+	}
+	for i := range l.derived {
+		columns = append(columns, l.derived[i].definition)
+	}
+	if kind == loop.OutcomeParts {
+		for _, m := range l.metrics {
+			columns = append(columns, ident(m.base)+" DOUBLE")
+		}
 	}
 	for _, f := range tables[kind] {
 		columns = append(columns, ident(f.name)+" "+f.kind)
@@ -205,35 +126,56 @@ func (l *layout) create(kind loop.PartKind, table string) string {
 	return fmt.Sprintf("CREATE TABLE %s(%s)", l.table(table), strings.Join(columns, ", "))
 }
 
-func (c *column) enum() string {
-	levels := make([]string, len(c.levels)+1)
-	for i, level := range c.levels {
-		levels[i] = literal(level)
+func enum(levels []string) string { return "ENUM(" + literals(levels) + ")" }
+
+func literals(texts []string) string {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = literal(text)
 	}
-	levels[len(c.levels)] = literal(loop.AbsentName)
-	return "ENUM(" + strings.Join(levels, ", ") + ")"
+	return strings.Join(all, ", ")
 }
 
 // move is the statement that copies the rows of a table from one layout into
-// that of the next, where it is made under another name.
+// that of the next, where it is made under another name. What the next has and
+// the old one had not is unknown of them.
 func (l *layout) move(kind loop.PartKind, next *layout, table string) string {
-	var into, from []string
-	for _, c := range next.columns {
+	var m mapping
+	for i := range next.columns {
+		c := &next.columns[i]
 		old := l.column(c.name)
 		if old == nil {
 			continue
 		}
-		into, from = append(into, ident(c.labels())), append(from, ident(old.labels())+"::VARCHAR")
-		if c.numeric && old.numeric {
-			into, from = append(into, ident(c.name)), append(from, ident(old.name))
+		m.add(c.labels(), ident(old.labels())+"::VARCHAR")
+		if c.valued && old.valued {
+			m.add(c.values(), ident(old.values()))
+		}
+	}
+	if kind == loop.OutcomeParts {
+		for _, n := range next.metrics {
+			if old := l.metric(n.name); old != nil {
+				m.add(n.base, ident(old.base))
+			}
 		}
 	}
 	for _, f := range tables[kind] {
-		into, from = append(into, ident(f.name)), append(from, ident(f.name))
+		m.add(f.name, ident(f.name))
 	}
-	into, from = append(into, "_reference", "_row"), append(from, "_reference", "_row")
-	return fmt.Sprintf("INSERT INTO %s(%s) SELECT %s FROM %s", next.table(table), strings.Join(into, ", "), strings.Join(from, ", "), l.table(string(kind)))
+	m.add("_reference", "_reference")
+	m.add("_row", "_row")
+	return fmt.Sprintf("INSERT INTO %s(%s) SELECT %s FROM %s", next.table(table), m.columns(), m.expressions(), l.table(string(kind)))
 }
+
+// mapping is which columns of a table are filled, and from which expressions.
+type mapping struct{ into, from []string }
+
+func (m *mapping) add(column, expression string) {
+	m.into, m.from = append(m.into, ident(column)), append(m.from, expression)
+}
+
+func (m *mapping) columns() string     { return strings.Join(m.into, ", ") }
+func (m *mapping) expressions() string { return strings.Join(m.from, ", ") }
 
 // lineage is the statement that makes the view of that name (I10).
 func (l *layout) lineage() string {

@@ -43,14 +43,17 @@ func TestNewVersion(t *testing.T) {
 	}
 	equalLines(t, "after version 2", v.table(query), want)
 
-	// Back to a number: the bins are kept, the values were lost by version 2.
+	// What was a number keeps its values beside the levels.
+	equalLines(t, "values of version 1", v.table(`SELECT "index", size__value FROM shapes.samples ORDER BY "index"`), []string{"0|5.75", "1|<nil>", "2|0.75", "3|<nil>"})
+
+	// Back to a number: bins and values are there again.
 	three := shapes()
 	three.Version = 3
 	w.addSpace(three)
 	w.addPart(loop.SampleParts, three.Name, w.samples(three, sample("c", name(4), 0, 1, 0, loop.Absent)))
 	v.latest(w)
 	query3 := `SELECT "index", size, size__level, "select", pose__level FROM shapes.samples ORDER BY "index"`
-	want3 := []string{`0|<nil>|large|it's "low"|<nil>`, `1|<nil>|<nil>|<nil>|<nil>`, `2|<nil>|small|null|<nil>`, `3|<nil>|huge|new|p0`, `4|5.75|large|it's "low"|<nil>`}
+	want3 := []string{`0|5.75|large|it's "low"|<nil>`, `1|<nil>|<nil>|<nil>|<nil>`, `2|0.75|small|null|<nil>`, `3|<nil>|huge|new|p0`, `4|5.75|large|it's "low"|<nil>`}
 	equalLines(t, "after version 3", v.table(query3), want3)
 
 	// What the columns mean survives a restart: the layouts are read back.
@@ -68,6 +71,7 @@ func TestNewVersion(t *testing.T) {
 			}
 		}
 	}
+	equalLines(t, "built again", w.run(t.TempDir()).latest(w).table(query3), want3)
 	w.addSpace(three) // equal shape: nothing moves
 	equalLines(t, "lineage", v.latest(w).table(`SELECT count(*) FROM shapes.lineage`), []string{"0"})
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -254,9 +255,19 @@ func (w *world) outcomes(s *loop.Space, post loop.Post, rows ...loop.Outcome) lo
 			loss = r.Loss
 		}
 		row := []driver.Value{post.ModelLine, post.Version, post.Task, post.EvalSet, post.Run, r.Example, r.Group, sample, string(r.Origin), source, r.Correct, loss}
-		values = append(values, append(row, factorValues(s, loop.Scenario{Codes: r.Scenario, Fractions: make([]uint32, len(r.Scenario))})...))
+		row = append(row, factorValues(s, loop.Scenario{Codes: r.Scenario, Fractions: make([]uint32, len(r.Scenario))})...)
+		for _, v := range r.Metrics {
+			if row = append(row, nil); !math.IsNaN(v) {
+				row[len(row)-1] = v
+			}
+		}
+		values = append(values, row)
 	}
-	return w.parquet(append(slices.Clone(outcomeColumns), factorColumns(s)...), values)
+	columns := append(slices.Clone(outcomeColumns), factorColumns(s)...)
+	for _, m := range s.Metrics() {
+		columns = append(columns, ident(m.Name)+" DOUBLE")
+	}
+	return w.parquet(columns, values)
 }
 
 // running is a view that runs.
@@ -352,7 +363,8 @@ func shapes() *loop.Space {
 		{Name: "glove", Kind: loop.Ordinal, Levels: []loop.Level{{Name: "no", Target: .5}, {Name: "yes", Target: .5}}},
 		{Name: "glove_colour", Kind: loop.Categorical, Levels: []loop.Level{{Name: "red", Target: .5}, {Name: "; DROP TABLE spaces; --", Target: .5}},
 			When: &loop.LevelSet{Factor: 2, Levels: []int{1}}},
-	}}
+	}, Derived: []loop.Derived{{Name: "visible", Levels: []string{"no", "yes"}, Otherwise: 1, Rules: []loop.DerivedRule{
+		{When: []loop.LevelSet{{Factor: 0, Levels: []int{0}}, {Factor: 3, Levels: []int{1}}}}}}}}
 }
 
 func digestOf(n uint64) loop.Digest { return sha256.Sum256(fmt.Append(nil, n)) }
