@@ -158,6 +158,25 @@ func TestHostileSpace(t *testing.T) {
 	equalLines(t, "lineage", v.table(`SELECT count(*) FROM "select".lineage`), []string{"0"})
 }
 
+// A label that would make too much SQL is NULL, and the view opens all the same.
+func TestLabelTooLong(t *testing.T) {
+	space := shapes()
+	space.Factors[0].Levels = nil
+	for l := range loop.MaxLevels {
+		space.Factors[0].Levels = append(space.Factors[0].Levels, loop.Level{Name: fmt.Sprint(l), Target: 1. / loop.MaxLevels})
+	}
+	long := loop.Derived{Name: "long", Levels: []string{"a", "b"}}
+	for range loop.MaxRules {
+		long.Rules = append(long.Rules, loop.DerivedRule{When: []loop.LevelSet{{Factor: 0, Levels: []int{7}}}})
+	}
+	short := space.Derived[0]
+	space.Derived = []loop.Derived{short, long}
+	w := newWorld(t)
+	w.addSpace(space)
+	w.addPart(loop.SampleParts, space.Name, w.samples(space, sample("c", loop.Name{Round: 1}, 7, 0, 1, 1)))
+	equalLines(t, "labels", w.run(t.TempDir()).latest(w).table(`SELECT long, visible FROM shapes.samples`), []string{"<nil>|yes"})
+}
+
 // Derived labels are what loop.Space.Derive says of the codes that the newest
 // version has, for whatever definition, rows and versions.
 func TestDerivedProperty(t *testing.T) {
@@ -183,7 +202,7 @@ func TestDerivedProperty(t *testing.T) {
 			}
 			for d := range draw("derived", 1, 3) {
 				label := loop.Derived{Name: fmt.Sprint("d", d), Levels: []string{"a'", "🙂", "c"}, Otherwise: draw("otherwise", 0, 2)}
-				for range draw("rules", 0, 3) {
+				for range draw("rules", 1, 4) {
 					rule := loop.DerivedRule{Level: draw("level", 0, 2)}
 					for _, f := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(s.Factors)-1), 1, len(s.Factors), rapid.ID[int]).Draw(rt, "sets") {
 						levels := rapid.SliceOfNDistinct(rapid.IntRange(0, len(s.Factors[f].Levels)-1), 1, -1, rapid.ID[int]).Draw(rt, "set")
