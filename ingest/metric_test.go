@@ -225,6 +225,27 @@ func TestCorrectProperty(t *testing.T) {
 	})
 }
 
+// TestCircular: an angle may be posted as it was measured; it counts, and is kept,
+// modulo the range.
+func TestCircular(t *testing.T) {
+	space := testSpace()
+	space.Factors[2] = loop.Factor{Name: "size", Kind: loop.Numeric, Scale: loop.Circular, Levels: []loop.Level{
+		{Name: "east", Low: -45, High: 45, Target: .25}, {Name: "rest", Low: 45, High: 315, Target: .75}}}
+	for posted, want := range map[string]struct {
+		code  loop.Code
+		value float64
+	}{"-45": {0, -45}, "315": {0, -45}, "405": {1, 45}, "-90": {1, 270}, "720": {0, 0}, "null": {loop.Unknown, math.NaN()}} {
+		wrong := &mistakes{limit: 20}
+		b := newBuilder(space, nil, wrong, 10)
+		if err := decodeNDJSON(strings.NewReader(`{"example":"e","correct":true,"scenario":{"size":`+posted+`}}`), b); err != nil || len(wrong.list) > 0 {
+			t.Fatal(posted, err, wrong.list)
+		}
+		if got := b.outcomes[0]; got.Scenario[2] != want.code || !sameValues(got.Values[2:3], []float64{want.value}) {
+			t.Errorf("%s became %d, %v; want %d, %v", posted, got.Scenario[2], got.Values[2], want.code, want.value)
+		}
+	}
+}
+
 func FuzzMetrics(f *testing.F) {
 	for _, s := range []string{
 		`{"example":"a","iou":0.6,"error_mm":5}`, `{"example":"a","correct":true,"iou":1e999}`, `{"iou":null,"iou":1}`,

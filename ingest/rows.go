@@ -156,15 +156,11 @@ func (b *builder) number(f int, v float64) {
 		b.mistake(b.names[f], finite(v), "%v is a number, but %q is %s (write the level's name, as a string)", v, b.names[f], factor.Kind)
 		return
 	}
-	low, high := math.Inf(1), math.Inf(-1)
-	for l := range factor.Levels {
-		level := &factor.Levels[l]
-		if v >= level.Low && v < level.High {
-			b.draft.codes[f], b.draft.values[f], b.draft.numbers = loop.Code(l), v, true
-			return
-		}
-		low, high = min(low, level.Low), max(high, level.High)
+	if code, ok := factor.Code(v); ok {
+		b.draft.codes[f], b.draft.values[f], b.draft.numbers = code, factor.Wrap(v), true
+		return
 	}
+	low, high := factor.Levels[0].Low, factor.Levels[len(factor.Levels)-1].High
 	b.mistake(b.names[f], finite(v), "%v lies in no bin of %q (allowed: %v <= value < %v, or null where it is not known)", v, b.names[f], low, high)
 }
 
