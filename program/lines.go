@@ -2,6 +2,7 @@ package program
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -22,7 +23,7 @@ func readLine(r *bufio.Reader, most int) ([]byte, error) {
 		part, err := r.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case len(line) > most+1:
+		case len(bytes.TrimSuffix(line, []byte("\n"))) > most:
 			return line[:most], errLongLine
 		case err == nil:
 			return line[:len(line)-1], nil

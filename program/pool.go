@@ -31,6 +31,9 @@ type Options struct {
 	StartTimeout, UnitTimeout time.Duration
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
+
+	// grace is how long a program has to end by itself, before each signal.
+	grace time.Duration
 }
 
 // Pauses before a program that has failed is started again.
@@ -72,6 +75,7 @@ func openPool(ctx context.Context, o Options) (*pool, error) {
 	o.Processes = cmp.Or(o.Processes, 1)
 	o.StartTimeout = cmp.Or(o.StartTimeout, 5*time.Minute)
 	o.UnitTimeout = cmp.Or(o.UnitTimeout, 10*time.Minute)
+	o.grace = cmp.Or(o.grace, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -290,7 +294,7 @@ func (p *pool) finish(process *process) {
 
 // start starts a process and has it describe itself.
 func (p *pool) start(ctx context.Context) (*process, error) {
-	process, err := start(p.o.Command, p.keeper, p.o.Logger)
+	process, err := start(p.o.Command, p.o.grace, p.keeper, p.o.Logger)
 	if err != nil {
 		p.failed()
 		return nil, err
@@ -325,9 +329,13 @@ func (p *pool) ask(ctx context.Context, process *process) (*description, error) 
 		return nil, err
 	}
 	process.send(l)
-	d := new(description)
-	if _, err := process.next(ctx, map[string]any{"description": d}); err != nil {
+	d, gave := new(description), new(failed)
+	kind, err := process.next(ctx, map[string]any{"description": d, "failed": gave})
+	if err != nil {
 		return nil, err
+	}
+	if kind == "failed" {
+		return nil, &Breach{Rule: RuleDescription, Expected: "a description", Got: fmt.Sprintf("the answer that it failed: %s", gave.Error)}
 	}
 	if err := d.check(); err != nil {
 		return nil, err

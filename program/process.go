@@ -13,20 +13,16 @@ import (
 	"time"
 )
 
-// How long a program has for what it is asked to do by itself.
-const (
-	// grace is between the end of its input and SIGTERM, and then SIGKILL.
-	grace = 5 * time.Second
-	// drained is how long the pipes of a program that has ended may stay open:
-	// what it started and let go of (setsid) may hold them for ever.
-	drained = 500 * time.Millisecond
-)
+// drained is how long the pipes of a program that has ended may stay open: what
+// it started and let go of (setsid) may hold them for ever.
+const drained = 500 * time.Millisecond
 
 // process is one run of a program: a process group of its own, and three pipes.
 type process struct {
-	cmd    *exec.Cmd
-	keeper *keeper
-	stdin  *os.File
+	cmd *exec.Cmd
+	// grace is between the end of its input and SIGTERM, and then SIGKILL.
+	grace time.Duration
+	stdin *os.File
 	// lines are what it writes to standard output; closed at the end of it, with
 	// the reason in cut if it was not the program's doing.
 	lines chan []byte
@@ -47,8 +43,8 @@ type process struct {
 	survivors bool
 }
 
-// start runs a command by the shell. The process is to be stopped or killed.
-func start(command string, k *keeper, log *slog.Logger) (*process, error) {
+// start runs what was typed as a command. The process is to be stopped or killed.
+func start(typed string, grace time.Duration, k *keeper, log *slog.Logger) (*process, error) {
 	var ours, theirs [3]*os.File
 	closeAll := func(files [3]*os.File) {
 		for _, f := range files {
@@ -68,7 +64,7 @@ func start(command string, k *keeper, log *slog.Logger) (*process, error) {
 			ours[i], theirs[i] = write, read
 		}
 	}
-	cmd := exec.Command("/bin/sh", "-c", command)
+	cmd := exec.Command("/bin/sh", "-c", command(typed))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], theirs[2]
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err := cmd.Start()
@@ -78,7 +74,7 @@ func start(command string, k *keeper, log *slog.Logger) (*process, error) {
 		return nil, fmt.Errorf("start: %w", err)
 	}
 	k.started(cmd.Process.Pid)
-	p := &process{cmd: cmd, keeper: k, stdin: ours[0], lines: make(chan []byte),
+	p := &process{cmd: cmd, grace: grace, stdin: ours[0], lines: make(chan []byte),
 		words:    &words{log: log.With("pid", cmd.Process.Pid)},
 		stopping: make(chan struct{}), exited: make(chan struct{}), gone: make(chan struct{}),
 		taken: make(chan struct{}), lost: make(chan struct{})}
@@ -130,9 +126,9 @@ func (p *process) read(stdout *os.File) {
 func (p *process) left() bool {
 	deadline := time.NewTimer(drained)
 	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for syscall.Kill(-p.cmd.Process.Pid, 0) == nil {
+	for groupLives(p.cmd.Process.Pid) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
@@ -225,7 +221,7 @@ func (p *process) stop() ending {
 
 // exits reports whether the process is gone within its grace.
 func (p *process) exits() bool {
-	timer := time.NewTimer(grace)
+	timer := time.NewTimer(p.grace)
 	defer timer.Stop()
 	select {
 	case <-p.exited:
