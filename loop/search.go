@@ -17,13 +17,35 @@ type cell struct {
 	z    float64
 	// p is the binomial tail P(K >= k | n, rate); q its Benjamini-Hochberg value.
 	p, q float64
+	// effect is the design effect: how many times the variance of k is that of so
+	// many independent rows. n/effect is how many of those the cell is worth.
+	effect float64
+	// order and place are where its counts has the cell.
+	order, place int
 }
 
 // excess is the number of failures beyond what the rate explains.
 func (c *cell) excess(rate float64) float64 { return c.k - c.n*rate }
 
-// searcher looks for slices that fail more than the rest, over evidence rows
-// from which it can take rows away.
+// counts is where a search has its numbers from: rows, of which the ones in a
+// slice can be taken away.
+type counts interface {
+	// rate is the failure rate of the rows that are left, and their weight.
+	rate() (rate, rows float64)
+	// cells counts every slice of an order that has the least support, in order of
+	// slices.
+	cells(order int) []cell
+	// test gives a cell its standard score and, where that reaches the least of the
+	// settings, its p-value.
+	test(c *cell, rate float64)
+	// slice says which slice a cell counts.
+	slice(c *cell) Slice
+	// remove takes the rows of a slice away.
+	remove(slice Slice)
+}
+
+// searcher counts slices of evidence, in which each line is many rows of one
+// age.
 type searcher struct {
 	space    *Space
 	settings Search
@@ -81,42 +103,59 @@ func (f *searcher) rate() (rate, rows float64) {
 	return k / rows, rows
 }
 
+// test is binomial: rows of evidence stand for themselves.
+func (f *searcher) test(c *cell, rate float64) {
+	c.z = c.excess(rate) / math.Sqrt(c.n*rate*(1-rate))
+	if c.z >= f.settings.MinimumZ {
+		c.p = binomialTail(c.k, c.n, rate)
+	}
+}
+
+// slice is the cell's own: evidence names each cell as it counts it.
+func (f *searcher) slice(c *cell) Slice { return c.slice }
+
+// cover is the slices of the evidence that fail more than the rest.
+func (f *searcher) cover() []cell { return cover(f, f.settings, nil) }
+
 // cover finds slices greedily: the significant cell of the greatest standard
 // score, made narrower while a significant child holds most of its excess, then
 // its rows are taken away and the search starts over. A parent is never tested
 // against its children or the other way round: comparing with the best of
 // several parents costs more power than redundancy costs share, and taking rows
 // away removes the redundancy.
-func (f *searcher) cover() []cell {
+func cover(rows counts, settings Search, fit descent) []cell {
 	var found []cell
-	for len(found) < f.settings.Slices {
-		rate, _ := f.rate()
+	for len(found) < settings.Slices {
+		rate, _ := rows.rate()
 		if rate <= 0 || rate >= 1 {
 			break
 		}
-		significant := f.significant(rate)
+		significant, _ := significantCells(rows, settings, rate)
 		if len(significant) == 0 {
 			break
 		}
 		best := slices.MaxFunc(significant, func(a, b cell) int {
 			return cmp.Or(cmp.Compare(a.z, b.z), b.slice.compare(a.slice))
 		})
-		best = f.descend(best, significant, rate)
+		best = descend(best, significant, rate, settings.Descent, fit)
 		found = append(found, best)
-		f.remove(best.slice)
+		rows.remove(best.slice)
 	}
 	return found
 }
 
+// descent says whether a narrower cell may stand for a wider one.
+type descent func(parent, child *cell, rate float64) bool
+
 // descend moves to the significant child with the greatest excess, as long as
 // there is one that holds the stated part of its parent's.
-func (f *searcher) descend(c cell, significant []cell, rate float64) cell {
+func descend(c cell, significant []cell, rate, part float64, fit descent) cell {
 	for {
-		least := f.settings.Descent * c.excess(rate)
+		least := part * c.excess(rate)
 		next := -1
 		for i := range significant {
 			child := &significant[i]
-			if len(child.slice) <= len(c.slice) || !child.within(c.slice) || child.excess(rate) < least {
+			if len(child.slice) <= len(c.slice) || !child.within(c.slice) || child.excess(rate) < least || fit != nil && !fit(&c, child, rate) {
 				continue
 			}
 			if next < 0 || child.excess(rate) > significant[next].excess(rate) {
@@ -140,40 +179,38 @@ func (c *cell) within(slice Slice) bool {
 	return true
 }
 
-// significant is every cell up to the order of the settings that passes the
-// test: Benjamini-Hochberg within each order, at an equal part of the false
+// significantCells is every cell up to the order of the settings that passes the
+// test, and how many were tested of each order: Benjamini-Hochberg within each order, at an equal part of the false
 // discovery rate each, over the cells that could become significant at all
 // (Tarone 1990); and the least support and standard score. Cells are in order
 // of slices.
-func (f *searcher) significant(rate float64) []cell {
-	level := f.settings.FalseDiscovery / float64(f.settings.Order)
-	frequent := f.frequent()
-	var out []cell
-	for order := 1; order <= f.settings.Order; order++ {
-		cells := f.count(order, frequent)
+func significantCells(rows counts, settings Search, rate float64) (out []cell, tested [MaxOrder]int) {
+	level := settings.FalseDiscovery / float64(settings.Order)
+	for order := 1; order <= settings.Order; order++ {
+		cells := rows.cells(order)
 		// A cell of n rows cannot have a smaller p than rate^n: where that alone
 		// misses the strictest threshold, the cell is not tested and not counted.
 		least := math.Log(level/float64(max(len(cells), 1))) / math.Log(rate)
 		tests := 0
 		var candidates []cell
 		for _, c := range cells {
-			if c.n < least {
+			if c.n/c.effect < least {
 				continue
 			}
 			tests++
-			c.z = c.excess(rate) / math.Sqrt(c.n*rate*(1-rate))
-			if c.z >= f.settings.MinimumZ {
-				c.p = binomialTail(c.k, c.n, rate)
+			if rows.test(&c, rate); c.z >= settings.MinimumZ {
 				candidates = append(candidates, c)
 			}
 		}
+		tested[order-1] = tests
 		for _, c := range benjaminiHochberg(candidates, tests) {
 			if c.q <= level {
+				c.slice = rows.slice(&c)
 				out = append(out, c)
 			}
 		}
 	}
-	return out
+	return out, tested
 }
 
 // benjaminiHochberg fills in the q-values of candidates, out of so many tests.

@@ -33,6 +33,9 @@ func (f *searcher) frequent() [][]int {
 // denseCells makes a dense table 64 MiB at most.
 const denseCells = 1 << 22
 
+// cells counts every cell of an order that has the least support.
+func (f *searcher) cells(order int) []cell { return f.count(order, f.frequent()) }
+
 // count tabulates every cell of an order that has the least support, in order
 // of slices.
 func (f *searcher) count(order int, frequent [][]int) []cell {
@@ -92,7 +95,7 @@ func (f *searcher) tabulate(cells []cell, factors []int, frequent [][]int) []cel
 			slice[i] = Predicate{Factor: factors[i], Level: levels[at%len(levels)]}
 			at /= len(levels)
 		}
-		cells = append(cells, cell{slice: slice, n: n, k: k})
+		cells = append(cells, cell{slice: slice, n: n, k: k, effect: 1})
 	}
 	if size <= f.denseCells {
 		n, k := make([]float64, size), make([]float64, size)

@@ -1,0 +1,283 @@
+package loop
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Rows are outcomes as somebody's table has them, one column per factor.
+type Rows struct {
+	// Space names the factors and levels. It need not be valid: any text may be
+	// the name of a column.
+	Space *Space
+	// Codes has a column per factor. What is not a level is unknown there, and
+	// such a row counts in no slice with that factor.
+	Codes [][]Code
+	// Error of each row: 1 for a failure and 0 for none, or a loss of 0 or more.
+	Error []float64
+	// Group of each row, numbered from 0; rows of a group are not independent. Nil
+	// where every row stands for itself.
+	Group []uint32
+}
+
+// Survey is what rows say, and what they are too few to say.
+type Survey struct {
+	Rows int
+	// Groups is 0 where every row stands for itself.
+	Groups int
+	// Rate is the failure rate, or the mean loss, of all rows.
+	Rate float64
+	// Loss: errors are losses, and not all of them 0 or 1. For the test, though for
+	// nothing that is told, a loss above Cap counts as Cap.
+	Loss bool
+	Cap  float64
+	// Correlation is that of the errors of two rows of a group, found slices aside.
+	Correlation float64
+	// Tested is how many slices of each order could have become significant.
+	Tested [MaxOrder]int
+	// Order is how many predicates were searched for, which is fewer than asked
+	// where that many factors would take too long.
+	Order    int
+	Findings []Finding
+	// Detectable are slices that these rows just suffice to show.
+	Detectable []Detectable
+	// More is how many more rows like these would halve the slices of Detectable.
+	More int
+
+	highest uint32 // number of a group
+}
+
+// Finding is a slice that fails more often than the rest, or whose mean loss is
+// higher.
+type Finding struct {
+	Slice Slice
+	Rows  int
+	// Effective is how many independent rows the slice's are worth.
+	Effective float64
+	// Failures is the sum of errors.
+	Failures float64
+	// Rate is Failures/Rows, and Lower and Upper its 95 % interval.
+	Rate, Lower, Upper float64
+	// Lift is Rate over that of the rows known to lie outside; Inf where none of
+	// those fails.
+	Lift float64
+	// Q is the smallest false discovery rate at which the slice is found.
+	Q float64
+	// Known is the part of all rows of which every factor of the slice is known.
+	Known    float64
+	Sentence string
+}
+
+// Detectable is the smallest slice that shows with 80 % power.
+type Detectable struct {
+	Lift  float64
+	Rows  int
+	Share float64
+}
+
+// maxSurveyWork bounds the rows times sets of factors of a search.
+const maxSurveyWork = 2e10
+
+// DefaultSearch is the search of a survey: that of the default policy, with as
+// many slices as one reads.
+func DefaultSearch() Search {
+	search := DefaultPolicy().Search
+	search.Slices = 20
+	return search
+}
+
+// Validate refuses settings that no search can meet.
+func (s *Search) Validate() error {
+	switch {
+	case s.Order < 1 || s.Order > MaxOrder:
+		return refuse("order", "%d predicates", s.Order).remedy("1 to %d", MaxOrder)
+	case !(s.FalseDiscovery >= 1e-9 && s.FalseDiscovery <= .5):
+		return refuse("fdr", "%v is not a false discovery rate", s.FalseDiscovery).remedy("above 0, at most 0.5")
+	case s.Slices < 1:
+		return refuse("top", "%d slices", s.Slices).remedy("1 or more")
+	}
+	return nil
+}
+
+// Survey finds the slices that fail more than the rest, by the search that
+// decisions use, and says what is too small to be seen. A loss is tested by its
+// mean, with its measured variance. Where rows have groups, a slice of n rows
+// counts as n/(1 + (m-1)·ρ): ρ is the measured correlation within groups, and m
+// how many rows of its group a row of the slice has in it.
+func (r *Rows) Survey(search Search) (Survey, error) {
+	if err := search.Validate(); err != nil {
+		return Survey{}, err
+	}
+	if len(r.Error) > maxSurveyRows {
+		return Survey{}, refuse("rows", "%d rows; at most %d are searched", len(r.Error), maxSurveyRows).remedy("take a sample of them")
+	}
+	s := Survey{Rows: len(r.Error), Order: search.Order}
+	for _, e := range r.Error {
+		if !(e >= 0) || math.IsInf(e, 0) {
+			return Survey{}, refuse("error", "%v is not an error", e).remedy("0 or 1, or a finite loss of 0 or more")
+		}
+		s.Rate += e
+		s.Loss = s.Loss || e != 0 && e != 1
+	}
+	for i, group := range r.Group {
+		if int(group) >= s.Rows {
+			return Survey{}, refuse(at("group", i), "number %d of %d rows", group, s.Rows).remedy("number the groups from 0")
+		}
+		s.highest = max(s.highest, group)
+	}
+	if s.Rows == 0 {
+		return s, nil
+	}
+	s.Rate /= float64(s.Rows)
+	for s.Order > 1 && choose(len(r.Codes), s.Order)*float64(s.Rows) > maxSurveyWork {
+		s.Order--
+	}
+	search.Order = s.Order
+	tested, limit := r.Error, 1.0
+	if s.Loss {
+		tested, limit = capped(r.Error)
+		s.Cap = limit
+	}
+	t := newTally(r.Space, search, r, tested, !s.Loss)
+	if t.group != nil {
+		s.Groups = len(slices.Compact(slices.Clone(t.group)))
+	}
+	rate, _ := t.rate()
+	if rate > 0 && rate < 1 {
+		_, s.Tested = significantCells(t, search, rate)
+		s.detect(t, search, rate)
+	}
+	cells := cover(t, search, telltale)
+	t.rate() // the correlation of what is left
+	s.Correlation = t.clusters.correlation(0, 0)
+	for i := range cells {
+		// What fails more than what the slices before it leave may yet fail less than
+		// they do.
+		if f := r.finding(&s, &cells[i]); f.Lift > 1 && f.Lower > s.Rate {
+			s.Findings = append(s.Findings, f)
+		}
+	}
+	return s, nil
+}
+
+// telltale lets a search go from a slice to a narrower one only if what that
+// leaves out fails less: by less than half of what the slice fails more than the
+// rest. A predicate that most rows meet anyway is not told.
+func telltale(parent, child *cell, rate float64) bool {
+	n, k := parent.n-child.n, parent.k-child.k
+	return k-n*rate < n/parent.n*parent.excess(rate)/2
+}
+
+func choose(n, k int) float64 {
+	c := 1.0
+	for i := range k {
+		c *= float64(n-i) / float64(i+1)
+	}
+	return c
+}
+
+// capped are losses as parts of the cap that few of them exceed, so that a
+// handful of enormous ones neither makes a slice nor hides all others.
+func capped(losses []float64) (parts []float64, limit float64) {
+	var positive []float64
+	for _, l := range losses {
+		if l > 0 {
+			positive = append(positive, l)
+		}
+	}
+	slices.Sort(positive)
+	limit = positive[(len(positive)-1)*99/100]
+	parts = make([]float64, len(losses))
+	for i, l := range losses {
+		parts[i] = min(1, l/limit)
+	}
+	return parts, limit
+}
+
+// finding counts a slice over all rows, also those that slices before it have
+// taken away, so that anyone who counts finds the same.
+func (r *Rows) finding(s *Survey, c *cell) Finding {
+	f := Finding{Slice: c.slice, Q: c.q}
+	squares, outside, known := 0.0, 0.0, 0
+	mates := make([]float64, s.highest+1)
+	for i, e := range r.Error {
+		in, is := true, true
+		for _, p := range c.slice {
+			code := r.Codes[p.Factor][i]
+			in, is = in && code == Code(p.Level), is && code.IsLevel()
+		}
+		switch {
+		case in:
+			f.Rows++
+			f.Failures += e
+			squares += e * e
+			if r.Group != nil {
+				mates[r.Group[i]]++
+			}
+		case is:
+			outside += e
+		}
+		if is {
+			known++
+		}
+	}
+	n := float64(f.Rows)
+	f.Known = float64(known) / float64(s.Rows)
+	f.Effective = n
+	if r.Group != nil {
+		together := 0.0
+		for _, m := range mates {
+			together += m * m
+		}
+		f.Effective = n / effect(together/n, s.Correlation)
+	}
+	f.Rate = f.Failures / n
+	if s.Loss {
+		half := 1.959963984540054 * math.Sqrt(max(0, squares/n-f.Rate*f.Rate)/f.Effective)
+		f.Lower, f.Upper = max(0, f.Rate-half), f.Rate+half
+	} else {
+		f.Lower, f.Upper = wilson(f.Rate*f.Effective, f.Effective)
+	}
+	f.Lift = f.Rate / (outside / float64(known-f.Rows))
+	f.Sentence = r.sentence(s, &f)
+	return f
+}
+
+// sentence says the finding to a person.
+func (r *Rows) sentence(s *Survey, f *Finding) string {
+	var b strings.Builder
+	elsewhere := "the rate elsewhere"
+	if s.Loss {
+		elsewhere = "the mean elsewhere"
+		fmt.Fprintf(&b, "%s has a mean loss of %s (%d rows; 95 %% %s-%s)", r.Space.Describe(f.Slice),
+			short(f.Rate), f.Rows, short(f.Lower), short(f.Upper))
+	} else {
+		fmt.Fprintf(&b, "%s fails %s %% of the time (%.0f of %d; 95 %% %s-%s %%)", r.Space.Describe(f.Slice),
+			hundredths(f.Rate), f.Failures, f.Rows, hundredths(f.Lower), hundredths(f.Upper))
+	}
+	switch {
+	case math.IsInf(f.Lift, 0):
+		b.WriteString(", and nothing elsewhere does.")
+	case f.Lift < 10:
+		fmt.Fprintf(&b, ", %.1f times %s.", f.Lift, elsewhere)
+	default:
+		fmt.Fprintf(&b, ", %.0f times %s.", f.Lift, elsewhere)
+	}
+	if f.Effective < .95*float64(f.Rows) {
+		fmt.Fprintf(&b, " Its %d rows are worth %.0f independent ones.", f.Rows, f.Effective)
+	}
+	if f.Known < 1 {
+		fmt.Fprintf(&b, " Known of %s %% of all rows.", hundredths(f.Known))
+	}
+	return b.String()
+}
+
+// short is a number with three digits that matter.
+func short(x float64) string { return fmt.Sprintf("%.3g", x) }
+
+// hundredths is a part in percent, with the digits that matter.
+func hundredths(x float64) string {
+	return strings.TrimSuffix(percent(x), "%")
+}
