@@ -24,6 +24,7 @@ func commands() []*cli.Command {
 		policyCommand(),
 		campaignCommand(),
 		makeCommand(),
+		reportCommand(),
 		roundCommand(),
 		outcomesCommand(),
 		modelCommand(),

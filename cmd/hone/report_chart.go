@@ -1,0 +1,223 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// lineChart is one chart of accuracy over samples, in the coordinates of its SVG.
+type lineChart struct {
+	Title, Label         string
+	Width, Height        int
+	Left, Right          float64
+	Top, Bottom          float64
+	Band, ControlBand    string // polygons
+	Line, ControlLine    string
+	Dots, ControlDots    []chartDot
+	YTicks, XTicks       []chartTick
+	Start, Now, Control  string
+	HasControl, Worse    bool
+	Asked                bool
+	Rows                 int64
+	Points, ControlTable []accuracyPoint
+}
+
+type chartDot struct {
+	X, Y  float64
+	Title string
+}
+
+type chartTick struct {
+	At   float64
+	Text string
+}
+
+// newLineChart draws one slice. Accuracies between low and high are shown.
+func newLineChart(s *sliceAccuracy, width, height int, low, high float64, control string) lineChart {
+	c := lineChart{Title: s.Name, Width: width, Height: height, Left: 40, Right: float64(width) - 12, Top: 10, Bottom: float64(height) - 22,
+		Asked: s.Asked, Points: s.Campaign, ControlTable: s.Control, HasControl: len(s.Control) > 0}
+	most := int64(1)
+	for _, points := range [][]accuracyPoint{s.Campaign, s.Control} {
+		for _, p := range points {
+			most = max(most, p.Samples)
+		}
+	}
+	x := func(samples int64) float64 { return c.Left + (c.Right-c.Left)*float64(samples)/float64(most) }
+	y := func(accuracy float64) float64 {
+		return c.Bottom - (c.Bottom-c.Top)*(min(max(accuracy, low), high)-low)/(high-low)
+	}
+	draw := func(points []accuracyPoint) (band, line string, dots []chartDot) {
+		var over, under []string
+		var middle []string
+		for _, p := range points {
+			over = append(over, xy(x(p.Samples), y(p.Upper)))
+			under = append(under, xy(x(p.Samples), y(p.Lower)))
+			middle = append(middle, xy(x(p.Samples), y(p.Accuracy)))
+			dots = append(dots, chartDot{x(p.Samples), y(p.Accuracy), fmt.Sprintf("version %s, after %s samples: %s (%s to %s, %s rows)",
+				p.ModelVersion, thousands(p.Samples), accuracyText(p.Accuracy), accuracyText(p.Lower), accuracyText(p.Upper), thousands(p.Rows))})
+		}
+		for i := len(under) - 1; i >= 0; i-- {
+			over = append(over, under[i])
+		}
+		return strings.Join(over, " "), strings.Join(middle, " "), dots
+	}
+	c.Band, c.Line, c.Dots = draw(s.Campaign)
+	c.ControlBand, c.ControlLine, c.ControlDots = draw(s.Control)
+	step := tickStep(high - low)
+	for v := math.Ceil(low/step-1e-9) * step; v <= high+1e-9; v += step {
+		c.YTicks = append(c.YTicks, chartTick{y(v), strconv.FormatFloat(100*v, 'f', -1, 32) + "%"})
+	}
+	c.XTicks = []chartTick{{x(0), "0"}, {x(most), thousands(most)}}
+	c.Label = s.Name + ": no model was evaluated on it yet."
+	if now, ok := last(s.Campaign); ok {
+		start := s.Campaign[0]
+		c.Start, c.Now, c.Rows = accuracyText(start.Accuracy), accuracyText(now.Accuracy), now.Rows
+		c.Label = fmt.Sprintf("%s: accuracy from %s to %s after %s samples", s.Name, c.Start, c.Now, thousands(now.Samples))
+		if other, ok := last(s.Control); ok {
+			c.Control, c.Worse = accuracyText(other.Accuracy), other.Accuracy > now.Accuracy
+			c.Label += fmt.Sprintf("; %s came to %s", control, c.Control)
+		}
+		c.Label += "."
+	}
+	return c
+}
+
+func xy(x, y float64) string {
+	return strconv.FormatFloat(x, 'f', 1, 64) + "," + strconv.FormatFloat(y, 'f', 1, 64)
+}
+
+// tickStep is a round step that gives three to six ticks.
+func tickStep(span float64) float64 {
+	for _, step := range []float64{.01, .02, .05, .1, .2} {
+		if span/step <= 6 {
+			return step
+		}
+	}
+	return .5
+}
+
+// span is the range of accuracies of a chart that is not from 0 to 1: round, and
+// never so narrow that noise looks like a mountain.
+func span(s *sliceAccuracy) (low, high float64) {
+	low, high = 1, 0
+	for _, points := range [][]accuracyPoint{s.Campaign, s.Control} {
+		for _, p := range points {
+			low, high = min(low, p.Lower), max(high, p.Upper)
+		}
+	}
+	if low > high {
+		return 0, 1
+	}
+	low, high = math.Floor(low*20)/20, math.Ceil(high*20)/20
+	if high-low < .2 {
+		low = max(0, high-.2)
+		high = low + .2
+	}
+	return low, high
+}
+
+// accuracyText writes an accuracy with one digit behind the point.
+func accuracyText(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + "%" }
+
+// budgetChart is the stacked bars of the rounds.
+type budgetChart struct {
+	Width, Height int
+	Bottom, Left  float64
+	Bars          []budgetBar
+	Segments      []budgetSegment
+	Legend        []budgetLegend
+	YTicks        []chartTick
+	Label         string
+}
+
+type budgetBar struct {
+	X, Width float64
+	Text     string
+}
+
+type budgetSegment struct {
+	X, Y, Width, Height float64
+	Class, Title        string
+}
+
+type budgetLegend struct {
+	Class, Name string
+	Samples     int64
+	Share       float64
+	Rounds      string
+	// Sentence is that of the round that first boosted it.
+	Sentence string
+	First    int
+}
+
+// budgetColours is how many slices have a colour of their own.
+const budgetColours = 8
+
+// newBudgetChart stacks the base and the boosts that got most.
+func newBudgetChart(rounds []roundBudget) budgetChart {
+	c := budgetChart{Width: 760, Height: 240, Left: 40, Bottom: 216}
+	var list []budgetLegend
+	at := map[string]int{}
+	var total int64
+	for _, r := range rounds {
+		total += r.Samples
+		for _, p := range r.Parts {
+			i, ok := at[p.Name]
+			if !ok {
+				i = len(list)
+				at[p.Name] = i
+				list = append(list, budgetLegend{Name: p.Name, Sentence: p.Sentence, First: r.Round})
+			}
+			list[i].Samples += p.Samples
+			list[i].Rounds = strings.TrimPrefix(list[i].Rounds+", "+strconv.Itoa(r.Round), ", ")
+		}
+	}
+	sortLegend(list)
+	class := map[string]string{}
+	coloured := 0
+	for i := range list {
+		list[i].Share = float64(list[i].Samples) / float64(max(1, total))
+		list[i].Rounds = ranges(list[i].Rounds)
+		switch {
+		case list[i].Sentence == "":
+			list[i].Class = "base"
+		case coloured < budgetColours:
+			list[i].Class = "c" + strconv.Itoa(coloured)
+			coloured++
+		default:
+			list[i].Class = "more"
+		}
+		class[list[i].Name] = list[i].Class
+	}
+	c.Legend = list
+	for _, v := range []float64{0, .5, 1} {
+		c.YTicks = append(c.YTicks, chartTick{c.Bottom - v*(c.Bottom-10), strconv.Itoa(int(100*v)) + "%"})
+	}
+	step := (float64(c.Width) - c.Left - 8) / float64(max(1, len(rounds)))
+	width := min(step*.8, 56)
+	for i, r := range rounds {
+		x, y := c.Left+step*(float64(i)+.5)-width/2, c.Bottom
+		every := 1 + len(rounds)/16
+		bar := budgetBar{X: x + width/2, Width: width}
+		if i%every == 0 {
+			bar.Text = strconv.Itoa(r.Round)
+		}
+		c.Bars = append(c.Bars, bar)
+		for _, group := range []string{"base", "", "more"} {
+			for _, p := range r.Parts {
+				k := class[p.Name]
+				if k != group && (group != "" || k == "base" || k == "more") {
+					continue
+				}
+				height := (c.Bottom - 10) * float64(p.Samples) / float64(max(1, r.Samples))
+				y -= height
+				c.Segments = append(c.Segments, budgetSegment{x, y, width, height, k,
+					fmt.Sprintf("round %d: %s, %s samples (%s)", r.Round, p.Name, thousands(p.Samples), percent(float64(p.Samples)/float64(max(1, r.Samples))))})
+			}
+		}
+	}
+	c.Label = fmt.Sprintf("The training samples of %d rounds by what they were spent on; the table below has the same.", len(rounds))
+	return c
+}
