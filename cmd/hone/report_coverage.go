@@ -59,7 +59,7 @@ func (q *reportQueries) coverage(ctx context.Context, n *reportNumbers) ([]pairC
 	if err != nil {
 		return nil, err
 	}
-	drawn, err := space.Draw(coverageDraws, 1)
+	drawn, err := space.Draw(nil, coverageDraws, 1)
 	if err != nil {
 		return nil, err
 	}
