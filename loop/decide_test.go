@@ -60,12 +60,20 @@ func drawBudget(t *rapid.T, s *Space, number int) Budget {
 // Decide returns can always be drawn from, and every promise about shares and
 // quotas holds.
 func TestDecideKeepsItsPromises(t *testing.T) {
-	decided, boosted := 0, 0
+	decided, boosted, sheltered := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawValid(t, 5, 4)
 		for range rapid.IntRange(0, 2).Draw(t, "risks") {
 			if slice := drawSlice(t, s, 2); s.ValidateSlice("", slice) == nil {
 				s.Risks = append(s.Risks, Risk{Slice: slice, Weight: rapid.SampledFrom([]float64{.1, 3, 1e6}).Draw(t, "risk")})
+			}
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "protected") {
+			before := s.Protected
+			s.Protected = append(slices.Clone(before), Protected{Slice: drawSlice(t, s, 3),
+				Share: rapid.SampledFrom([]float64{.001, .05, .3, .8}).Draw(t, "share"), Reason: "someone said so"})
+			if s.Validate() != nil {
+				s.Protected = before
 			}
 		}
 		p := drawPolicy(t)
@@ -92,6 +100,9 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 				if c.Domain == Train && len(c.Slice) > 0 {
 					boosted++
 				}
+				if c.Reason != nil && c.Reason.Protected > 0 {
+					sheltered++
+				}
 			}
 			checkRound(t, s, p, previous, &r, b)
 			if again, err := Decide(s, p, previous, e, b, 42); err != nil || !bytes.Equal(again.Canonical(), r.Canonical()) {
@@ -102,8 +113,8 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 			}
 		}
 	})
-	if (decided == 0 || boosted == 0) && !testing.Short() {
-		t.Errorf("%d rounds decided with %d boosts: nothing was checked", decided, boosted)
+	if (decided == 0 || boosted == 0 || sheltered == 0) && !testing.Short() {
+		t.Errorf("%d rounds decided with %d boosts and %d protected slices: nothing was checked", decided, boosted, sheltered)
 	}
 }
 
@@ -116,7 +127,7 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 	// One unit of 2^-32 per component is rounding.
 	unit := float64(len(r.Components)) / whole
 	var shares, quota, target, mixture, pinned, base uint64
-	boosts := map[string]uint64{}
+	boosts, sheltered := map[string]uint64{}, map[string]uint64{}
 	number := map[Domain]int{}
 	for i, c := range r.Components {
 		if c.Number != number[c.Domain] || i > 0 && c.Domain < r.Components[i-1].Domain {
@@ -133,7 +144,11 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 			if len(c.Slice) == 0 {
 				base += c.Share
 			} else {
-				boosts[s.Describe(c.Slice)] += c.Share
+				into := boosts
+				if c.Reason != nil && c.Reason.Protected > 0 {
+					into = sheltered
+				}
+				into[s.Describe(c.Slice)] += c.Share
 				if c.Reason == nil || c.Reason.Sentence == "" {
 					t.Fatalf("boost %s has no reason", s.Describe(c.Slice))
 				}
@@ -160,12 +175,21 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 	if p.Strategy == StrategyUniform && len(boosts) > 0 && previous == nil {
 		t.Fatal("a uniform policy boosts")
 	}
-	if float64(base)/whole < p.Shares.Base-unit {
-		t.Fatalf("the base has %v, less than %v", float64(base)/whole, p.Shares.Base)
+	// The policy's shares are of what protected slices leave.
+	free, others := 1., 0.
+	for _, protected := range s.Protected {
+		free -= protected.Share
 	}
-	if float64(whole-base)/whole > p.Shares.Boosted+unit {
-		t.Fatalf("the boosts have %v, more than %v", float64(whole-base)/whole, p.Shares.Boosted)
+	for _, share := range boosts {
+		others += float64(share) / whole
 	}
+	if float64(base)/whole < free*p.Shares.Base-unit {
+		t.Fatalf("the base has %v, less than %v of %v", float64(base)/whole, p.Shares.Base, free)
+	}
+	if others > p.Shares.Boosted+unit {
+		t.Fatalf("the boosts have %v, more than %v", others, p.Shares.Boosted)
+	}
+	checkFloors(t, s, r, unit)
 	for slice, share := range boosts {
 		if float64(share)/whole > p.Shares.Cap+unit {
 			t.Fatalf("%s has %v, more than %v", slice, float64(share)/whole, p.Shares.Cap)
@@ -186,6 +210,38 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 		kl := divergence(t, s, r, previous)
 		if math.Abs(kl-r.KL) > .01+.02*kl || kl > 1.02*p.Shares.TrustRegion+.01 {
 			t.Fatalf("the divergence from the previous round is %v by enumeration, said to be %v, allowed %v", kl, r.KL, p.Shares.TrustRegion)
+		}
+	}
+}
+
+// checkFloors: by an enumeration of the joint the mixture has enough of every
+// protected slice, and nothing of what a pin excludes (I9).
+func checkFloors(t rapid.TB, s *Space, r *Round, unit float64) {
+	t.Helper()
+	sampler, err := NewSampler(s, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := make([]float64, len(s.Protected))
+	for _, x := range enumerate(s, r.Base) {
+		if !allowed(s, x.codes) {
+			continue
+		}
+		q := sampler.Density(x.codes)
+		for i, p := range s.Protected {
+			if p.Slice.Matches(x.codes) {
+				has[i] += q
+			}
+		}
+		for _, pin := range s.pins() {
+			if code := x.codes[pin.Factor]; code.IsLevel() && int(code) != pin.Level && q+sampler.Target(x.codes) > 0 {
+				t.Fatalf("%v has a density, but %s is pinned", x.codes, s.Describe(Slice{pin}))
+			}
+		}
+	}
+	for i, p := range s.Protected {
+		if has[i] < p.Share-unit {
+			t.Fatalf("the mixture has %v of %s, which is promised %v: %s", has[i], s.Describe(p.Slice), p.Share, r.Canonical())
 		}
 	}
 }

@@ -11,7 +11,7 @@ func (s *Space) explain(c *Component) string {
 	share := float64(c.Share) / whole
 	switch {
 	case r.Value == 0 && r.Protected > 0:
-		return fmt.Sprintf("%s It gets %s of the round of its own: %d samples.", s.explainProtection(c.Slice, r.Protected), percent(share), c.Quota)
+		return fmt.Sprintf("%s A component of its own gets %s of the round: %d samples.", s.explainProtection(c.Slice, r.Protected), percent(share), c.Quota)
 	case r.Value == 0:
 		once := "among the failing slices"
 		if r.Q == 1 { // it never was

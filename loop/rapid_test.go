@@ -9,7 +9,8 @@ import (
 )
 
 // drawSpace makes a small random space: conditions, constraints of every form,
-// levels without target mass, numeric bins. It may be infeasible.
+// levels without target mass, numeric bins, pins, sticky factors. It may be
+// infeasible.
 func drawSpace(t *rapid.T, maxFactors, maxLevels int) *Space {
 	s := &Space{Name: "random", Version: 1}
 	factors := rapid.IntRange(1, maxFactors).Draw(t, "factors")
@@ -28,9 +29,19 @@ func drawSpace(t *rapid.T, maxFactors, maxLevels int) *Space {
 		for l, w := range weights {
 			level := Level{Name: fmt.Sprintf("l%d", l), Target: float64(w) / float64(sum)}
 			if factor.Kind == Numeric {
-				level.Low, level.High = float64(l), float64(l+1)
+				level.Low, level.High = float64(l+1), float64(l+2)
 			}
 			factor.Levels = append(factor.Levels, level)
+		}
+		if factor.Kind == Numeric {
+			factor.Scale = rapid.SampledFrom([]Scale{"", Linear, Log, Circular}).Draw(t, "scale")
+		}
+		if rapid.IntRange(0, 7).Draw(t, "pinned") == 0 {
+			pin := rapid.IntRange(0, levels-1).Draw(t, "pin")
+			factor.Pin = &pin
+		}
+		if rapid.IntRange(0, 5).Draw(t, "shared") == 0 {
+			factor.Sticky = rapid.SampledFrom([]int{1, 2, 3, 7, MaxSticky}).Draw(t, "sticky")
 		}
 		if f > 0 && rapid.IntRange(0, 2).Draw(t, "conditional") == 0 {
 			set := drawSet(t, s, rapid.IntRange(0, f-1).Draw(t, "parent"))

@@ -64,7 +64,7 @@ func TestDensitiesSumToOne(t *testing.T) {
 }
 
 // What is drawn is feasible, complete, in its slice, and as frequent as its
-// density says.
+// density says. Sticky factors change from each index drawn to the next.
 func TestScenariosFollowTheirDensity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawValid(t, 4, 3)
@@ -78,9 +78,13 @@ func TestScenariosFollowTheirDensity(t *testing.T) {
 		for i := range r.Components {
 			c := &r.Components[i]
 			const n = 2000
+			stride := uint64(1)
+			for f := range s.Factors {
+				stride = max(stride, uint64(s.Factors[f].Sticky))
+			}
 			counts := make(map[string]int)
 			for index := range uint64(n) {
-				x, err := sampler.Scenario(c.Domain, c.Number, index)
+				x, err := sampler.Scenario(c.Domain, c.Number, index*stride)
 				if err != nil {
 					t.Fatal(err)
 				}

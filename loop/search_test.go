@@ -104,7 +104,7 @@ func naiveCover(s *Space, settings Search, e *Evidence, memory float64, window i
 					return
 				}
 				for f := from; f < len(s.Factors); f++ {
-					if r.codes[f].IsLevel() {
+					if r.codes[f].IsLevel() && s.Factors[f].Pin == nil {
 						walk(r, f+1, append(slice, Predicate{f, int(r.codes[f])}))
 					}
 				}

@@ -55,8 +55,66 @@ func TestSpaceRefusals(t *testing.T) {
 		"risk of absent":      {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}, {2, 0}}, Weight: 1}} }, "risks[0].slice"},
 		"risk weight 0":       {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}}}} }, "risks[0].weight"},
 		"risk weight NaN":     {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}}, Weight: math.NaN()}} }, "risks[0].weight"},
+
+		"bins overlap":        {func(s *Space) { s.Factors[0].Levels[1].Low = .9 }, "factors[0].levels[1]"},
+		"bins descend":        {func(s *Space) { l := s.Factors[0].Levels; l[0], l[1] = l[1], l[0] }, "factors[0].levels[1]"},
+		"bin too wide":        {func(s *Space) { s.Factors[0].Levels[0].Low, s.Factors[0].Levels[0].High = -1e308, 1e308 }, "factors[0].levels[0]"},
+		"scale":               {func(s *Space) { s.Factors[0].Scale = "decibel" }, "factors[0].scale"},
+		"scale of categories": {func(s *Space) { s.Factors[1].Scale = Linear }, "factors[1].scale"},
+		"log of negatives":    {func(s *Space) { s.Factors[4].Scale = Log }, "factors[4].levels[0]"},
+		"log of 0":            {func(s *Space) { s.Factors[0].Scale, s.Factors[0].Levels[0].Low = Log, 0 }, "factors[0].levels[0]"},
+		"log of everything":   {func(s *Space) { s.Factors[0].Scale, s.Factors[0].Levels[2].High = Log, 1e200 }, "factors[0].levels[2]"},
+		"circle with a gap":   {func(s *Space) { s.Factors[4].Scale, s.Factors[4].Levels[1].Low = Circular, -10 }, "factors[4].levels[1]"},
+		"circle of infinity": {func(s *Space) {
+			l := s.Factors[4].Levels
+			s.Factors[4].Scale, l[0].Low, l[2].High = Circular, -1e308, 1e308
+		}, "factors[4].levels"},
+		"sticky for ever":    {func(s *Space) { s.Factors[1].Sticky = MaxSticky + 1 }, "factors[1].sticky"},
+		"sticky -1":          {func(s *Space) { s.Factors[1].Sticky = -1 }, "factors[1].sticky"},
+		"too many protected": {func(s *Space) { s.Protected = make([]Protected, MaxProtected+1) }, "protected"},
+		"protected nothing":  {func(s *Space) { s.Protected = []Protected{{Share: .1}} }, "protected[0].slice"},
+		"protected twice": {func(s *Space) {
+			s.Protected = []Protected{{Slice: Slice{{1, 1}}, Share: .1}, {Slice: Slice{{1, 1}}, Share: .2}}
+		}, "protected[1].slice"},
+		"protected 0":   {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{1, 1}}}} }, "protected[0].share"},
+		"protected 1":   {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{1, 1}}, Share: 1}} }, "protected[0].share"},
+		"protected NaN": {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{1, 1}}, Share: math.NaN()}} }, "protected[0].share"},
+		"protected too much": {func(s *Space) {
+			s.Protected = []Protected{{Slice: Slice{{1, 1}}, Share: .6}, {Slice: Slice{{1, 0}}, Share: .4}}
+		}, "protected[1].share"},
+		"protected forbidden":   {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{0, 2}, {4, 0}}, Share: .1}} }, "protected[0].slice"},
+		"too many labels":       {func(s *Space) { s.Derived = make([]Derived, MaxDerived+1) }, "derived"},
+		"label as a factor":     {func(s *Space) { s.Derived[0].Name = "Tilt" }, "derived[0].name"},
+		"label as a column":     {func(s *Space) { s.Derived[0].Name = "split" }, "derived[0].name"},
+		"label twice":           {func(s *Space) { s.Derived = append(s.Derived, s.Derived[0]) }, "derived[1].name"},
+		"label of no levels":    {func(s *Space) { s.Derived[0].Levels = nil }, "derived[0].levels"},
+		"label's level twice":   {func(s *Space) { s.Derived[0].Levels[1] = "no" }, "derived[0].levels[1]"},
+		"label's level unknown": {func(s *Space) { s.Derived[0].Levels[1] = "unknown" }, "derived[0].levels[1]"},
+		"label of no rules":     {func(s *Space) { s.Derived[0].Rules = nil }, "derived[0].rules"},
+		"label of 1001 rules":   {func(s *Space) { s.Derived[0].Rules = make([]DerivedRule, MaxRules+1) }, "derived[0].rules"},
+		"rule without when":     {func(s *Space) { s.Derived[0].Rules[0].When = nil }, "derived[0].rules[0].when"},
+		"rule of 65 conditions": {func(s *Space) { s.Derived[0].Rules[0].When = make([]LevelSet, MaxSets+1) }, "derived[0].rules[0].when"},
+		"rule's other factor":   {func(s *Space) { s.Derived[0].Rules[0].When[0].Factor = 6 }, "derived[0].rules[0].when"},
+		"rule's other level":    {func(s *Space) { s.Derived[0].Rules[0].Level = 2 }, "derived[0].rules[0].level"},
+		"otherwise nothing":     {func(s *Space) { s.Derived[0].Otherwise = -1 }, "derived[0].otherwise"},
+		"too many tasks":        {func(s *Space) { s.Tasks = make([]Task, MaxTasks+1) }, "tasks"},
+		"task without name":     {func(s *Space) { s.Tasks[0].Name = "" }, "tasks[0].name"},
+		"task twice":            {func(s *Space) { s.Tasks = append(s.Tasks, Task{Name: "segment"}) }, "tasks[1].name"},
+		"too many metrics":      {func(s *Space) { s.Tasks[0].Metrics = make([]Metric, MaxMetrics+1) }, "tasks[0].metrics"},
+		"metric of a factor":    {func(s *Space) { s.Tasks[0].Metrics[0].Name = "glove" }, "tasks[0].metrics[0].name"},
+		"metric of a label":     {func(s *Space) { s.Tasks[0].Metrics[0].Name = "VISIBLE" }, "tasks[0].metrics[0].name"},
+		"metric loss":           {func(s *Space) { s.Tasks[0].Metrics[0].Name = "loss" }, "tasks[0].metrics[0].name"},
+		"metric of two tasks":   {func(s *Space) { s.Tasks = append(s.Tasks, Task{Name: "other", Metrics: s.Tasks[0].Metrics}) }, "tasks[1].metrics[0].name"},
+		"metric's unit":         {func(s *Space) { s.Tasks[0].Metrics[0].Unit = "a\nb" }, "tasks[0].metrics[0].unit"},
+		"metric's direction":    {func(s *Space) { s.Tasks[0].Metrics[0].Better = "" }, "tasks[0].metrics[0].better"},
+		"metric fails at NaN":   {func(s *Space) { *s.Tasks[0].Metrics[0].Fail = math.NaN() }, "tasks[0].metrics[0].fail"},
 	} {
-		s := rig()
+		s, half := rig(), .5
+		s.Derived = []Derived{{Name: "visible", Levels: []string{"no", "yes"}, Rules: []DerivedRule{{When: []LevelSet{{1, []int{1}}}, Level: 1}}}}
+		s.Tasks = []Task{{Name: "segment", Metrics: []Metric{{Name: "iou", Better: Higher, Fail: &half}}}}
+		if err := s.Validate(); err != nil {
+			t.Fatal(err)
+		}
 		test.spoil(s)
 		var refused *Error
 		if err := s.Validate(); !errors.As(err, &refused) || refused.Field != test.field {
