@@ -19,6 +19,10 @@ test *args:
 lint *args:
     .ci/lint {{args}}
 
+# The Python package and examples: ruff, mypy, pytest, e.g. `just python -k kill`.
+python *args:
+    .ci/python {{args}}
+
 # All tests under the race detector.
 race *args:
     go test -race -tags {{tags}} -timeout 40m {{args}} ./...

@@ -29,8 +29,8 @@ gates: [format]
 class Server:
     """A server with its data, which may be killed and started again on the same port."""
 
-    def __init__(self, binary: str, directory: Path) -> None:
-        self.binary, self.directory = binary, directory
+    def __init__(self, binary: str, directory: Path, *flags: str) -> None:
+        self.binary, self.directory, self.flags = binary, directory, flags
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -40,9 +40,8 @@ class Server:
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> Server:
-        self._serving = self._spawn(
-            "serve", "--data", str(self.directory / "data"), "--listen", f"127.0.0.1:{self.port}"
-        )
+        data, listen = str(self.directory / "data"), f"127.0.0.1:{self.port}"
+        self._serving = self._spawn("serve", "--data", data, "--listen", listen, *self.flags)
         self.client.status()  # waits until it answers
         return self
 

@@ -67,7 +67,7 @@ def test_goes_on_where_a_download_broke_off(server: Server) -> None:
     rng = random.Random(0)
 
     def cut(number: int, answer: bytes) -> bytes:
-        if number in (0, 3) or number > 40:
+        if number in (0, 3) or number > 15:
             return answer
         return answer[: rng.randrange(len(answer))]
 
