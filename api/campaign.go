@@ -84,7 +84,7 @@ type Amendment struct {
 // Steer says who pauses, resumes or closes a campaign, and why.
 type Steer struct {
 	Author string `json:"author,omitempty" maxLength:"128" example:"ann"`
-	Reason string `json:"reason,omitempty" maxLength:"1024" example:"the GPUs are needed elsewhere until Monday"`
+	Reason string `json:"reason,omitempty" maxLength:"1024" example:"the GPUs are needed elsewhere"`
 }
 
 // Extend sets what a campaign asks for in all, so that the same request again

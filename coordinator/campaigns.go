@@ -19,6 +19,7 @@ import (
 
 func (c *Control) campaigns(to huma.API) {
 	huma.Register(to, operation(http.MethodPost, "/v1/campaigns", "create-campaign", "Create a campaign", "Campaigns"), answering(c, c.createCampaign))
+	written(to, "/v1/campaigns", "campaign", campaignExample)
 	huma.Register(to, operation(http.MethodGet, "/v1/campaigns", "list-campaigns", "List the campaigns", "Campaigns"), answering(c, c.listCampaigns))
 	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}", "show-campaign", "Show a campaign and its accounting", "Campaigns"), answering(c, c.showCampaign))
 	c.steer(to)

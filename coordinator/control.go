@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,16 +17,63 @@ import (
 	"hone/spec"
 )
 
-// NewAPI is the HTTP API on mux, without a route yet, described at
-// /openapi.json. Every refusal is a problem document (RFC 9457).
+// NewAPI is the HTTP API on mux, without a route yet, described at /openapi.json
+// and, for people, at /docs. Every refusal is a problem document (RFC 9457), also
+// that of a path that there is not.
 func NewAPI(mux *http.ServeMux, version string) huma.API {
 	config := huma.DefaultConfig("Hone", version)
 	config.Info.Description = "Which synthetic data a model needs next, made, checked and counted."
 	config.DocsPath = ""
 	config.SchemasPath = ""
 	config.CreateHooks = nil // no $schema in every answer
+	config.Tags = tags
 	describeProblems()
-	return humago.New(mux, config)
+	to := humago.New(mux, config)
+	serveDocs(mux, to)
+	mux.Handle("/", unknown(mux))
+	return to
+}
+
+// tags are the nouns of the API, in the order in which one meets them.
+var tags = []*huma.Tag{
+	{Name: "Spaces", Description: "What may vary in a sample, and what deployment looks like."},
+	{Name: "Policies", Description: "How evidence becomes a mixture."},
+	{Name: "Campaigns", Description: "Requests for samples: what to make, how many, and what to learn from."},
+	{Name: "Rounds", Description: "The decisions of a campaign, each with its reasons."},
+	{Name: "Datasets", Description: "What was published: immutable versions of committed samples."},
+	{Name: "Samples", Description: "The samples' bytes."},
+	{Name: "Outcomes", Description: "How models did, example by example."},
+	{Name: "Models", Description: "The trainings that outcomes were posted of; sealing one moves the campaigns that learn from it."},
+	{Name: "Queries", Description: "All of it as tables."},
+	{Name: "Workers", Description: "What those speak who make samples."},
+	{Name: "Status", Description: "How the server is."},
+}
+
+// unknown answers for paths and methods that no route has.
+func unknown(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "/" && pattern != "" {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) == 0 {
+			writeProblem(w, api.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s (GET /docs lists what there is)", r.URL.Path)))
+			return
+		}
+		allow := strings.Join(allowed, ", ")
+		w.Header().Set("Allow", allow)
+		writeProblem(w, api.NewProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s takes no %s, only %s", r.URL.Path, r.Method, allow)))
+	})
+}
+
+func writeProblem(w http.ResponseWriter, p *api.Problem) {
+	w.Header().Set("Content-Type", api.ProblemType)
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // to a caller who may be gone
 }
 
 // describeProblems makes huma's own refusals problem documents like ours. It is
@@ -78,15 +126,30 @@ func Register(to huma.API, o ControlOptions) {
 // operation describes one route.
 func operation(method, path, id, summary, tag string) huma.Operation {
 	o := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Tags: []string{tag},
-		MaxBodyBytes: maxDocument, Errors: []int{http.StatusUnprocessableEntity, http.StatusInternalServerError}}
+		MaxBodyBytes: maxDocument, Errors: []int{http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}}
 	if strings.Contains(path, "{") {
 		o.Errors = append(o.Errors, http.StatusNotFound)
 	}
 	if method != http.MethodGet {
 		o.Errors = append(o.Errors, http.StatusBadRequest, http.StatusNotFound, http.StatusConflict,
-			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusServiceUnavailable)
+			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	return o
+}
+
+// streams describes a route whose answer is no JSON that the framework writes.
+func streams(o huma.Operation, contentType, description string) huma.Operation {
+	o.Responses = map[string]*huma.Response{"200": {Description: description, Content: map[string]*huma.MediaType{
+		contentType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}}
+	return o
+}
+
+// written describes the document that a route takes, which a person wrote. The
+// framework knows only that it is bytes.
+func written(to huma.API, path, what, example string) {
+	body := to.OpenAPI().Paths[path].Post.RequestBody
+	body.Description = "YAML, or JSON, which is YAML. Its JSON Schema is what the command \"hone schema " + what + "\" prints"
+	body.Content["application/yaml"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
 }
 
 // maxDocument bounds the documents that people write.

@@ -28,10 +28,10 @@ func (c *Control) datasets(to huma.API) {
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets", "list-datasets", "List the latest version of each dataset", "Datasets"), answering(c, c.listDatasets))
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}", "list-dataset-versions", "List a dataset's versions", "Datasets"), answering(c, c.listVersions))
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}", "show-dataset", "Show a dataset version", "Datasets"), answering(c, c.showDataset))
-	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}/manifest", "dataset-manifest",
-		"A dataset version's manifest: NDJSON, a header line, then a line per sample", "Datasets"), c.manifest)
-	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}/rows", "dataset-rows",
-		"A dataset version's samples with their scenarios: NDJSON, a header line, then a line per sample", "Datasets"), c.rows)
+	huma.Register(to, streams(operation(http.MethodGet, "/v1/datasets/{name}/{version}/manifest", "dataset-manifest",
+		"A dataset version's manifest", "Datasets"), api.NDJSON, "A header line, then a line per sample; the bytes hash to the version's manifest_sha256"), c.manifest)
+	huma.Register(to, streams(operation(http.MethodGet, "/v1/datasets/{name}/{version}/rows", "dataset-rows",
+		"A dataset version's samples with their scenarios", "Datasets"), api.NDJSON, "A header line, then a line per sample"), c.rows)
 }
 
 func dataset(d *state.DatasetVersion) api.Dataset {

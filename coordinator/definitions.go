@@ -23,16 +23,39 @@ type named struct {
 }
 
 type namedVersion struct {
-	Name    string `path:"name" example:"shapes"`
+	Name    string `path:"name" doc:"The name" example:"shapes"`
 	Version int    `query:"version" minimum:"0" doc:"A version; the latest if it is left out"`
 }
+
+// What the page shows of the documents that people write.
+const (
+	spaceExample = `name: parts
+factors:
+  - {name: light, kind: ordinal, levels: {low: 0.2, mid: 0.5, high: 0.3}}
+  - {name: glove, kind: categorical, levels: {worn: 0.4, bare: 0.6}}
+`
+	policyExample = `name: follow
+strategy: hone
+`
+	campaignExample = `name: loop
+space: parts
+policy: follow
+generator: render
+seed: 7
+samples: 6000
+rounds: 4
+learn_from: [{model_line: detector}]
+`
+)
 
 // definitions are the routes of spaces and policies.
 func (c *Control) definitions(to huma.API) {
 	huma.Register(to, operation(http.MethodPost, "/v1/spaces", "put-space", "Put a space", "Spaces"), answering(c, c.putSpace))
+	written(to, "/v1/spaces", "space", spaceExample)
 	huma.Register(to, operation(http.MethodGet, "/v1/spaces", "list-spaces", "List the spaces", "Spaces"), answering(c, c.listSpaces))
 	huma.Register(to, operation(http.MethodGet, "/v1/spaces/{name}", "show-space", "Show a space as it was written", "Spaces"), answering(c, c.showSpace))
 	huma.Register(to, operation(http.MethodPost, "/v1/policies", "put-policy", "Put a policy", "Policies"), answering(c, c.putPolicy))
+	written(to, "/v1/policies", "policy", policyExample)
 	huma.Register(to, operation(http.MethodGet, "/v1/policies", "list-policies", "List the policies", "Policies"), answering(c, c.listPolicies))
 	huma.Register(to, operation(http.MethodGet, "/v1/policies/{name}", "show-policy", "Show a policy as it was written", "Policies"), answering(c, c.showPolicy))
 }

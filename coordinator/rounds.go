@@ -30,7 +30,8 @@ const maxWait = time.Minute
 func (c *Control) rounds(to huma.API) {
 	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/rounds", "list-rounds", "List a campaign's rounds", "Rounds"), answering(c, c.listRounds))
 	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/rounds/{number}", "show-round", "Show a round; wait until it is published", "Rounds"), answering(c, c.showRound))
-	huma.Register(to, operation(http.MethodGet, "/v1/campaigns/{name}/rounds/{number}/canonical", "canonical-round", "A round's canonical bytes", "Rounds"), c.canonicalRound)
+	huma.Register(to, streams(operation(http.MethodGet, "/v1/campaigns/{name}/rounds/{number}/canonical", "canonical-round", "A round's canonical bytes", "Rounds"),
+		"application/json", "The decision as it was made, byte for byte: the same evidence, policy, space and seed give the same bytes"), c.canonicalRound)
 }
 
 func (c *Control) listRounds(_ context.Context, in *named) (out api.RoundList, err error) {

@@ -21,8 +21,10 @@ type wanted struct {
 const tarType = "application/x-tar"
 
 func (c *Control) samples(to huma.API) {
-	huma.Register(to, operation(http.MethodGet, "/v1/samples/{digest}", "sample", "A sample's bytes: its tar entries", "Samples"), c.sample)
-	huma.Register(to, operation(http.MethodPost, "/v1/samples", "samples", "Many samples' bytes, in the order asked for", "Samples"), c.manySamples)
+	huma.Register(to, streams(operation(http.MethodGet, "/v1/samples/{digest}", "sample", "A sample's bytes", "Samples"), tarType,
+		"A tar: the sample's members, named KEY.EXT"), c.sample)
+	huma.Register(to, streams(operation(http.MethodPost, "/v1/samples", "samples", "Many samples' bytes", "Samples"), tarType,
+		"A tar in WebDataset layout: the samples in the order asked for, the members of each side by side"), c.manySamples)
 }
 
 func (c *Control) sample(ctx context.Context, in *digestOf) (*huma.StreamResponse, error) {

@@ -43,7 +43,7 @@ func (in *Ingest) Register(server huma.API) {
 			"In a space that declares tasks a row may also have each metric of the post's task, a number or null; where a metric with a " +
 			"threshold is given, correct may be left out: it is then whether none of them fails. " +
 			"An Arrow stream has the columns of a row, and one per factor in place of scenario; it is not compressed.",
-		Tags: []string{"outcomes"},
+		Tags: []string{"Outcomes"},
 		Parameters: []*huma.Param{
 			parameter("space", "The space whose factors the rows name", "shapes", true),
 			parameter("model", "The model version, LINE@VERSION", "detector@7", true),
