@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import quote
@@ -223,7 +223,7 @@ class Dataset:
         finally:
             ahead.stop()
 
-    def _fetch(self) -> Iterator[Sample]:
+    def _fetch(self) -> Generator[Sample, None, None]:
         """The samples, in order, going on where a download breaks off."""
         for start in range(0, len(self.rows), BATCH):
             rows = self.rows[start : start + BATCH]
@@ -297,7 +297,7 @@ class _Ahead:
         except BaseException as error:
             self._put(error)
         finally:
-            samples.close()  # type: ignore[attr-defined]
+            samples.close()
 
     def _put(self, sample: Sample | BaseException | None) -> bool:
         """Waits for room, and reports whether anybody still wants more."""

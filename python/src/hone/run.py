@@ -26,6 +26,7 @@ __all__ = ["Run"]
 log = logging.getLogger("hone")
 
 AT_EXIT = 10.0  # seconds for a run that nobody closed
+WARNINGS = 3  # refusals that are shown
 
 
 @dataclass
@@ -60,8 +61,8 @@ class Run:
     batches of ``batch`` from a background thread, which tries again, with growing and jittered pauses, for as long as
     no server answers. At most ``queue`` rows wait. When they are that many, ``log`` waits up to ``block`` seconds for
     room; then it warns once (on the logger ``hone``), and from there on drops what there is no room for, at once, and
-    counts it in :attr:`dropped`. A row that the server refuses is warned about, with its place and the remedy. Dropped
-    and refused rows come up as a :class:`HoneError` in :meth:`seal` and :meth:`close`, never before.
+    counts it in :attr:`dropped`. The first rows that the server refuses are warned about, with their place and the
+    remedy. Dropped and refused rows come up as a :class:`HoneError` in :meth:`seal` and :meth:`close`, never before.
 
     **Every row counts once.** Each batch has an idempotency key, made of ``run`` and the batch's number, which is the
     same over all tries. Name the ``run``, and a job that is started again and logs the same rows in the same order
@@ -108,7 +109,8 @@ class Run:
         self._batches = 0
         self._changed = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
-        self._errors: list[HoneError] = []
+        self._refusals = 0
+        self._first_refusal: HoneError | None = None
         self._closed = self._sealed = self._given_up = False
         self._last: HoneError | None = None
         self._pid = os.getpid()
@@ -221,6 +223,8 @@ class Run:
                 return
             if self._open and (self._open.task, self._open.eval_set) != (task, eval_set):
                 self._cut()
+            if self._batches == 0:
+                atexit.register(self._at_exit)
             if self._open is None:
                 self._open = _Batch(self._batches, self.rows, [], task, eval_set)
                 self._batches += 1
@@ -248,7 +252,6 @@ class Run:
         if self._thread is None:
             self._thread = threading.Thread(target=self._post_all, name="hone-run", daemon=True)
             self._thread.start()
-            atexit.register(self._at_exit)
 
     def _warn_drop(self, why: str) -> None:
         if not self._given_up:
@@ -315,14 +318,16 @@ class Run:
 
     def _refuse(self, rows: int, error: HoneError) -> None:
         self.refused += rows
-        self._errors.append(error)
-        if len(self._errors) == 1 or str(error) != str(self._errors[-2]):
+        self._refusals += 1
+        self._first_refusal = self._first_refusal or error
+        if self._refusals <= WARNINGS:
             log.warning("%d outcomes of %s were refused: %s", rows, self.model, error)
+        if self._refusals == WARNINGS:
+            log.warning("further refusals of outcomes of %s are counted, and not shown", self.model)
 
     def _judge(self) -> None:
         """Raises what went wrong."""
-        if self._errors:
-            first = self._errors[0]
+        if first := self._first_refusal:
             raise HoneError(
                 f"{self.refused} of {self.rows} rows of {self.model} were refused: {first.detail}",
                 status=first.status,
@@ -339,8 +344,8 @@ class Run:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        atexit.unregister(self._at_exit)
         if self._thread is not None:
-            atexit.unregister(self._at_exit)
             self._thread.join(1.0)
 
     def _at_exit(self) -> None:
