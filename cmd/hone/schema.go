@@ -7,22 +7,25 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"hone/program"
 	"hone/spec"
 )
 
 // schemas are the documents and messages that people and their programs write,
 // by name.
 var schemas = map[string]func() []byte{
-	"space":    spec.SpaceSchema,
-	"policy":   spec.PolicySchema,
-	"campaign": spec.CampaignSchema,
+	"space":     spec.SpaceSchema,
+	"policy":    spec.PolicySchema,
+	"campaign":  spec.CampaignSchema,
+	"generator": program.GeneratorSchema,
+	"gate":      program.GateSchema,
 }
 
 func schemaCommand() *cli.Command {
 	known := slices.Sorted(maps.Keys(schemas))
 	return &cli.Command{
 		Name:      "schema",
-		Usage:     "print the JSON Schema of a document: " + strings.Join(known, ", "),
+		Usage:     "print the JSON Schema of a document, or of a protocol: " + strings.Join(known, ", "),
 		ArgsUsage: "NAME",
 		Description: `Editors complete and check a document by its schema. Write it beside the document
 and let the document's first line name it:
