@@ -1,6 +1,7 @@
 package program
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 type Gate struct {
 	pool *pool
 	next atomic.Int64
+	// watched has the files of samples looked at again when they are judged.
+	watched bool
 }
 
 // Specimen is a sample before a gate.
@@ -97,6 +100,11 @@ func (g *Gate) converse(ctx context.Context, process *process, dir string, s *Sp
 			if err := complete(end, 1, open); err != nil {
 				return fail(err)
 			}
+			if g.watched {
+				if err := unchanged(dir, asked.Files, s.Members); err != nil {
+					return fail(err)
+				}
+			}
 			return accepted, reason, scores, nil
 		}
 		if err := expect(judged.Index, 1, open); err != nil {
@@ -106,4 +114,16 @@ func (g *Gate) converse(ctx context.Context, process *process, dir string, s *Sp
 			return fail(err)
 		}
 	}
+}
+
+// unchanged refuses files that are not as they were.
+func unchanged(dir string, files map[string]string, members []loop.Member) error {
+	for _, m := range members {
+		b, err := os.ReadFile(filepath.Join(dir, files[m.Ext]))
+		if err != nil || !bytes.Equal(b, m.Bytes) {
+			return &Breach{Rule: RuleFiles, Expected: "the sample's files as they were", Got: "another " + files[m.Ext],
+				Remedy: "write elsewhere, for example beside them in dir"}
+		}
+	}
+	return nil
 }

@@ -72,6 +72,10 @@ func hostile(mode string) {
 		hang()
 	case "ignores the end":
 		signal.Ignore(syscall.SIGTERM)
+	case "starts a child that outlives it":
+		if err := exec.Command("sleep", "1000").Start(); err != nil {
+			panic(err)
+		}
 	case "floods stderr":
 		go func() {
 			for {
@@ -255,9 +259,24 @@ func makeAs(mode string, q *question, say func(string, ...any)) {
 	case "too few":
 		q.Samples = q.Samples[1:]
 	}
-	for _, s := range q.Samples {
-		n := strconv.FormatUint(s.Index, 10)
-		answer(s.Index, write("a"+n, "seed "+s.Seed), write("b"+n, fmt.Sprint(s.Scenario)))
+	for i, s := range q.Samples {
+		n, more := strconv.FormatUint(s.Index, 10), ""
+		switch mode {
+		case "not the same twice":
+			more = strconv.FormatInt(time.Now().UnixNano(), 10)
+		case "not the same elsewhere":
+			more = strconv.Itoa(os.Getpid())
+		case "not the same in another order":
+			more = strconv.Itoa(i)
+		case "no seed":
+			s.Seed = "0"
+		case "no absent factors":
+			if s.Scenario["glove_colour"] == nil {
+				say(`{"type":"failed","error":"sample %d: KeyError: 'glove_colour'"}`, s.Index)
+				return
+			}
+		}
+		answer(s.Index, write("a"+n, "seed "+s.Seed+more), write("b"+n, fmt.Sprint(s.Scenario)))
 	}
 	switch s := q.Samples[0]; mode {
 	case "twice":

@@ -45,12 +45,13 @@ func startKeeper() (*keeper, error) {
 	return k, nil
 }
 
-// started and ended tell of a process group. A keeper that was killed cannot
-// hear it, and nothing depends on it while this process lives.
-func (k *keeper) started(group int) {
-	_, _ = k.input.WriteString("start " + strconv.Itoa(group) + "\n")
-}
+// registration is what the shell of a program does first: it tells the keeper of
+// its group, by the file that is 3 there. Were it told by us, a moment would
+// remain in which nobody knows of the group.
+const registration = `echo "start $$" >&3; exec 3>&-; `
 
+// ended tells of a group that is gone. A keeper that was killed cannot hear it,
+// and nothing depends on it while this process lives.
 func (k *keeper) ended(group int) {
 	_, _ = k.input.WriteString("end " + strconv.Itoa(group) + "\n")
 }

@@ -31,8 +31,8 @@ type process struct {
 	// stopping is closed when nobody listens any more.
 	stopping chan struct{}
 	once     sync.Once
-	// exited is closed when the process has ended and what was left of its group
-	// has been killed; gone, when its pipes have ended, too.
+	// exited is closed when the process has ended; gone, when what was left of its
+	// group has been killed and its pipes have ended, too.
 	exited, gone chan struct{}
 	// taken and lost are of a process that is idle: someone takes it, or it ends
 	// or says something that nobody asked for.
@@ -64,7 +64,8 @@ func start(typed string, grace time.Duration, k *keeper, log *slog.Logger) (*pro
 			ours[i], theirs[i] = write, read
 		}
 	}
-	cmd := exec.Command("/bin/sh", "-c", command(typed))
+	cmd := exec.Command("/bin/sh", "-c", registration+command(typed))
+	cmd.ExtraFiles = []*os.File{k.input}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], theirs[2]
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err := cmd.Start()
@@ -73,7 +74,6 @@ func start(typed string, grace time.Duration, k *keeper, log *slog.Logger) (*pro
 		closeAll(ours)
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	k.started(cmd.Process.Pid)
 	p := &process{cmd: cmd, grace: grace, stdin: ours[0], lines: make(chan []byte),
 		words:    &words{log: log.With("pid", cmd.Process.Pid)},
 		stopping: make(chan struct{}), exited: make(chan struct{}), gone: make(chan struct{}),
@@ -83,11 +83,12 @@ func start(typed string, grace time.Duration, k *keeper, log *slog.Logger) (*pro
 	readers.Go(func() { p.words.listen(ours[2]) })
 	go func() {
 		_ = cmd.Wait() // its state says it
-		p.survivors = p.left()
-		p.signal(syscall.SIGKILL)
+		close(p.exited)
+		if p.survivors = p.left(); p.survivors {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
 		k.ended(cmd.Process.Pid)
 		p.stdin.Close()
-		close(p.exited)
 		soon := time.Now().Add(drained)
 		_ = ours[1].SetReadDeadline(soon) // pipes have deadlines
 		_ = ours[2].SetReadDeadline(soon)
@@ -203,29 +204,30 @@ type ending struct {
 }
 
 // stop ends the process as PROTOCOL.md promises, and returns when it is gone.
-func (p *process) stop() ending {
+func (p *process) stop() (e ending) {
 	began := time.Now()
 	p.once.Do(func() { close(p.stopping) })
 	p.stdin.Close()
-	if p.exits() {
-		return ending{took: time.Since(began)}
+	if !p.exits() {
+		e.signalled = "SIGTERM"
+		p.signal(syscall.SIGTERM)
+		if !p.exits() {
+			e.signalled = "SIGKILL"
+			p.signal(syscall.SIGKILL)
+			<-p.exited
+		}
 	}
-	p.signal(syscall.SIGTERM)
-	if p.exits() {
-		return ending{time.Since(began), "SIGTERM"}
-	}
-	p.signal(syscall.SIGKILL)
+	e.took = time.Since(began)
 	<-p.gone
-	return ending{time.Since(began), "SIGKILL"}
+	return e
 }
 
-// exits reports whether the process is gone within its grace.
+// exits reports whether the process ends within its grace.
 func (p *process) exits() bool {
 	timer := time.NewTimer(p.grace)
 	defer timer.Stop()
 	select {
 	case <-p.exited:
-		<-p.gone
 		return true
 	case <-timer.C:
 		return false

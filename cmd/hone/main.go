@@ -29,6 +29,8 @@ func commands() []*cli.Command {
 		outcomesCommand(),
 		modelCommand(),
 		datasetCommand(),
+		generatorCommand(),
+		gateCommand(),
 		sqlCommand(),
 		statusCommand(),
 		schemaCommand(),
