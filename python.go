@@ -8,3 +8,9 @@ import "embed"
 //
 //go:embed python/src/hone/*.py python/src/hone/py.typed
 var Python embed.FS
+
+// Starter is the example that uses it, at examples/python: documents, a
+// generator, a gate and a training job, which run as they are.
+//
+//go:embed examples/python/*.py examples/python/*.yaml examples/python/*.md
+var Starter embed.FS

@@ -17,6 +17,7 @@ import (
 func commands() []*cli.Command {
 	return []*cli.Command{
 		demoCommand(),
+		initCommand(),
 		slicesCommand(),
 		serveCommand(),
 		workCommand(),

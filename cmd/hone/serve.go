@@ -24,7 +24,7 @@ Examples:
    hone serve --gate-cmd sharp="python3 gate.py"`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Value: "./hone-data", Usage: "keep everything in `DIR`"},
-			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:7070", Usage: "serve HTTP on `HOST:PORT`"},
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:7070", Usage: "serve HTTP on `HOST:PORT`", EnvVars: []string{"HONE_LISTEN"}},
 			&cli.BoolFlag{Name: "insecure-listen", Usage: "allow --listen beyond loopback, although nobody is authenticated"},
 			&cli.StringSliceFlag{Name: "gate-cmd", Usage: "run a program as a gate: `NAME=\"CMD ...\"`, repeatable"},
 			&cli.IntFlag{Name: "gate-slots", Value: 1, Usage: "run up to `N` processes of each program"},
