@@ -258,6 +258,11 @@ func (d *demo) watch(ctx context.Context) error {
 // finish tells where everything is, and stays up if it was asked to.
 func (d *demo) finish(ctx context.Context, r *demoResult) error {
 	d.show.result(d, r)
+	page, err := demoReport(ctx, d.client, d.dir)
+	if err != nil {
+		return err
+	}
+	d.show.report(page)
 	if !d.keep {
 		return nil
 	}

@@ -206,6 +206,11 @@ func self() string {
 	return "hone"
 }
 
+// report tells where the page is that has all of it.
+func (s *demoScreen) report(path string) {
+	fmt.Fprintf(s.out, "\nOn one page, with pictures: %s\n", path)
+}
+
 // kept says that the service stays up.
 func (s *demoScreen) kept(d *demo) {
 	fmt.Fprintf(s.out, "\nThe service stays up on %s until Ctrl-C.\n", d.url)

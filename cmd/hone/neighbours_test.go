@@ -241,6 +241,14 @@ func TestDemoQuick(t *testing.T) {
 	if r.Dataset.Version != fmt.Sprintf("loop@%d", quickDemo.rounds) || uint64(r.Dataset.Samples) != wanted/2 || r.Dataset.Manifest.IsZero() {
 		t.Errorf("the dataset: %s", text)
 	}
+	page, err := os.ReadFile(filepath.Join(p.cmd.Args[len(p.cmd.Args)-1], "report.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPage(t, page)
+	if pictures := bytes.Count(page, []byte("<img")); pictures < 20 || len(page) > 3<<20 {
+		t.Errorf("the report has %d pictures and %d bytes", pictures, len(page))
+	}
 	// Everything is on disk as it says.
 	dir := filepath.Join(p.cmd.Args[len(p.cmd.Args)-1], "server")
 	judge := newChecker(t, dir, readHistory(t, dir))

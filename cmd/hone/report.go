@@ -119,7 +119,7 @@ var reportLayout = template.Must(template.New("report").Funcs(template.FuncMap{
 	"thousands": func(n any) string { return thousandsOf(n) },
 	"plural":    func(n any, one string) string { return thousandsOf(n) + " " + one + plurality(n) },
 	"duration":  durationText,
-	"money":     func(x float64) string { return fmt.Sprintf("%.2f", x) },
+	"money":     moneyText,
 	"heat":      heatClass,
 	"times":     timesText,
 	"outlook":   outlookClass,

@@ -67,7 +67,7 @@ func newLineChart(s *sliceAccuracy, width, height int, low, high float64, contro
 	c.ControlBand, c.ControlLine, c.ControlDots = draw(s.Control)
 	step := tickStep(high - low)
 	for v := math.Ceil(low/step-1e-9) * step; v <= high+1e-9; v += step {
-		c.YTicks = append(c.YTicks, chartTick{y(v), strconv.FormatFloat(100*v, 'f', -1, 32) + "%"})
+		c.YTicks = append(c.YTicks, chartTick{y(v), strconv.FormatFloat(math.Abs(100*v), 'f', 0, 64) + "%"})
 	}
 	c.XTicks = []chartTick{{x(0), "0"}, {x(most), thousands(most)}}
 	c.Label = s.Name + ": no model was evaluated on it yet."
@@ -111,9 +111,10 @@ func span(s *sliceAccuracy) (low, high float64) {
 		return 0, 1
 	}
 	low, high = math.Floor(low*20)/20, math.Ceil(high*20)/20
-	if high-low < .2 {
-		low = max(0, high-.2)
-		high = low + .2
+	const least = .15
+	if high-low < least {
+		low = max(0, high-least)
+		high = low + least
 	}
 	return low, high
 }
@@ -152,12 +153,16 @@ type budgetLegend struct {
 	First    int
 }
 
-// budgetColours is how many slices have a colour of their own.
-const budgetColours = 8
+// budgetColours is how many slices have a colour of their own, legendRows how
+// many a row.
+const (
+	budgetColours = 8
+	legendRows    = 13
+)
 
 // newBudgetChart stacks the base and the boosts that got most.
 func newBudgetChart(rounds []roundBudget) budgetChart {
-	c := budgetChart{Width: 760, Height: 240, Left: 40, Bottom: 216}
+	c := budgetChart{Width: 900, Height: 240, Left: 40, Bottom: 216}
 	var list []budgetLegend
 	at := map[string]int{}
 	var total int64
@@ -190,6 +195,13 @@ func newBudgetChart(rounds []roundBudget) budgetChart {
 			list[i].Class = "more"
 		}
 		class[list[i].Name] = list[i].Class
+	}
+	if len(list) > legendRows {
+		rest := budgetLegend{Class: "more", Name: fmt.Sprintf("%d more slices", len(list)-legendRows)}
+		for _, l := range list[legendRows:] {
+			rest.Samples, rest.Share = rest.Samples+l.Samples, rest.Share+l.Share
+		}
+		list = append(list[:legendRows:legendRows], rest)
 	}
 	c.Legend = list
 	for _, v := range []float64{0, .5, 1} {

@@ -53,7 +53,7 @@ func newReportPage(n *reportNumbers) *reportPage {
 		s := &n.Accuracy[i]
 		if i == 0 {
 			low, high := span(s)
-			c := newLineChart(s, 720, 260, low, high, control)
+			c := newLineChart(s, 900, 260, low, high, control)
 			p.Overall = &c
 			continue
 		}
@@ -63,9 +63,8 @@ func newReportPage(n *reportNumbers) *reportPage {
 	for _, s := range n.Forecast.Slices {
 		row := aheadRow{Name: s.Name, Line: s.ModelLine, Samples: s.Samples, More: s.More, Outlook: s.Outlook}
 		if s.Now != nil && s.Then != nil && s.Best != nil && s.Gain != nil {
-			row.Now, row.Then = accuracyText(s.Now.Expected), accuracyText(s.Then.Expected)
-			row.Best = accuracyText(s.Best.Expected)
-			row.Interval = accuracyText(s.Best.Lower) + " to " + accuracyText(s.Best.Upper)
+			row.Now, row.Then, row.Best = percent(s.Now.Expected), percent(s.Then.Expected), percent(s.Best.Expected)
+			row.Interval = percent(s.Best.Lower) + " to " + percent(s.Best.Upper)
 			row.Gain = fmt.Sprintf("%.2f (%.2f to %.2f)", 100*s.Gain.Expected, 100*s.Gain.Lower, 100*s.Gain.Upper)
 		}
 		p.Ahead = append(p.Ahead, row)
@@ -90,7 +89,7 @@ func (p *reportPage) tiles(control string) {
 		p.Headline = fmt.Sprintf("Accuracy went from %s to %s over %s", accuracyText(start.Accuracy), accuracyText(now.Accuracy), plural(len(n.Accuracy[0].Campaign), "model version"))
 		if other, ok := last(n.Accuracy[0].Control); ok {
 			compare += ", " + control + " " + accuracyText(other.Accuracy)
-			p.Headline += fmt.Sprintf("; %s, without the loop, came to %s", control, accuracyText(other.Accuracy))
+			p.Headline += fmt.Sprintf("; the control, %s, came to %s", control, accuracyText(other.Accuracy))
 		}
 		p.Headline += "."
 		add(accuracyText(now.Accuracy), "accuracy now", compare)
@@ -100,17 +99,21 @@ func (p *reportPage) tiles(control string) {
 	if worst, ok := n.worst(); ok {
 		now, _ := last(worst.Campaign)
 		compare := "from " + accuracyText(worst.Campaign[0].Accuracy)
-		sentence := fmt.Sprintf(" Its worst slice of those below, %s, went from %s to %s", worst.Name, accuracyText(worst.Campaign[0].Accuracy), accuracyText(now.Accuracy))
+		which := "its boosted slices"
+		if worst.Asked {
+			which = "the slices that the exam asks for"
+		}
+		sentence := fmt.Sprintf(" The worst of %s, %s, went from %s to %s", which, worst.Name, accuracyText(worst.Campaign[0].Accuracy), accuracyText(now.Accuracy))
 		if other, ok := n.worstControl(); ok {
 			compare += ", " + control + "'s worst " + accuracyText(other)
-			sentence += fmt.Sprintf("; the worst of %s is at %s", control, accuracyText(other))
+			sentence += fmt.Sprintf("; the worst of the control is at %s", accuracyText(other))
 		}
 		p.Headline += sentence + "."
 		add(accuracyText(now.Accuracy), "worst slice now", compare)
 	}
 	add(thousands(n.Campaign.Committed), "training samples", note)
 	if n.Cost.Price > 0 {
-		add(fmt.Sprintf("%.2f", n.Cost.Money), "generation cost", durationText(n.Cost.Seconds)+" of generation")
+		add(moneyText(n.Cost.Money), "generation cost", durationText(n.Cost.Seconds)+" of generation")
 	} else {
 		add(durationText(n.Cost.Seconds), "of generation", "evaluation samples included")
 	}
@@ -258,6 +261,17 @@ func durationText(seconds float64) string {
 		return strconv.FormatFloat(seconds, 'f', 0, 64) + " s"
 	}
 	return strconv.FormatFloat(seconds, 'f', 2, 64) + " s"
+}
+
+// moneyText writes an amount; currencies are the reader's affair.
+func moneyText(x float64) string {
+	switch {
+	case x == 0 || x >= 1:
+		return strconv.FormatFloat(x, 'f', 2, 64)
+	case x < .0001:
+		return "< 0.0001"
+	}
+	return strconv.FormatFloat(x, 'f', 4, 64)
 }
 
 // thousandsOf is thousands for any whole number, as templates hand it on.

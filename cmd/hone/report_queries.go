@@ -277,7 +277,9 @@ ORDER BY 1, 4 DESC, 2`, q.arm.table("samples"), literal(q.arm.Name))
 		c := costShare{Name: r.text(1), Samples: r.integer(2), Seconds: r.number(3) / 1000}
 		c.Money = money(c.Seconds)
 		if r.text(0) == "slice" {
-			out.BySlice = append(out.BySlice, c)
+			if len(out.BySlice) < reportRows {
+				out.BySlice = append(out.BySlice, c)
+			}
 			continue
 		}
 		out.Seconds += c.Seconds
