@@ -1,16 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
-	"io"
-	"os"
-	"time"
-
 	"github.com/urfave/cli/v2"
-
-	"hone/api"
 )
 
 func outcomesCommand() *cli.Command {
@@ -19,73 +10,37 @@ func outcomesCommand() *cli.Command {
 		Usage: "how a model version did, row by row",
 		Subcommands: []*cli.Command{{
 			Name:      "push",
-			Usage:     "post outcomes from NDJSON or an Arrow IPC stream; all rows count, or none",
+			Usage:     "post outcomes from NDJSON, an Arrow IPC stream, CSV or Parquet",
 			ArgsUsage: "FILE|-",
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "space", Usage: "the `SPACE` whose factors the rows name"},
 				&cli.StringFlag{Name: "model", Usage: "the model version, `LINE@VERSION`"},
-				&cli.StringFlag{Name: "task", Usage: "what the model was asked"},
+				&cli.StringFlag{Name: "task", Usage: "what the model was asked; needed where the space declares several tasks"},
 				&cli.StringFlag{Name: "eval-set", Usage: "what the rows were drawn from, `NAME[@VERSION]`"},
 				&cli.StringFlag{Name: "run", Usage: "the job; with it, an equal file is a duplicate"},
 				&cli.StringFlag{Name: "key", Usage: "the Idempotency-Key; a file pushed twice under one key counts once"},
+				&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the file, where its name does not say it: ndjson, arrow, csv or parquet"},
+				&cli.StringSliceFlag{Name: "ignore", Usage: "`COLUMNS` of a CSV or Parquet file that are no part of an outcome"},
 			},
-			Description: "A row is {\"example\":\"a17\",\"scenario\":{\"light\":\"low\"},\"correct\":false} or {\"sample\":\"sha256:...\",\"correct\":true}.\n\n" +
-				"Example:\n   hone outcomes push rows.ndjson --space shapes --model detector@7 --eval-set field@3 --key nightly-7",
+			Description: "A row is {\"example\":\"a17\",\"scenario\":{\"light\":\"low\"},\"correct\":false} or {\"sample\":\"sha256:...\",\"correct\":true}, and may have\n" +
+				"the metrics of its task. A CSV or Parquet file has a column for each of these, and one per factor; an empty value is unknown.\n" +
+				"All rows count, or none; a CSV or Parquet file of more than 500,000 rows is posted in pieces, each of which does.\n\n" +
+				"Example:\n   hone outcomes push rows.ndjson --space shapes --model detector@7 --eval-set field@3 --key nightly-7\n" +
+				"   hone outcomes push evals.parquet --space shapes --model detector@7 --ignore path,score",
 			Action: pushOutcomes,
+		}, {
+			Name:      "show",
+			Usage:     "how much is known of a model version's outcomes, and how often it fails, by factor",
+			ArgsUsage: "LINE@VERSION",
+			Flags: []cli.Flag{
+				&cli.StringFlag{Name: "space", Usage: "the `SPACE` of the outcomes"},
+				&cli.StringFlag{Name: "task", Usage: "only outcomes of the `TASK`"},
+				&cli.StringFlag{Name: "eval-set", Usage: "only outcomes of `NAME[@VERSION]`"},
+			},
+			Description: "An outcome whose value of a factor is unknown counts where it is known. If it fails more often where the value is unknown\n" +
+				"than where it is known, what is not recorded hides failures.\n\n" +
+				"Example:\n   hone outcomes show detector@7 --space shapes --eval-set field",
+			Action: showOutcomes,
 		}},
 	}
-}
-
-func pushOutcomes(c *cli.Context) error {
-	args, err := arguments(c, "FILE")
-	if err != nil {
-		return err
-	}
-	if err := required(c, "space", "model"); err != nil {
-		return err
-	}
-	if _, _, err := modelVersion(c.String("model")); err != nil {
-		return err
-	}
-	var body io.Reader
-	var start []byte
-	if args[0] == "-" {
-		buffered := bufio.NewReader(c.App.Reader)
-		start, _ = buffered.Peek(4) // fewer at the end; a real error comes again
-		body = buffered
-	} else {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		start = make([]byte, 4)
-		n, _ := f.ReadAt(start, 0)
-		start, body = start[:n], f
-	}
-	client := client(c)
-	client.Patience = time.Minute // a post is worth waiting for
-	posted, err := client.PostOutcomes(c.Context, api.OutcomesOptions{
-		Space: c.String("space"), Model: c.String("model"), Task: c.String("task"), EvalSet: c.String("eval-set"),
-		Run: c.String("run"), Key: c.String("key"), ContentType: contentType(start),
-	}, body)
-	if err != nil {
-		return err
-	}
-	return show(c, posted, func(w io.Writer) {
-		if posted.DuplicateOf != 0 {
-			fmt.Fprintf(w, "duplicate: these rows count since sequence %d\n", posted.DuplicateOf)
-			return
-		}
-		fmt.Fprintf(w, "%d rows accepted at sequence %d\n", posted.Accepted, posted.Sequence)
-	})
-}
-
-// contentType tells an Arrow stream, which starts with a continuation marker
-// that no text has.
-func contentType(start []byte) string {
-	if bytes.Equal(start, []byte{0xFF, 0xFF, 0xFF, 0xFF}) {
-		return api.Arrow
-	}
-	return api.NDJSON
 }
