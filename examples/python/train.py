@@ -21,7 +21,7 @@ from operator import mul
 import hone
 from picture import PARTS, Picture, from_png
 
-PASSES = 60
+PASSES = 40
 RATE = 0.15
 
 

@@ -80,7 +80,8 @@ def test_the_loop_closes(served: Server) -> None:
 
 def test_equal_seeds_give_equal_bytes(served: Server) -> None:
     """What the worker delivered is what the function makes here."""
-    data = hone.dataset("parts-first@1", server=served.url)
+    first = served.client.wait_for_round("parts-first", 1, timeout=60)
+    data = hone.dataset(first.dataset, server=served.url)
     seeds = {
         (row["component"], row["index"]): row["seed"]
         for row in served.client.sql(

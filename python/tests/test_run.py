@@ -181,7 +181,7 @@ def test_dropped_rows_can_be_made_good(new_server: Callable[[], Server]) -> None
 
 def test_kill_9_while_logging(new_server: Callable[[], Server]) -> None:
     """Four threads log while the server is killed three times: every row counts, once."""
-    server, total = new_server(), 20_000
+    server, total = new_server(), 8_000
     run = hone.Run(server.url, space="shapes", model="killed@1", batch=40)
 
     def log(thread: int) -> None:
