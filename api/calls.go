@@ -148,6 +148,12 @@ func (c *Client) DatasetVersions(ctx context.Context, name string) ([]Dataset, e
 	return list.Datasets, err
 }
 
+// PublishDataset publishes some of a version's samples under another name. Sent
+// again it changes nothing.
+func (c *Client) PublishDataset(ctx context.Context, p Publish) (Published, error) {
+	return postJSON[Published](ctx, c, "/v1/datasets", p)
+}
+
 // Dataset returns a version of a dataset, 0 for the latest.
 func (c *Client) Dataset(ctx context.Context, name string, version int) (Dataset, error) {
 	if version > 0 {

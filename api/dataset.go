@@ -14,6 +14,20 @@ type Dataset struct {
 	Advisory string      `json:"advisory,omitempty" doc:"What became known about the version after it was published"`
 }
 
+// Publish is the body of POST /v1/datasets.
+type Publish struct {
+	Name  string            `json:"name" example:"dark-metal" doc:"Of the dataset; its next version is published"`
+	From  string            `json:"from" example:"loop@12" doc:"The version to take samples from; the latest without @VERSION"`
+	Where map[string]string `json:"where,omitempty" doc:"Only samples with these levels, by factor"`
+}
+
+// Published answers POST /v1/datasets.
+type Published struct {
+	Dataset
+	Created bool  `json:"created" doc:"false: the latest version holds just that already"`
+	Revoked int64 `json:"revoked" doc:"How many samples were left out because they were revoked since"`
+}
+
 // DatasetList answers GET /v1/datasets (the latest version of each, by name)
 // and GET /v1/datasets/NAME (its versions, from the first).
 type DatasetList struct {

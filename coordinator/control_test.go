@@ -98,6 +98,8 @@ func TestRoutes(t *testing.T) {
 			{"GET", "/v1/datasets/c/0", "", 422, "path.version"},
 			{"GET", "/v1/datasets/c/1/manifest", "", 200, `"index":99,"attempt":0`},
 			{"GET", "/v1/datasets/c/2/manifest", "", 404, "c@2"},
+			{"POST", "/v1/datasets", `{"name":"d","from":"c@1","where":{"light":"low"}}`, 200, `"name":"d","version":1,"samples":50`},
+			{"POST", "/v1/datasets", `{"name":"d","from":"c@2"}`, 404, "c@2"},
 			{"GET", "/v1/datasets/c/1/rows", "", 200, `{"hone":"rows/1","dataset":"c@1"`},
 			{"GET", "/v1/datasets/c/1/rows?from=99", "", 200, `"key":"r1-t0-i99-a0","seed":`},
 			{"GET", "/v1/datasets/c/1/rows?from=100", "", 200, `"samples":100`},
@@ -246,7 +248,7 @@ func TestOpenAPI(t *testing.T) {
 			"/v1/campaigns/{name}/pause": {"post"}, "/v1/campaigns/{name}/resume": {"post"}, "/v1/campaigns/{name}/close": {"post"},
 			"/v1/campaigns/{name}/extend": {"post"}, "/v1/campaigns/{name}/watch": {"get"}, "/v1/campaigns/{name}/forecast": {"get"}, "/v1/campaigns/{name}/rounds": {"get"},
 			"/v1/campaigns/{name}/rounds/{number}": {"get"}, "/v1/campaigns/{name}/rounds/{number}/canonical": {"get"},
-			"/v1/models": {"get"}, "/v1/models/{line}/{version}/seal": {"post"}, "/v1/datasets": {"get"}, "/v1/datasets/{name}": {"get"},
+			"/v1/models": {"get"}, "/v1/models/{line}/{version}/seal": {"post"}, "/v1/datasets": {"get", "post"}, "/v1/datasets/{name}": {"get"},
 			"/v1/datasets/{name}/{version}": {"get"}, "/v1/datasets/{name}/{version}/manifest": {"get"}, "/v1/datasets/{name}/{version}/rows": {"get"}, "/v1/samples": {"post"},
 			"/v1/samples/{digest}": {"get"}, "/v1/status": {"get"}, "/v1/sql": {"post"}, "/v1/staging/{worker}/{unit}/{name}": {"put"},
 		}

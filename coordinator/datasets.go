@@ -26,6 +26,7 @@ type datasetOf struct {
 
 func (c *Control) datasets(to huma.API) {
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets", "list-datasets", "List the latest version of each dataset", "Datasets"), answering(c, c.listDatasets))
+	huma.Register(to, operation(http.MethodPost, "/v1/datasets", "publish-dataset", "Publish some of a version's samples under another name", "Datasets"), answering(c, c.publishDataset))
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}", "list-dataset-versions", "List a dataset's versions", "Datasets"), answering(c, c.listVersions))
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}", "show-dataset", "Show a dataset version", "Datasets"), answering(c, c.showDataset))
 	huma.Register(to, streams(operation(http.MethodGet, "/v1/datasets/{name}/{version}/manifest", "dataset-manifest",

@@ -29,7 +29,7 @@ func (t *term) publish(ctx context.Context, campaign *state.Campaign, domain loo
 		command.Selection = s.Select(name, domain, wanted.FirstRound, wanted.LastRound)
 	})
 	wanted.AtLeast = command.Sequence
-	if err := t.writeManifest(ctx, wanted, &command); err != nil {
+	if err := t.writeManifest(ctx, wanted, command.Selection, &command); err != nil {
 		return fmt.Errorf("publish %s@%d: %w", set, command.Version, err)
 	}
 	if _, err := t.c.node.Propose(ctx, state.Command{Publish: &command}); err != nil {
@@ -41,15 +41,16 @@ func (t *term) publish(ctx context.Context, campaign *state.Campaign, domain loo
 
 // writeManifest writes the manifest of what the command selects, and names the
 // packs that its samples lie in. The view must yield exactly the samples that
-// state has committed, in the same order: what one of the two does not know is
-// never published.
-func (t *term) writeManifest(ctx context.Context, wanted loop.Selection, command *state.Publish) (err error) {
+// state has committed, all of them, in the same order: what one of the two does
+// not know is never published.
+func (t *term) writeManifest(ctx context.Context, wanted loop.Selection, committed []state.Selected, command *state.Publish) (err error) {
 	rows := uint64(0)
 	for _, s := range command.Selection {
 		rows += s.Indices.Count()
 	}
-	expected, stop := iter.Pull2(names(command.Selection))
+	expected, stop := iter.Pull2(names(committed))
 	defer stop()
+	selected := selector(command.Selection)
 	packs := make(map[string]bool)
 	var broken error
 	samples := func(yield func(loop.ManifestRow, loop.Address) bool) {
@@ -62,6 +63,9 @@ func (t *term) writeManifest(ctx context.Context, wanted loop.Selection, command
 			if n := sample.Row.Name; !ok || of.Round != n.Round || of.Domain != n.Domain || of.Component != n.Component || index != n.Index {
 				broken = fmt.Errorf("the view has sample %s, which state has not committed at this place", sample.Row.Name.Key())
 				return
+			}
+			if !selected(of, index) {
+				continue
 			}
 			if !packs[sample.Address.Key] {
 				packs[sample.Address.Key] = true
@@ -80,6 +84,19 @@ func (t *term) writeManifest(ctx context.Context, wanted loop.Selection, command
 		return broken
 	}
 	return err
+}
+
+// selector tells which samples are in a selection; it is asked in its order.
+func selector(of []state.Selected) func(in *state.Selected, index uint64) bool {
+	return func(in *state.Selected, index uint64) bool {
+		for len(of) > 0 && (of[0].Round != in.Round || of[0].Component != in.Component) {
+			if of[0].Round > in.Round || of[0].Round == in.Round && of[0].Component > in.Component {
+				return false
+			}
+			of = of[1:]
+		}
+		return len(of) > 0 && of[0].Indices.Contains(index)
+	}
 }
 
 // names are the samples of a selection, in order.

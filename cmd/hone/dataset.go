@@ -64,6 +64,7 @@ func datasetCommand() *cli.Command {
 			},
 			verifyCommand(),
 			exportCommand(),
+			publishCommand(),
 		},
 	}
 }

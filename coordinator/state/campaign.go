@@ -61,6 +61,11 @@ func (s *State) createCampaign(c *CreateCampaign) Event {
 				remedy("choose another name")
 		}
 	}
+	for _, set := range [...]string{campaignName, loop.EvaluationSet(campaignName)} {
+		if len(s.datasets[set]) > 0 {
+			return *refused(Conflict, "name", "there is a dataset %q of another campaign", set).remedy("choose another name")
+		}
+	}
 	s.campaigns[campaignName] = &campaign{
 		generation: s.generation, loop: &c.Campaign, first: &c.Campaign, spaceVersion: c.SpaceVersion, policyVersion: c.PolicyVersion,
 		document: c.Document, at: s.last,

@@ -79,6 +79,11 @@ func (s *State) checkPublish(c *Publish, latest int) *Refused {
 	if versions := s.datasets[c.Name]; len(versions) > 0 && versions[0].Campaign != c.Campaign {
 		return refused(Conflict, "name", "dataset %q is of campaign %q", c.Name, versions[0].Campaign)
 	}
+	for _, owner := range [...]string{c.Name, loop.EvaluatedCampaign(c.Name)} {
+		if owner != c.Campaign && s.campaigns[owner] != nil {
+			return refused(Conflict, "name", "the name is kept for the datasets of campaign %q", owner).remedy("choose another name")
+		}
+	}
 	switch {
 	case c.Version <= c.ExpectedLatest || c.ExpectedLatest < 0:
 		return refused(Invalid, "version", "version %d does not follow version %d", c.Version, c.ExpectedLatest)
