@@ -156,10 +156,8 @@ func (b *batch) round(ctx context.Context, c *loop.Change) error {
 		c.Round.Sequence, r.EvidenceRows, strconv.FormatUint(r.Seed, 10), r.Step, r.KL, r.FailureRate, c.At); err != nil {
 		return err
 	}
-	for i := range r.Components {
-		if err := b.component(ctx, r, &r.Components[i], space); err != nil {
-			return fmt.Errorf("component %d: %w", i, err)
-		}
+	if err := b.components(ctx, r, space); err != nil {
+		return fmt.Errorf("components: %w", err)
 	}
 	for _, m := range c.Round.Models {
 		if err := b.exec(ctx, `INSERT INTO evidence_models VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -170,21 +168,53 @@ func (b *batch) round(ctx context.Context, c *loop.Change) error {
 	return nil
 }
 
-func (b *batch) component(ctx context.Context, r *loop.Round, c *loop.Component, space *loop.Space) error {
-	fixed := c.Fixed()
-	factors, levels := make([]string, len(fixed)), make([]string, len(fixed))
-	for i, p := range fixed {
-		factors[i] = space.Factors[p.Factor].Name
-		levels[i] = space.Factors[p.Factor].Levels[p.Level].Name
+// componentRow is a row of the table components. What stands in a reason is
+// NULL for what needs none.
+type componentRow struct {
+	Split     string   `json:"split"`
+	Component int      `json:"component"`
+	Slice     string   `json:"slice"`
+	Share     float64  `json:"share"`
+	Quota     uint64   `json:"quota"`
+	Source    string   `json:"source"`
+	Rows      *int64   `json:"rows"`
+	Failures  *int64   `json:"failures"`
+	Rate      *float64 `json:"rate"`
+	Lift      *float64 `json:"lift"`
+	Q         *float64 `json:"q"`
+	Sentence  *string  `json:"sentence"`
+	// Factors and Levels are what the component fixes, in the order of the space.
+	Factors []string `json:"factors"`
+	Levels  []string `json:"levels"`
+}
+
+// components inserts all components of a round by one statement: a campaign
+// that makes what it lists has thousands, and one statement for each would cost
+// the transaction some hundred kilobytes apiece.
+func (b *batch) components(ctx context.Context, r *loop.Round, space *loop.Space) error {
+	rows := make([]componentRow, len(r.Components))
+	for i := range r.Components {
+		c := &r.Components[i]
+		fixed := c.Fixed()
+		rows[i] = componentRow{Split: c.Domain.String(), Component: c.Number, Slice: space.Describe(fixed), Share: float64(c.Share) / (1 << 32),
+			Quota: c.Quota, Source: string(c.Source), Factors: make([]string, len(fixed)), Levels: make([]string, len(fixed))}
+		for k, p := range fixed {
+			rows[i].Factors[k], rows[i].Levels[k] = space.Factors[p.Factor].Name, space.Factors[p.Factor].Levels[p.Level].Name
+		}
+		if why := c.Reason; why != nil {
+			rows[i].Rows, rows[i].Failures, rows[i].Rate = &why.Rows, &why.Failures, &why.Rate
+			rows[i].Lift, rows[i].Q, rows[i].Sentence = &why.Lift, &why.Q, &why.Sentence
+		}
 	}
-	// rows, failures, rate, lift, q and sentence are NULL for what needs no reason.
-	reason := make([]any, 6)
-	if c.Reason != nil {
-		reason = []any{c.Reason.Rows, c.Reason.Failures, c.Reason.Rate, c.Reason.Lift, c.Reason.Q, c.Reason.Sentence}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return err
 	}
-	args := []any{r.Campaign, r.Number, c.Domain.String(), c.Number, space.Describe(fixed), float64(c.Share) / (1 << 32), c.Quota, string(c.Source)}
-	args = append(append(args, reason...), factors, levels)
-	return b.exec(ctx, `INSERT INTO components VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, map(?::VARCHAR[], ?::VARCHAR[]))`, args...)
+	return b.exec(ctx, `INSERT INTO components SELECT ?, ?, c.split, c.component, c.slice, c.share, c.quota, nullif(c.source, ''),
+		c.rows, c.failures, c.rate, c.lift, c.q, c.sentence, map(c.factors, c.levels)
+		FROM (SELECT unnest(from_json(?::JSON, '[{"split":"VARCHAR","component":"INTEGER","slice":"VARCHAR","share":"DOUBLE","quota":"UBIGINT","source":"VARCHAR",
+			"rows":"BIGINT","failures":"BIGINT","rate":"DOUBLE","lift":"DOUBLE","q":"DOUBLE","sentence":"VARCHAR","factors":["VARCHAR"],"levels":["VARCHAR"]}]')) AS c)`,
+		r.Campaign, r.Number, string(text))
 }
 
 func (b *batch) part(ctx context.Context, c *loop.Change) error {

@@ -272,3 +272,21 @@ func TestSpeed(t *testing.T) {
 		})
 	}
 }
+
+// A round of as many components as a campaign may list costs the view a
+// moment, not its memory.
+func TestLargestRound(t *testing.T) {
+	w := newWorld(t)
+	s := shapes()
+	w.addSpace(s)
+	large := decided("many", 1)
+	large.Round.Components = nil
+	for i := range loop.MaxRequests {
+		large.Round.Components = append(large.Round.Components, loop.Component{Domain: loop.Train, Number: i, Over: loop.OverTarget, Share: 1 << 32 / loop.MaxRequests, Quota: 1,
+			Slice: loop.Slice{{Factor: 0, Level: 1}, {Factor: 1, Level: 1}, {Factor: 2, Level: i % 2}}})
+	}
+	w.add(loop.Change{Round: large})
+	v := w.run(t.TempDir()).latest(w)
+	equalLines(t, "components", v.table(`SELECT count(*), sum(quota)::BIGINT, count(*) FILTER (fixed['size'] = 'large'), max(component) FROM main.components`),
+		[]string{"10000|10000|10000|9999"})
+}
