@@ -64,7 +64,7 @@ type exportTarget struct {
 
 // openTarget makes the directory if there is none, locks it and reads what an
 // earlier export has left. It refuses a directory in which something else lies.
-func openTarget(dir string, head exportHead) (t *exportTarget, err error) {
+func openTarget(dir string, head exportHead) (*exportTarget, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
@@ -72,22 +72,21 @@ func openTarget(dir string, head exportHead) (t *exportTarget, err error) {
 	if err := refuseStrange(dir); err != nil {
 		return nil, err
 	}
-	t = &exportTarget{dir: dir, head: head}
-	if t.lock, err = os.OpenFile(t.path(exportLock), os.O_CREATE|os.O_RDWR, 0o666); err != nil {
+	lock, err := os.OpenFile(filepath.Join(dir, exportLock), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			t.close()
-		}
-	}()
-	if err := lockFile(t.lock); err != nil {
-		return nil, loop.Conflict("--to", "another export into %s is running", dir)
+	t := &exportTarget{dir: dir, head: head, lock: lock}
+	if lockFile(lock) != nil {
+		err = loop.Conflict("--to", "another export into %s is running", dir)
+	} else if err = t.readDescription(); err == nil && !t.done {
+		err = t.openJournal()
 	}
-	if err := t.readDescription(); err != nil || t.done {
-		return t, err
+	if err != nil {
+		t.close()
+		return nil, err
 	}
-	return t, t.openJournal()
+	return t, nil
 }
 
 // refuseStrange refuses a directory that is neither empty nor an export's.
