@@ -80,6 +80,10 @@ func TestJSONMeansTheSame(t *testing.T) {
 	if want := exampleSpace(t); err != nil || !reflect.DeepEqual(&s, want) {
 		t.Errorf("space: %v\n%+v\n%+v", err, s, want)
 	}
+	parts, err := spec.ParseSpace(convert("../examples/parts/space.yaml"))
+	if want, _ := spec.ParseSpace(read(t, "../examples/parts/space.yaml")); err != nil || !reflect.DeepEqual(parts, want) {
+		t.Errorf("parts: %v\n%+v\n%+v", err, parts, want)
+	}
 	p, err := spec.ParsePolicy(convert("../examples/policy.yaml"))
 	if want, _ := spec.ParsePolicy(read(t, "../examples/policy.yaml")); err != nil || p != want {
 		t.Errorf("policy: %v\n%+v\n%+v", err, p, want)
@@ -144,6 +148,76 @@ risks:
 	}
 	if !reflect.DeepEqual(s, want) {
 		t.Errorf("got  %+v\nwant %+v", s, want)
+	}
+}
+
+// The showcase says everything that a space can say, and means what its comments
+// say.
+func TestShowcase(t *testing.T) {
+	s, err := spec.ParseSpace(read(t, "../examples/parts/space.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, half, five := 1, .5, 5.
+	want := loop.Space{Name: "parts", Description: "A machine part on a bench, seen by a colour camera", Owner: "vision",
+		Factors: []loop.Factor{
+			{Name: "scene", Kind: loop.Categorical, Levels: []loop.Level{{Name: "bench", Target: .5}, {Name: "conveyor", Target: .3}, {Name: "tray", Target: .2}}, Sticky: 50},
+			{Name: "part", Kind: loop.Categorical, Levels: []loop.Level{{Name: "bolt", Target: .3}, {Name: "washer", Target: .25}, {Name: "bracket", Target: .25},
+				{Name: "gear", Target: .15}, {Name: "spring", Target: .05}}},
+			{Name: "light", Kind: loop.Ordinal, Levels: []loop.Level{{Name: "low", Target: .15}, {Name: "day", Target: .6}, {Name: "glare", Target: .25}}},
+			{Name: "distance", Kind: loop.Numeric, Scale: loop.Log, Levels: []loop.Level{{Name: "near", Target: .5, Low: .1, High: 1},
+				{Name: "middle", Target: .4, Low: 1, High: 3}, {Name: "far", Target: .1, Low: 3, High: 10}}},
+			{Name: "heading", Kind: loop.Numeric, Scale: loop.Circular, Levels: []loop.Level{{Name: "[-45,45)", Target: .4, Low: -45, High: 45},
+				{Name: "[45,135)", Target: .2, Low: 45, High: 135}, {Name: "[135,225)", Target: .2, Low: 135, High: 225}, {Name: "[225,315)", Target: .2, Low: 225, High: 315}}},
+			{Name: "glove", Kind: loop.Categorical, Levels: []loop.Level{{Name: "bare", Target: .1}, {Name: "gloved", Target: .2}, {Name: "no hand", Target: .7}}},
+			{Name: "glove_colour", Kind: loop.Categorical, Levels: []loop.Level{{Name: "blue", Target: .7}, {Name: "black", Target: .2}, {Name: "orange", Target: .1}},
+				When: &loop.LevelSet{Factor: 5, Levels: []int{1}}},
+			{Name: "camera", Kind: loop.Categorical, Levels: []loop.Level{{Name: "old", Target: .4}, {Name: "new", Target: .6}}, Pin: &second},
+		},
+		Constraints: []loop.Constraint{
+			{When: []loop.LevelSet{{Factor: 0, Levels: []int{1}}, {Factor: 5, Levels: []int{0}}}},
+			{When: []loop.LevelSet{{Factor: 1, Levels: []int{4}}}, Then: []loop.LevelSet{{Factor: 3, Levels: []int{0, 1}}}},
+		},
+		Risks:     []loop.Risk{{Slice: loop.Slice{{Factor: 1, Level: 0}, {Factor: 2, Level: 0}}, Weight: 2, Reason: "a bolt that is missed stops the line"}},
+		Protected: []loop.Protected{{Slice: loop.Slice{{Factor: 5, Level: 0}}, Share: .15, Reason: "a bare hand must be seen before the press closes"}},
+		Derived: []loop.Derived{{Name: "visible", Levels: []string{"barely", "partly", "clearly"}, Rules: []loop.DerivedRule{
+			{When: []loop.LevelSet{{Factor: 2, Levels: []int{0}}, {Factor: 6, Levels: []int{1}}}},
+			{When: []loop.LevelSet{{Factor: 2, Levels: []int{0, 2}}}, Level: 1}}, Otherwise: 2}},
+		Tasks: []loop.Task{
+			{Name: "segment", Description: "Outline the part", Metrics: []loop.Metric{{Name: "iou", Better: loop.Higher, Fail: &half}, {Name: "boundary_error", Unit: "px", Better: loop.Lower}}},
+			{Name: "pose", Description: "Place the part's keypoints", Metrics: []loop.Metric{{Name: "keypoint_error", Unit: "mm", Better: loop.Lower, Fail: &five}}},
+		},
+	}
+	if !reflect.DeepEqual(s, want) {
+		t.Errorf("got  %+v\nwant %+v", s, want)
+	}
+	near, _ := s.Value(3, loop.Scenario{Codes: []loop.Code{0, 0, 0, 0}, Fractions: []uint32{0, 0, 0, 1 << 31}})
+	if near < .316 || near > .317 {
+		t.Errorf("the middle of what is near is %v", near)
+	}
+	if code, ok := s.Factors[4].Code(350); code != 0 || !ok {
+		t.Errorf("a heading of 350 is in bin %d (%v)", code, ok)
+	}
+}
+
+// What was added to spaces has defaults that change nothing.
+func TestSpaceDefaults(t *testing.T) {
+	s, err := spec.ParseSpace([]byte(light + "- {name: angle, edges: [0, 90, 180]}\ntasks: [{name: detect}]\nprotected: []\nderived: []\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range s.Factors {
+		if f.Scale != "" || f.Pin != nil || f.Sticky != 0 {
+			t.Errorf("%+v", f)
+		}
+	}
+	if len(s.Protected)+len(s.Derived)+len(s.Metrics()) > 0 || s.Task("detect") == nil {
+		t.Errorf("%+v", s)
+	}
+	// Levels that a label lists may be in another order than its rules, and more.
+	s, err = spec.ParseSpace([]byte(light + "derived: [{name: seen, levels: [well, badly, 3], rules: [{when: {light: low}, level: badly}], otherwise: well}]\n"))
+	if want := []loop.Derived{{Name: "seen", Levels: []string{"well", "badly", "3"}, Rules: []loop.DerivedRule{{When: []loop.LevelSet{{Levels: []int{0}}}, Level: 1}}}}; err != nil || !reflect.DeepEqual(s.Derived, want) {
+		t.Errorf("%v: %+v", err, s.Derived)
 	}
 }
 

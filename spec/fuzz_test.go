@@ -40,7 +40,7 @@ func sound(t *testing.T, doc []byte, err error) {
 }
 
 func FuzzParseSpace(f *testing.F) {
-	seeds(f, "../examples/shapes/space.yaml")
+	seeds(f, "../examples/shapes/space.yaml", "../examples/parts/space.yaml")
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		s, err := spec.ParseSpace(doc)
 		if err != nil {

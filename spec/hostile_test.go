@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hone/loop"
 	"hone/spec"
 )
 
@@ -96,6 +97,14 @@ func TestHostileSpacesAreBounded(t *testing.T) {
 		"unknown keys":   `{"name":"s","factors":[{` + keysOf(100_000) + `}]}`,
 		"empty factors":  `{"name":"s","factors":[` + strings.Repeat(`{},`, 300_000) + `{}]}`,
 		"empty risks":    head + `],"risks":[` + strings.Repeat(`{},`, 300_000) + `{}]}`,
+		"empty labels":   head + `],"derived":[` + strings.Repeat(`{},`, 300_000) + `{}]}`,
+		"empty rules":    head + `],"derived":[{"name":"d","otherwise":"x","rules":[` + strings.Repeat(`{},`, 300_000) + `{}]}]}`,
+		"labels often":   head + `],"derived":[` + strings.Repeat(`{"name":"d","otherwise":"x","levels":[`+levels(10_000)+`]},`, 6) + `{}]}`,
+		"wide rules":     head + `],"derived":[{"name":"d","otherwise":"x","rules":[` + strings.Repeat(`{"when":{"a":[`+levels(10_000)+`]},"level":"y"},`, 6) + `{}]}]}`,
+		"empty tasks":    head + `],"tasks":[` + strings.Repeat(`{},`, 300_000) + `{}]}`,
+		"empty metrics":  head + `],"tasks":[{"name":"t","metrics":[` + strings.Repeat(`{},`, 300_000) + `{}]}]}`,
+		"protected":      head + `],"protected":[` + strings.Repeat(`{},`, 300_000) + `{}]}`,
+		"many pins":      `{"name":"s","factors":[` + strings.Repeat(`{"name":"a","pin":"x","levels":[`+levels(10_000)+`]},`, 10) + `{}]}`,
 		"wide condition": head + `,{"name":"b","levels":[1],"when":{` + keysOf(100_000) + `}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,6 +114,52 @@ func TestHostileSpacesAreBounded(t *testing.T) {
 			}
 			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// What only looks hostile is taken: words of SQL as names, any script in the
+// names of levels, ten thousand of them, every limit at once; and soon.
+func TestUnusualSpacesAreTaken(t *testing.T) {
+	var many strings.Builder
+	many.WriteString("name: many\nfactors:\n- name: select\n  levels:\n")
+	for l := range loop.MaxLevels {
+		fmt.Fprintf(&many, "    level-%d: 0.0001\n", l)
+	}
+	var full strings.Builder
+	full.WriteString(`{"name":"full","factors":[`)
+	for f := range loop.MaxFactors {
+		fmt.Fprintf(&full, `{"name":"f%d","levels":[1,2,3],"sticky":50},`, f)
+	}
+	full.WriteString(`{}],"derived":[`)
+	for d := range loop.MaxDerived {
+		fmt.Fprintf(&full, `{"name":"d%d","otherwise":"no","rules":[{"when":{"f%d":1,"f%d":[2,3]},"level":"yes"}]},`, d, d, d+1)
+	}
+	full.WriteString(`{}],"protected":[`)
+	for p := range loop.MaxProtected {
+		fmt.Fprintf(&full, `{"slice":{"f%d":1,"f%d":2},"share":0.01},`, p, p+64)
+	}
+	full.WriteString(`{}],"tasks":[`)
+	for i := range loop.MaxTasks {
+		fmt.Fprintf(&full, `{"name":"t%d","metrics":[{"name":"m%d","better":"lower"},{"name":"n%d","better":"higher"}]},`, i, i, i)
+	}
+	full.WriteString(`{}]}`)
+	for name, doc := range map[string]string{
+		"words of SQL":  "name: select\nfactors:\n- {name: select, levels: [from, where, drop table]}\n- {name: order, levels: ['; --', \"it's\", '\"']}\n",
+		"level names":   "name: s\nfactors:\n- {name: mood, levels: {🙂: 0.5, Größe: 0.25, 手套: 0.25}, pin: 🙂}\n",
+		"10,000 levels": many.String(),
+		"all limits":    strings.ReplaceAll(full.String(), `,{}`, ``),
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			if _, err := spec.ParseSpace([]byte(doc)); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it took %v", took)
+			} else {
+				t.Log(took)
 			}
 		})
 	}

@@ -32,7 +32,7 @@ func compiled(t testing.TB) map[kind]*jsonschema.Schema {
 
 func TestSchemasAcceptTheExamples(t *testing.T) {
 	schemas := compiled(t)
-	for path, k := range map[string]kind{"../examples/shapes/space.yaml": space, "../examples/policy.yaml": policy, "../examples/campaign.yaml": campaign} {
+	for path, k := range map[string]kind{"../examples/shapes/space.yaml": space, "../examples/parts/space.yaml": space, "../examples/policy.yaml": policy, "../examples/campaign.yaml": campaign} {
 		var v any
 		if err := yaml.Unmarshal(read(t, path), &v); err != nil {
 			t.Fatal(err)
@@ -72,6 +72,44 @@ func TestSchemasAgreeWithTheParser(t *testing.T) {
 		{space, light + "constraints: [{require: {light: [low]}}]\n", both},
 		{space, light + "- {name: b, levels: [x, y]}\nconstraints: [{when: {light: low}, require: {b: x}}]\n", both},
 		{space, light + "constraints: []\nrisks: [{slice: {light: low}, weight: 1.5, reason: r}]\n", both},
+
+		{space, factor("{name: a, edges: [1, 2], scale: log, pin: '[1,2)', sticky: 50}"), both},
+		{space, factor("{name: a, kind: numeric, levels: [{name: x, low: 0, high: 1}], scale: circular, sticky: 0}"), both},
+		{space, factor("{name: a, levels: [1, 2], pin: 2, sticky: 65536}"), both},
+		{space, light + "protected: [{slice: {light: low}, share: 0.1, reason: r}]", both},
+		{space, light + "derived: [{name: d, rules: [{when: {light: [low, day]}, level: 1}], otherwise: yes}]", both},
+		{space, light + "derived: [{name: d, levels: [a, b], rules: [{when: {light: low}, level: a}], otherwise: b}]", both},
+		{space, light + "tasks: [{name: t}, {name: u, description: d, metrics: [{name: m, unit: mm, better: lower, fail: -1}]}]", both},
+		{space, light + "tasks: []\nderived: []\nprotected: []", both},
+
+		{space, factor("{name: a, edges: [1, 2], scale: cubic}"), neither},
+		{space, factor("{name: a, levels: [x], scale: log}"), neither},
+		{space, factor("{name: a, kind: ordinal, levels: [x], scale: linear}"), neither},
+		{space, factor("{name: a, levels: [x], pin: null}"), neither},
+		{space, factor("{name: a, levels: [x], pin: [x]}"), neither},
+		{space, factor("{name: a, levels: [x], sticky: -1}"), neither},
+		{space, factor("{name: a, levels: [x], sticky: 65537}"), neither},
+		{space, factor("{name: a, levels: [x], sticky: often}"), neither},
+		{space, light + "protected: [{slice: {light: low}}]", neither},
+		{space, light + "protected: [{slice: {light: low}, share: 0}]", neither},
+		{space, light + "protected: [{slice: {light: low}, share: 1}]", neither},
+		{space, light + "protected: [{slice: {}, share: 0.1}]", neither},
+		{space, light + "protected: {slice: {light: low}, share: 0.1}", neither},
+		{space, light + "derived: [{name: d, rules: [{when: {light: low}, level: a}]}]", neither},
+		{space, light + "derived: [{name: d, rules: [], otherwise: b}]", neither},
+		{space, light + "derived: [{name: d, otherwise: b}]", neither},
+		{space, light + "derived: [{name: d, levels: [], rules: [{when: {light: low}, level: a}], otherwise: b}]", neither},
+		{space, light + "derived: [{name: d, rules: [{when: {}, level: a}], otherwise: b}]", neither},
+		{space, light + "derived: [{name: d, rules: [{level: a}], otherwise: b}]", neither},
+		{space, light + "derived: [{name: d, rules: [{when: {light: low}, level: [a]}], otherwise: b}]", neither},
+		{space, light + "derived: [{name: d, rules: [{when: {light: low}, level: absent}], otherwise: b}]", neither},
+		{space, light + "derived: [{name: d-e, rules: [{when: {light: low}, level: a}], otherwise: b}]", neither},
+		{space, light + "tasks: [{metrics: []}]", neither},
+		{space, light + "tasks: [{name: t, metrics: [{name: m}]}]", neither},
+		{space, light + "tasks: [{name: t, metrics: [{name: m, better: more}]}]", neither},
+		{space, light + "tasks: [{name: t, metrics: [{name: m m, better: lower}]}]", neither},
+		{space, light + "tasks: [{name: t, metrics: [{name: m, better: lower, fail: null}]}]", neither},
+		{space, light + "tasks: [{name: t, metrics: [{name: m, better: lower, unit: 3}]}]", neither},
 
 		{space, "", neither},
 		{space, "[]", neither},
@@ -124,6 +162,12 @@ func TestSchemasAgreeWithTheParser(t *testing.T) {
 		{space, factor("{name: a, edges: [1, 0]}"), semantic},
 		{space, factor("{name: a, levels: [x], when: {b: y}}"), semantic},
 		{space, factor("{name: seed, levels: [x]}"), semantic},
+		{space, factor("{name: a, levels: [x], pin: y}"), semantic},
+		{space, factor("{name: a, edges: [0, 1], scale: log}"), semantic},
+		{space, light + "protected: [{slice: {light: low}, share: 0.95}]", semantic},
+		{space, light + "derived: [{name: light, rules: [{when: {light: low}, level: a}], otherwise: b}]", semantic},
+		{space, light + "derived: [{name: d, levels: [a], rules: [{when: {light: low}, level: a}], otherwise: b}]", semantic},
+		{space, light + "tasks: [{name: t}, {name: t}]", semantic},
 
 		{policy, "name: p", both},
 		{policy, "name: p\nsearch: {}\nshares: {}\ndamping: {}", both},
