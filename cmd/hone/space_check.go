@@ -121,7 +121,7 @@ func check(s *loop.Space, census *loop.Census) checked {
 			share = math.Round(share*1e8) / 1e8 // shares are held in 1/2^32
 			factor.Levels = append(factor.Levels, checkedLevel{Name: name, Share: share})
 			present += share
-			if share == 0 {
+			if share == 0 && s.Factors[f].Pin == nil {
 				never = append(never, name)
 			}
 		}
