@@ -147,7 +147,13 @@ func watchCampaignCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			for now, err := range client(c).WatchCampaign(c.Context, args[0]) {
+			if _, err := client(c).Campaign(c.Context, args[0]); err != nil {
+				return err
+			}
+			// Who watches outlasts a server that is started again.
+			patient := client(c)
+			patient.Patience = watchPatience
+			for now, err := range patient.WatchCampaign(c.Context, args[0]) {
 				if err != nil {
 					return err
 				}
@@ -162,6 +168,9 @@ func watchCampaignCommand() *cli.Command {
 		},
 	}
 }
+
+// watchPatience is how long a watcher waits for a server that is not there.
+const watchPatience = time.Minute
 
 // watchLine is a campaign in a line.
 func watchLine(at time.Time, c *api.Campaign) string {
