@@ -377,7 +377,11 @@ func TestGateFailures(t *testing.T) {
 	for name, misbehave := range map[string]func(s *Sample) (bool, string, []loop.Score, error){
 		"error":     func(*Sample) (bool, string, []loop.Score, error) { return true, "", nil, errGate },
 		"cancelled": func(*Sample) (bool, string, []loop.Score, error) { return false, "no", nil, context.Canceled },
-		"panic":     func(s *Sample) (bool, string, []loop.Score, error) { panic(s.Members[99]) },
+		"refusal": func(*Sample) (bool, string, []loop.Score, error) {
+			return false, "", nil, &loop.Error{Field: "members", Problem: "the gate's own trouble"}
+		},
+		"gone":  func(*Sample) (bool, string, []loop.Score, error) { return false, "", nil, loop.ErrStagingGone },
+		"panic": func(s *Sample) (bool, string, []loop.Score, error) { panic(s.Members[99]) },
 		"NaN": func(*Sample) (bool, string, []loop.Score, error) {
 			return true, "", []loop.Score{{Name: "a", Value: nan()}}, nil
 		},

@@ -159,7 +159,12 @@ func (t *trial) pass(ctx context.Context, s *Sample) (loop.Verdict, error) {
 		}
 		ok, reason, scores, err := ask(ctx, g, s)
 		if err != nil {
-			return v, fmt.Errorf("gate %s on %s: %w", g.Name(), s.Name.Key(), err)
+			if ctx.Err() != nil {
+				return v, errAbandoned
+			}
+			// Its text alone: whatever a gate fails with, it is neither a refusal of the
+			// delivery nor the loss of its bytes.
+			return v, fmt.Errorf("gate %s on %s: %s", g.Name(), s.Name.Key(), err.Error())
 		}
 		for _, score := range scores {
 			score.Name = g.Name() + "." + score.Name

@@ -49,14 +49,15 @@ func (g *Gate) Version() string { return g.pool.described.Version }
 
 // Judge has a process judge one sample. Reason is valid UTF-8; scores are finite
 // and ascend by name. An error, which is a *Breach if it is the program's, says
-// that nothing is known of the sample. It may be called concurrently.
+// that nothing is known of the sample; whoever asked knows the gate's name. Judge
+// may be called concurrently.
 func (g *Gate) Judge(ctx context.Context, s Specimen) (accepted bool, reason string, scores []loop.Score, err error) {
 	err = g.pool.use(ctx, func(ctx context.Context, process *process, dir string) error {
 		accepted, reason, scores, err = g.converse(ctx, process, dir, &s)
 		return err
 	})
 	if err != nil {
-		return false, "", nil, fmt.Errorf("gate %s: %w", g.pool.o.Name, err)
+		return false, "", nil, err
 	}
 	return accepted, reason, scores, nil
 }
