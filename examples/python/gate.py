@@ -17,7 +17,10 @@ LEAST = 0.02
 @hone.gate(version="1", scores=["contrast"])
 def visible(candidate: hone.Candidate) -> hone.Verdict:
     """The range of brightness must not be nothing."""
-    picture = from_png(candidate.members["image.png"])
+    try:
+        picture = from_png(candidate.members["image.png"])
+    except (KeyError, ValueError) as error:
+        return hone.Verdict(False, f"no picture that can be read: {error}")
     contrast = max(picture) - min(picture)
     reason = f"nothing to be seen: contrast {contrast:.2f}, at least {LEAST} is needed"
     return hone.Verdict(contrast >= LEAST, reason if contrast < LEAST else "", {"contrast": contrast})

@@ -26,13 +26,16 @@ def to_png(picture: Picture) -> bytes:
 
 
 def from_png(content: bytes) -> Picture:
-    """Reads what to_png wrote, and nothing else."""
-    start = content.index(b"IDAT")
-    (length,) = struct.unpack(">I", content[start - 4 : start])
-    rows = zlib.decompress(content[start + 4 : start + 4 + length])
+    """Reads what to_png wrote; anything else is a ValueError."""
     width = SIZE + 1
+    try:
+        start = content.index(b"IDAT")
+        (length,) = struct.unpack(">I", content[start - 4 : start])
+        rows = zlib.decompress(content[start + 4 : start + 4 + length])
+    except (ValueError, struct.error, zlib.error) as error:
+        raise ValueError(f"not one of our PNGs: {error}") from error
     if len(rows) != SIZE * width or any(rows[::width]):
-        raise ValueError("this PNG is not one of ours")
+        raise ValueError(f"not one of our PNGs: it has not {SIZE} x {SIZE} gray pixels, unfiltered")
     return [p / 255 for y in range(SIZE) for p in rows[y * width + 1 : (y + 1) * width]]
 
 

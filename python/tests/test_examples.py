@@ -78,6 +78,15 @@ def test_the_loop_closes(served: Server) -> None:
     assert third.communicate(timeout=60)[0] == ""
 
 
+def test_the_programs_keep_to_the_protocol(served: Server) -> None:
+    made = f"{PYTHON} examples/python/generator.py"
+    space = ("--space", "examples/python/space.yaml")
+    assert "FAIL" not in served.hone("generator", "check", *space, made)
+    judged = served.hone("gate", "check", *space, "--generator-cmd", made, f"{PYTHON} examples/python/gate.py")
+    assert "FAIL" not in judged
+    assert "warn" not in judged
+
+
 def test_equal_seeds_give_equal_bytes(served: Server) -> None:
     """What the worker delivered is what the function makes here."""
     first = served.client.wait_for_round("parts-first", 1, timeout=60)
@@ -112,6 +121,13 @@ def test_a_lost_frame_is_sent_back_and_a_dark_one_is_not() -> None:
     assert judge(1.0, 0.9).accepted
     assert not judge(0.2).accepted
     assert "nothing to be seen" in judge(0.2).reason
+
+
+@pytest.mark.parametrize("content", [b"", b"IDAT", b"\0\0\0\x04IDATabcd", b"\x89PNG\0\0\xff\xffIDAT"])
+def test_what_is_no_picture_is_sent_back(content: bytes) -> None:
+    verdict = gate.visible(hone.Candidate(index=0, members={"image.png": content}))
+    assert isinstance(verdict, hone.Verdict)
+    assert (verdict.accepted, verdict.reason.partition(":")[0]) == (False, "no picture that can be read")
 
 
 def test_pictures_survive_png() -> None:

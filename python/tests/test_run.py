@@ -52,6 +52,36 @@ def test_leaving_the_block_seals(server: Server) -> None:
     assert sets == [{"eval_set": "field@3", "n": 50}, {"eval_set": "field@4", "n": 1}]
 
 
+def test_metrics_of_a_task(server: Server) -> None:
+    """A metric with a threshold says what is correct; one that was not measured is NaN, and says nothing."""
+    space = server.directory / "posed.yaml"
+    space.write_text(
+        "name: posed\n"
+        "factors: [{name: light, levels: [low, day]}]\n"
+        "tasks: [{name: pose, metrics: [{name: error, better: lower, fail: 5}, {name: iou, better: higher}]}]\n"
+    )
+    server.hone("space", "put", str(space))
+    with hone.Run(server.url, space="posed", model="poser@1", task="pose") as run:
+        for number, error in enumerate((1.5, 4.9, 5.1, 80.0)):
+            run.log(
+                {
+                    "example": f"e{number}",
+                    "scenario": {"light": "low" if number % 2 else None},
+                    "error": error,
+                    "iou": math.nan if number else 0.5,
+                }
+            )
+    found = server.client.sql(
+        "select error, iou, correct from posed.outcomes order by error", at_least=server.client.status()["sequence"]
+    )
+    assert [list(outcome.values()) for outcome in found] == [
+        [1.5, 0.5, True],
+        [4.9, None, True],
+        [5.1, None, False],
+        [80.0, None, False],
+    ]
+
+
 def test_a_block_that_fails_posts_and_does_not_seal(server: Server) -> None:
     run = hone.Run(server.url, space="shapes", model="fails@1")
     with pytest.raises(ZeroDivisionError), run:
