@@ -34,6 +34,7 @@ func commands() []*cli.Command {
 		gateCommand(),
 		sqlCommand(),
 		statusCommand(),
+		watchCommand(),
 		schemaCommand(),
 		completionCommand(),
 	}
