@@ -38,7 +38,7 @@ const moodyGate = `while read -r line; do
 	esac
 done`
 
-const partsSpace = `name: parts
+const greySpace = `name: parts
 factors:
   - {name: light, kind: categorical, levels: {low: 0.3, day: 0.7}}
   - {name: distance, kind: numeric, edges: [0, 5, 10], target: [0.5, 0.5]}
@@ -77,7 +77,7 @@ func TestCampaignByPrograms(t *testing.T) {
 		return bytes.Count(b, []byte("\n"))
 	}
 	c.start("server", "worker")
-	c.put([]byte(partsSpace), []string{eagerPolicy}, []string{`name: grey
+	c.put([]byte(greySpace), []string{eagerPolicy}, []string{`name: grey
 space: parts
 policy: eager
 generator: grey
