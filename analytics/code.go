@@ -31,12 +31,14 @@ type Selection struct {
 // Coded are the rows of a table, with levels for values.
 type Coded struct {
 	loop.Rows
-	// Columns are the table's names of the factors.
-	Columns []string
+	// Columns are those of the table that the factors are.
+	Columns []Column
 	// Left are the columns that are no factors, in the table's order, and why.
 	Left []LeftOut
 	// Unknown is how many rows there are besides, of which the error is not known.
 	Unknown int
+
+	factors []coded
 }
 
 // Code makes factors of columns and codes the rows. It refuses an expression or
@@ -67,7 +69,11 @@ func (t *Table) Code(ctx context.Context, s Selection) (*Coded, error) {
 		}
 	}
 	var columns []Column
-	for _, column := range t.Columns {
+	relation, all := "evals", t.Columns
+	if t.pooled != nil {
+		relation, all = "pooled", t.pooled
+	}
+	for _, column := range all {
 		asked := slices.Contains(s.Factors, column.Name)
 		switch {
 		case len(s.Factors) > 0 && !asked, slices.Contains(s.Ignore, column.Name):
@@ -79,13 +85,12 @@ func (t *Table) Code(ctx context.Context, s Selection) (*Coded, error) {
 			columns = append(columns, column)
 		}
 	}
-	relation := "evals"
 	factors, left, err := t.factors(ctx, relation, columns, s.Factors)
 	if err != nil {
 		return nil, err
 	}
-	c.Left = append(c.Left, left...)
-	if err := t.read(ctx, relation, c, factors, &e, s.Group); err != nil {
+	c.Left, c.factors = append(c.Left, left...), factors
+	if err := t.read(ctx, "evals", c, factors, &e, s.Group); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -107,7 +112,7 @@ func (t *Table) column(flag, name string) (string, error) {
 	e := expression{flag: flag, known: known}
 	refusal := e.refuse(fmt.Sprintf("there is no column %q", name))
 	if near := spec.Suggest(name, known); strings.HasPrefix(near, "did you mean") {
-		refusal.Remedy = near + "; " + refusal.Remedy
+		refusal.Remedy = near + " T" + refusal.Remedy[1:]
 	}
 	return "", refusal
 }
@@ -191,13 +196,12 @@ func (t *Table) read(ctx context.Context, relation string, c *Coded, factors []c
 		c.Group = []uint32{}
 	}
 	for _, f := range factors {
-		c.Columns = append(c.Columns, f.column.Name)
+		c.Columns = append(c.Columns, f.column)
 		c.Space.Factors = append(c.Space.Factors, f.factor)
 		query.WriteString(", (" + f.code + ")::USMALLINT")
 	}
 	query.WriteString(" FROM " + relation)
 	groups := make(map[string]uint32)
-	number := func() uint32 { n := uint32(len(groups)); return n }
 	alone := uint32(0)
 	err := readArrow(ctx, t.conn, query.String(), nil, func(b arrow.RecordBatch) error {
 		errors, ok := b.Column(0).(*array.Float64)
@@ -226,7 +230,7 @@ func (t *Table) read(ctx context.Context, relation string, c *Coded, factors []c
 			}
 			n, known := groups[key]
 			if !known {
-				n = number()
+				n = uint32(len(groups))
 				groups[strings.Clone(key)] = n
 			}
 			c.Group = append(c.Group, n)

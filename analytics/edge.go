@@ -32,7 +32,7 @@ func decimal(m float64, e int) float64 {
 // multiple is n steps, as one writes it.
 func multiple(n, step float64) float64 {
 	x, _ := strconv.ParseFloat(strconv.FormatFloat(n*step, 'g', 12, 64), 64)
-	return x
+	return x + 0 // not -0
 }
 
 // roundNear is the roundest number within so much of x.

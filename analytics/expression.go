@@ -49,7 +49,7 @@ func (t *Table) expression(ctx context.Context, flag, text string) (expression, 
 		if !slices.ContainsFunc(e.known, func(name string) bool { return strings.EqualFold(name, ref) }) {
 			refusal := e.refuse(fmt.Sprintf("there is no column %q", ref))
 			if near := spec.Suggest(ref, e.known); strings.HasPrefix(near, "did you mean") {
-				refusal.Remedy = near + "; " + refusal.Remedy
+				refusal.Remedy = near + " T" + refusal.Remedy[1:]
 			}
 			return e, refusal
 		}

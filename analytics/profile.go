@@ -137,6 +137,9 @@ func (t *Table) profiles(ctx context.Context, relation string, columns []Column)
 	if err := t.conn.QueryRowContext(ctx, query.String()).Scan(into...); err != nil {
 		return nil, fmt.Errorf("profile: %w", err)
 	}
+	for i := range all {
+		all[i].distinct = min(all[i].distinct, all[i].known) // which is an estimate
+	}
 	return all, nil
 }
 
@@ -250,8 +253,11 @@ func (t *Table) distinct(ctx context.Context, relation, value, order string) ([]
 
 // named makes each value a level.
 func (t *Table) named(c coded, p *profile, values []counted, spell func(string) string) (coded, string, error) {
+	if spell == nil {
+		spell = func(value string) string { return value }
+	}
 	if len(values) == 1 {
-		return c, fmt.Sprintf("it is always %q", clip(values[0].value)), nil
+		return c, fmt.Sprintf("it is always %q", clip(spell(values[0].value))), nil
 	}
 	if len(values) > loop.MaxLevels {
 		return c, fmt.Sprintf("%d different values", len(values)), nil
@@ -259,11 +265,7 @@ func (t *Table) named(c coded, p *profile, values []counted, spell func(string) 
 	quoted := make([]string, len(values))
 	for i, v := range values {
 		quoted[i] = literal(v.value)
-		name := v.value
-		if spell != nil {
-			name = spell(name)
-		}
-		c.factor.Levels = append(c.factor.Levels, loop.Level{Name: name})
+		c.factor.Levels = append(c.factor.Levels, loop.Level{Name: spell(v.value)})
 	}
 	c.enum = "ENUM (" + strings.Join(quoted, ", ") + ")"
 	c.code = "enum_code(TRY_CAST((" + p.value + ")::VARCHAR AS %s))"

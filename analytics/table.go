@@ -33,22 +33,25 @@ type Table struct {
 	Rows int
 	// Columns are those of the file, in its order.
 	Columns []Column
+	// field are the columns that the field's file shares, pooled those of the rows
+	// of both files; none without one.
+	field  []string
+	pooled []Column
 }
 
 // OpenTable reads a file, or of it the rows for which the expression where holds
 // if there is one. Close it.
 func OpenTable(ctx context.Context, path, where string) (*Table, error) {
-	format, err := formatOf(path)
-	if err != nil {
-		return nil, err
-	}
 	db, err := openDB("", "autoinstall_known_extensions=false&autoload_known_extensions=false")
 	if err != nil {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
 	}
 	t := &Table{db: db, Path: path}
 	if t.conn, err = db.Conn(ctx); err == nil {
-		err = t.load(ctx, format, where)
+		t.Columns, err = t.load(ctx, "evals", path)
+	}
+	if err == nil {
+		err = t.restrict(ctx, where)
 	}
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
@@ -121,32 +124,100 @@ func formatOf(path string) (string, error) {
 		Remedy: "Parquet, CSV, NDJSON, JSON or Arrow IPC, as .parquet, .csv, .ndjson, .json or .arrow"}
 }
 
-func (t *Table) load(ctx context.Context, format, where string) error {
+// load reads a file into a table of its own.
+func (t *Table) load(ctx context.Context, table, path string) ([]Column, error) {
+	format, err := formatOf(path)
+	if err != nil {
+		return nil, err
+	}
 	source := ""
 	switch format {
 	case formatParquet:
-		source = "read_parquet(" + literal(t.Path) + ")"
+		source = "read_parquet(" + literal(path) + ")"
 	case formatCSV:
-		source = "read_csv(" + literal(t.Path) + ")"
+		// DuckDB takes yes and no for truth values, and people mean levels.
+		source = "read_csv(" + literal(path) + ", auto_type_candidates = ['BIGINT', 'DOUBLE', 'TIME', 'DATE', 'TIMESTAMP', 'TIMESTAMPTZ', 'VARCHAR'])"
 	case formatJSON:
-		source = "read_json_auto(" + literal(t.Path) + ")"
+		source = "read_json_auto(" + literal(path) + ")"
 	default:
 		source = "_arrow"
-		release, err := t.register(format)
+		release, err := t.register(path, format)
 		if err != nil {
-			return fmt.Errorf("read %s: not an Arrow IPC file: %w", t.Path, err)
+			return nil, fmt.Errorf("read %s: not an Arrow IPC file: %w", path, err)
 		}
 		defer release()
 	}
-	if _, err := t.conn.ExecContext(ctx, "CREATE TABLE evals AS SELECT * FROM "+source); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fmt.Errorf("read %s as %s: %w", t.Path, format, plain(err))
+	_, err = t.conn.ExecContext(ctx, "CREATE TABLE "+table+" AS SELECT * FROM "+source)
+	if err == nil && format == formatCSV {
+		err = t.undivided(ctx, table, path)
 	}
-	if err := t.describe(ctx); err != nil {
+	if source == "_arrow" {
+		_, dropped := t.conn.ExecContext(context.WithoutCancel(ctx), "DROP VIEW _arrow")
+		err = errors.Join(err, dropped)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("read %s as %s: %w", path, format, plain(err))
+	}
+	columns, err := t.describe(ctx, table)
+	if err == nil && format == formatCSV {
+		columns, err = t.truths(ctx, table, columns)
+	}
+	return columns, err
+}
+
+// undivided refuses a CSV that DuckDB took for one column because some line has
+// too many fields or too few, with the line that says so.
+func (t *Table) undivided(ctx context.Context, table, path string) error {
+	columns, err := t.describe(ctx, table)
+	if err != nil || len(columns) != 1 {
 		return err
 	}
+	at := strings.IndexAny(columns[0].Name, ",;\t|")
+	if at < 0 {
+		return nil
+	}
+	_, err = t.conn.ExecContext(ctx, fmt.Sprintf("SELECT count(*) FROM read_csv(%s, delim = %s, header = true, all_varchar = true)",
+		literal(path), literal(columns[0].Name[at:at+1])))
+	return err
+}
+
+// truths makes columns of a CSV that hold nothing but true and false what they
+// say.
+func (t *Table) truths(ctx context.Context, table string, columns []Column) ([]Column, error) {
+	query := "SELECT 0"
+	var texts []int
+	var are []sql.NullBool
+	for i, c := range columns {
+		if c.Type == "VARCHAR" {
+			query += ", bool_and(lower(" + ident(c.Name) + ") IN ('true', 'false'))"
+			texts = append(texts, i)
+		}
+	}
+	are = make([]sql.NullBool, len(texts))
+	into := []any{new(int)}
+	for i := range are {
+		into = append(into, &are[i])
+	}
+	if err := t.conn.QueryRowContext(ctx, query+" FROM "+table).Scan(into...); err != nil {
+		return nil, err
+	}
+	for at, i := range texts {
+		if !are[at].Bool {
+			continue
+		}
+		if _, err := t.conn.ExecContext(ctx, "ALTER TABLE "+table+" ALTER "+ident(columns[i].Name)+" TYPE BOOLEAN"); err != nil {
+			return nil, err
+		}
+		columns[i].Type = "BOOLEAN"
+	}
+	return columns, nil
+}
+
+// restrict leaves the rows for which an expression holds, if there is one.
+func (t *Table) restrict(ctx context.Context, where string) error {
 	if where != "" {
 		e, err := t.expression(ctx, "where", where)
 		if err != nil {
@@ -159,32 +230,33 @@ func (t *Table) load(ctx context.Context, format, where string) error {
 	return t.conn.QueryRowContext(ctx, "SELECT count(*) FROM evals").Scan(&t.Rows)
 }
 
-// describe lists the columns.
-func (t *Table) describe(ctx context.Context) error {
-	rows, err := t.conn.QueryContext(ctx, "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'evals' ORDER BY column_index")
+// describe lists the columns of a table or view.
+func (t *Table) describe(ctx context.Context, table string) ([]Column, error) {
+	rows, err := t.conn.QueryContext(ctx, "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", table)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
+	var columns []Column
 	for rows.Next() {
 		var c Column
 		if err := rows.Scan(&c.Name, &c.Type); err != nil {
-			return err
+			return nil, err
 		}
-		t.Columns = append(t.Columns, c)
+		columns = append(columns, c)
 	}
-	return rows.Err()
+	return columns, rows.Err()
 }
 
 // register lets DuckDB see an Arrow file as the view _arrow, once.
-func (t *Table) register(format string) (release func(), err error) {
+func (t *Table) register(path, format string) (release func(), err error) {
 	// The reader of a damaged file may panic; it is the user's file that is wrong.
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("damaged: %v", p)
 		}
 	}()
-	f, err := os.Open(t.Path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -78,14 +78,7 @@ func (t *tally) testClustered(c *cell, rate float64) {
 	if c.z < t.settings.MinimumZ {
 		return
 	}
-	// A few bad groups make the sum of a cell more skewed than single failures do:
-	// of the binomial tail and that of a beta distribution with the same mean and
-	// variance, which is twice as skewed, the greater.
-	worth, tail := c.n/design, 1.0
-	if worth > 1 {
-		tail = max(binomialTail(c.k/design, worth, rate), mathext.RegIncBeta((1-rate)*(worth-1), rate*(worth-1), max(0, 1-c.k/c.n)))
-	}
-	c.p = studentTail(normalQuantile(tail), g.groups-2)
+	c.p = studentTail(normalQuantile(t.tail(c, design, rate)), g.groups-2)
 }
 
 // normalQuantile is the standard score that is exceeded with probability p.

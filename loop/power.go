@@ -20,7 +20,7 @@ func (s *Survey) detect(t *tally, search Search, rate float64) {
 	// A slice of half the size in twice the rows; and there would be twice as many
 	// to test.
 	now, then := 0.0, 0.0
-	for _, lift := range []float64{4, 3, 2, 1.5, 1.2, 1.1} {
+	for _, lift := range []float64{4, 2, 1.5, 1.2, 1.1} {
 		if lift*rate > .95 || len(s.Detectable) == 2 {
 			continue
 		}

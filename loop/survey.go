@@ -60,8 +60,8 @@ type Finding struct {
 	Failures float64
 	// Rate is Failures/Rows, and Lower and Upper its 95 % interval.
 	Rate, Lower, Upper float64
-	// Lift is Rate over that of the rows known to lie outside; Inf where none of
-	// those fails.
+	// Lift is Rate over that of the rows known to lie outside, of which half a one
+	// counts as failing where none does.
 	Lift float64
 	// Q is the smallest false discovery rate at which the slice is found.
 	Q float64
@@ -235,18 +235,22 @@ func (r *Rows) finding(s *Survey, c *cell) Finding {
 	}
 	f.Rate = f.Failures / n
 	if s.Loss {
-		half := 1.959963984540054 * math.Sqrt(max(0, squares/n-f.Rate*f.Rate)/f.Effective)
-		f.Lower, f.Upper = max(0, f.Rate-half), f.Rate+half
+		within := 1.959963984540054 * math.Sqrt(max(0, squares/n-f.Rate*f.Rate)/f.Effective)
+		f.Lower, f.Upper = max(0, f.Rate-within), f.Rate+within
 	} else {
 		f.Lower, f.Upper = wilson(f.Rate*f.Effective, f.Effective)
 	}
-	f.Lift = f.Rate / (outside / float64(known-f.Rows))
-	f.Sentence = r.sentence(s, &f)
+	half := .5
+	if s.Loss {
+		half *= s.Cap
+	}
+	f.Lift = f.Rate / (max(outside, half) / max(1, float64(known-f.Rows)))
+	f.Sentence = r.sentence(s, &f, outside == 0)
 	return f
 }
 
 // sentence says the finding to a person.
-func (r *Rows) sentence(s *Survey, f *Finding) string {
+func (r *Rows) sentence(s *Survey, f *Finding, alone bool) string {
 	var b strings.Builder
 	elsewhere := "the rate elsewhere"
 	if s.Loss {
@@ -258,8 +262,8 @@ func (r *Rows) sentence(s *Survey, f *Finding) string {
 			hundredths(f.Rate), f.Failures, f.Rows, hundredths(f.Lower), hundredths(f.Upper))
 	}
 	switch {
-	case math.IsInf(f.Lift, 0):
-		b.WriteString(", and nothing elsewhere does.")
+	case alone:
+		b.WriteString("; elsewhere there is none.")
 	case f.Lift < 10:
 		fmt.Fprintf(&b, ", %.1f times %s.", f.Lift, elsewhere)
 	default:
@@ -269,7 +273,7 @@ func (r *Rows) sentence(s *Survey, f *Finding) string {
 		fmt.Fprintf(&b, " Its %d rows are worth %.0f independent ones.", f.Rows, f.Effective)
 	}
 	if f.Known < 1 {
-		fmt.Fprintf(&b, " Known of %s %% of all rows.", hundredths(f.Known))
+		fmt.Fprintf(&b, " It is known of %s %% of all rows.", hundredths(f.Known))
 	}
 	return b.String()
 }

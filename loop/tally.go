@@ -3,6 +3,8 @@ package loop
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/mathext"
 )
 
 // A tally counts slices of rows, one line each, as a survey has them: fast over
@@ -187,7 +189,8 @@ func (t *tally) cells(order int) []cell {
 	return o.cells
 }
 
-// test is binomial, on as many rows as the cell's are worth.
+// test is by the tail of the sum of errors on as many rows as the cell's are
+// worth.
 func (t *tally) test(c *cell, rate float64) {
 	if t.group != nil {
 		t.testClustered(c, rate)
@@ -195,8 +198,24 @@ func (t *tally) test(c *cell, rate float64) {
 	}
 	c.z = c.excess(rate) / math.Sqrt(c.n*c.effect*rate*(1-rate))
 	if c.z >= t.settings.MinimumZ {
-		c.p = binomialTail(c.k/c.effect, c.n/c.effect, rate)
+		c.p = t.tail(c, c.effect, rate)
 	}
+}
+
+// tail is binomial for failures that stand for themselves, which is exact. Losses
+// and groups, of which a few may be very bad, make a sum more skewed than that:
+// for them it is the greater of the binomial tail and that of a beta distribution
+// with the same mean and variance, which is twice as skewed.
+func (t *tally) tail(c *cell, effect, rate float64) float64 {
+	worth := c.n / effect
+	p := binomialTail(c.k/effect, worth, rate)
+	if t.group == nil && t.unit == 1 {
+		return p
+	}
+	if worth <= 1 {
+		return 1
+	}
+	return max(p, mathext.RegIncBeta((1-rate)*(worth-1), rate*(worth-1), max(0, 1-c.k/c.n)))
 }
 
 // remove takes the rows of a slice away from every cell that was counted.

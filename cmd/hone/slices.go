@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -41,18 +42,15 @@ func slicesCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if c.String("error") == "" {
-				return usage("%s needs --error (see %s --help)", c.Command.HelpName, c.Command.HelpName)
-			}
 			unfit := coded.Unfit()
 			for f := range unfit {
-				if asked(c, "factors", coded.Columns[f]) {
+				if asked(c, "factors", coded.Columns[f].Name) {
 					delete(unfit, f)
 				}
 			}
 			for f, column := range coded.Columns {
 				if unfit[f] != "" {
-					coded.Left = append(coded.Left, analytics.LeftOut{Column: column, Reason: unfit[f]})
+					coded.Left = append(coded.Left, analytics.LeftOut{Column: column.Name, Reason: unfit[f]})
 				}
 			}
 			rows := coded.Without(unfit)
@@ -84,29 +82,29 @@ func tableFlags() []cli.Flag {
 
 // readTable opens the table, codes it, and closes it again.
 func readTable(c *cli.Context, path string) (coded *analytics.Coded, err error) {
-	t, err := analytics.OpenTable(c.Context, path, c.String("where"))
+	t, err := openTable(c.Context, path, c.String("where"))
 	if err != nil {
-		return nil, flagged(err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
-	if t.Rows == 0 {
-		return nil, errors.New(path + ": there are no rows" + map[bool]string{true: " for which --where holds"}[c.IsSet("where")])
-	}
-	if c.String("error") == "" && c.Command.Name == "slices" {
-		for _, column := range t.Columns {
-			if strings.EqualFold(column.Name, "correct") && column.Type == "BOOLEAN" {
-				if err := c.Set("error", "correct = false"); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if c.String("error") == "" {
+	if c.String("error") == "" {
+		correct := slices.IndexFunc(t.Columns, func(column analytics.Column) bool {
+			return strings.EqualFold(column.Name, "correct") && column.Type == "BOOLEAN"
+		})
+		if correct < 0 {
 			return nil, usage("%s needs --error, an expression over the columns %s", c.Command.HelpName, columnNames(t.Columns))
 		}
+		if err := c.Set("error", t.Columns[correct].Name+" = false"); err != nil {
+			return nil, err
+		}
 	}
-	coded, err = t.Code(c.Context, analytics.Selection{Error: c.String("error"), Group: c.String("group"),
-		Factors: split(c.String("factors")), Ignore: split(c.String("ignore"))})
+	coded, err = t.Code(c.Context, selection(c))
 	return coded, flagged(err)
+}
+
+// selection is what the flags say of a table.
+func selection(c *cli.Context) analytics.Selection {
+	return analytics.Selection{Error: c.String("error"), Group: c.String("group"), Factors: split(c.String("factors")), Ignore: split(c.String("ignore"))}
 }
 
 func columnNames(columns []analytics.Column) string {
@@ -157,30 +155,19 @@ type slice struct {
 	Slice      map[string]string `json:"slice"`
 	N          int               `json:"n"`
 	EffectiveN float64           `json:"effective_n"`
-	Failures   json64            `json:"failures"`
+	Failures   float64           `json:"failures"`
 	Rate       float64           `json:"rate"`
 	Lower      float64           `json:"lower"`
 	Upper      float64           `json:"upper"`
-	Lift       json64            `json:"lift"`
+	Lift       float64           `json:"lift"`
 	Q          float64           `json:"q"`
 	Sentence   string            `json:"sentence"`
-}
-
-// json64 is a number that may be infinite, which JSON cannot say: it is null.
-type json64 float64
-
-// MarshalJSON implements json.Marshaler.
-func (x json64) MarshalJSON() ([]byte, error) {
-	if math.IsInf(float64(x), 0) || math.IsNaN(float64(x)) {
-		return []byte("null"), nil
-	}
-	return fmt.Appendf(nil, "%.10g", float64(x)), nil
 }
 
 func listed(space *loop.Space, s *loop.Survey) []slice {
 	out := []slice{}
 	for _, f := range s.Findings {
-		out = append(out, slice{space.Names(f.Slice), f.Rows, f.Effective, json64(f.Failures), f.Rate, f.Lower, f.Upper, json64(f.Lift), f.Q, f.Sentence})
+		out = append(out, slice{space.Names(f.Slice), f.Rows, f.Effective, f.Failures, f.Rate, f.Lower, f.Upper, f.Lift, f.Q, f.Sentence})
 	}
 	return out
 }
@@ -223,17 +210,17 @@ func notes(c *analytics.Coded, rows *loop.Rows, s *loop.Survey, search loop.Sear
 	for _, n := range s.Tested {
 		tests += n
 	}
-	add("False alarms: at most %s of the slices shown are expected to be chance (Benjamini-Hochberg for each number of conditions, over the %d slices that could have shown at all, Tarone).",
-		percent(search.FalseDiscovery), tests)
+	add("False alarms: of the slices shown at most %s %% are expected to be chance (Benjamini-Hochberg at each number of conditions, over the %d slices that could show at all by Tarone's minimum).",
+		strings.TrimSuffix(strconv.FormatFloat(100*search.FalseDiscovery, 'f', 2, 64), ".00"), tests)
 	for _, d := range s.Detectable {
 		if d.Rows > s.Rows {
-			add("Too small to show: with these rows no slice of %g times the rate is sure to be seen; one of %d rows would be.", d.Lift, d.Rows)
-			continue
+			add("Too small to show: a slice that fails %g times as often would be seen with 80 %% power from %d rows, more than there are.", d.Lift, d.Rows)
+		} else {
+			add("Too small to show: a slice that fails %g times as often is seen with 80 %% power from %d rows (%s); smaller ones are likelier missed.", d.Lift, d.Rows, percent(d.Share))
 		}
-		add("Too small to show: what fails %g times as often is seen (80 %% power) from %d rows, %s of these; smaller slices may be missed.", d.Lift, d.Rows, percent(d.Share))
 	}
-	if s.More > 0 && len(s.Detectable) > 0 {
-		add("%d more rows would halve that.", s.More)
+	if len(s.Detectable) > 0 {
+		add("About %d more rows like these would halve those sizes.", s.More)
 	}
 	return notes
 }

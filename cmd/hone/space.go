@@ -7,6 +7,7 @@ func spaceCommand() *cli.Command {
 		Name:  "space",
 		Usage: "what may vary: factors, constraints, the target distribution",
 		Subcommands: []*cli.Command{
+			spaceInitCommand(),
 			putCommand("space"),
 			showCommand("space"),
 			listCommand("space"),
