@@ -144,7 +144,20 @@ func TestOutcomesOfTables(t *testing.T) {
 	if code != 0 || !strings.HasPrefix(stdout, "detector@7: 12 outcomes, 6 failed (50.0%)\n\nfactor") {
 		t.Errorf("show: %d %s", code, stdout)
 	}
-	t.Log(stdout)
+
+	// A second version takes a name over, and adds a metric: old rows do not know it.
+	second := strings.NewReplacer("distance", "range", "name: iou", "name: distance").Replace(partsSpace)
+	c.put([]byte(second), nil, nil)
+	posted, stderr := push(write("second.csv", "example,range,distance\na,7,0.25\n"))
+	if posted.Accepted != 1 {
+		t.Fatal(stderr)
+	}
+	code, stdout, stderr = run("sql", "--at-least", fmt.Sprint(posted.Sequence), "select range, distance, distance_2, iou, visible::varchar v, count(*) n from parts.outcomes group by all order by all limit 3")
+	want = `{"range":7,"distance":0.25,"distance_2":null,"iou":null,"v":"no","n":1},` +
+		`{"range":null,"distance":null,"distance_2":2.5,"iou":0.75,"v":null,"n":4},{"range":null,"distance":null,"distance_2":7,"iou":null,"v":null,"n":4}`
+	if got := strings.NewReplacer("\n", "", "  {", "{", "[", "", "]", "").Replace(stdout); code != 0 || got != want {
+		t.Errorf("version 2: got\n%s\nwant\n%s\n%s", got, want, stderr)
+	}
 	c.check()
 }
 
