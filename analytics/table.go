@@ -3,16 +3,19 @@
 package analytics
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -148,8 +151,12 @@ func (t *Table) load(ctx context.Context, table, path string) ([]Column, error) 
 		defer release()
 	}
 	_, err = t.conn.ExecContext(ctx, "CREATE TABLE "+table+" AS SELECT * FROM "+source)
-	if err == nil && format == formatCSV {
-		err = t.undivided(ctx, table, path)
+	if format == formatCSV {
+		if err == nil {
+			err = t.undivided(ctx, table, path)
+		} else if ragged := raggedness(path); ragged != nil {
+			err = ragged
+		}
 	}
 	if source == "_arrow" {
 		_, dropped := t.conn.ExecContext(context.WithoutCancel(ctx), "DROP VIEW _arrow")
@@ -168,20 +175,44 @@ func (t *Table) load(ctx context.Context, table, path string) ([]Column, error) 
 	return columns, err
 }
 
-// undivided refuses a CSV that DuckDB took for one column because some line has
-// too many fields or too few, with the line that says so.
+// undivided refuses a CSV that DuckDB took for one column, as it does when some
+// line has too many fields or too few.
 func (t *Table) undivided(ctx context.Context, table, path string) error {
 	columns, err := t.describe(ctx, table)
-	if err != nil || len(columns) != 1 {
+	if err != nil || len(columns) != 1 || !strings.ContainsAny(columns[0].Name, delimiters) {
 		return err
 	}
-	at := strings.IndexAny(columns[0].Name, ",;\t|")
-	if at < 0 {
-		return nil
+	return raggedness(path)
+}
+
+const delimiters = ",;\t|"
+
+// raggedness is the error, with its line, of reading a CSV with the delimiter of
+// its first line; nil if there is none, or it cannot be read.
+func raggedness(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil //nolint:nilerr // a pattern, say: what DuckDB said has to do
 	}
-	_, err = t.conn.ExecContext(ctx, fmt.Sprintf("SELECT count(*) FROM read_csv(%s, delim = %s, header = true, all_varchar = true)",
-		literal(path), literal(columns[0].Name[at:at+1])))
-	return err
+	defer f.Close()
+	first, _, _ := bufio.NewReader(f).ReadLine()
+	if _, err := f.Seek(0, io.SeekStart); err != nil || !utf8.Valid(first) {
+		return nil //nolint:nilerr // likewise
+	}
+	r := csv.NewReader(f)
+	r.ReuseRecord = true
+	for _, d := range delimiters {
+		if strings.Count(string(first), string(d)) > strings.Count(string(first), string(r.Comma)) {
+			r.Comma = d
+		}
+	}
+	for {
+		if _, err := r.Read(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // truths makes columns of a CSV that hold nothing but true and false what they
@@ -320,7 +351,7 @@ func readRecords(f *os.File, format string) ([]arrow.RecordBatch, *arrow.Schema,
 }
 
 // plain is an error of DuckDB without the lines that quote the query, which the
-// user did not write.
+// user did not write, and advice about options that he cannot set.
 func plain(err error) error {
 	de, ok := errors.AsType[*duckdb.Error](err)
 	if !ok {
@@ -328,5 +359,9 @@ func plain(err error) error {
 	}
 	message, _, _ := strings.Cut(de.Msg, "\n\nLINE ")
 	message, _, _ = strings.Cut(message, "\nLINE ")
+	message, _, _ = strings.Cut(message, "\nPossible fixes")
+	message, _, _ = strings.Cut(message, "\nPossible Solution")
+	message, _, _ = strings.Cut(message, "\nThe search space")
+	message = strings.ReplaceAll(message, "\n", "; ")
 	return errors.New(strings.TrimSpace(message))
 }

@@ -54,6 +54,9 @@ func slicesCommand() *cli.Command {
 				}
 			}
 			rows := coded.Without(unfit)
+			if len(rows.Codes) == 0 {
+				return fmt.Errorf("%s: no column makes a factor: %s", args[0], leftOut(coded.Left))
+			}
 			survey, err := rows.Survey(search)
 			if err != nil {
 				return flagged(err)
