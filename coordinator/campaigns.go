@@ -35,7 +35,7 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 		c.c.node.View(func(s *state.State) {
 			v, ok := s.Space(name, 0)
 			if !ok {
-				err = &loop.Error{Field: "space", Problem: fmt.Sprintf("there is no space %q", name), Remedy: "put it first"}
+				err = missingName("space", name, s.Spaces(), func(v state.SpaceVersion) string { return v.Space.Name })
 				return
 			}
 			space, command.SpaceVersion = v.Space, v.Space.Version
@@ -52,14 +52,14 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 		if v, ok := s.Policy(campaign.Policy, 0); ok {
 			policy, command.PolicyVersion = v.Policy, v.Policy.Version
 		} else {
-			err = &loop.Error{Field: "policy", Problem: fmt.Sprintf("there is no policy %q", campaign.Policy), Remedy: "put it first"}
+			err = missingName("policy", campaign.Policy, s.Policies(), func(v state.PolicyVersion) string { return v.Policy.Name })
 		}
 	})
-	if err != nil {
-		return api.Put{}, err
+	if err == nil {
+		err = c.c.o.Gates.CheckGates(campaign.Gates)
 	}
-	if err := c.c.o.Gates.CheckGates(campaign.Gates); err != nil {
-		return api.Put{}, err
+	if err != nil {
+		return api.Put{}, spec.Locate(in.RawBody, err)
 	}
 	// What cannot be decided now would only be found out by a campaign that never
 	// begins.
@@ -76,6 +76,19 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 	}
 	created := event.(state.CampaignCreated)
 	return api.Put{Name: created.Name, Version: created.Version, Created: created.Created}, nil
+}
+
+// missingName refuses a name that a document has, and that there is not.
+func missingName[T any](what, name string, known []T, nameOf func(T) string) error {
+	names := make([]string, len(known))
+	for i := range known {
+		names[i] = nameOf(known[i])
+	}
+	remedy := "put it first"
+	if suggestion := spec.Suggest(name, names); suggestion != "" {
+		remedy += ", or " + suggestion
+	}
+	return &loop.Error{Field: what, Problem: fmt.Sprintf("there is no %s %q", what, name), Remedy: remedy}
 }
 
 func (c *Control) listCampaigns(context.Context, *struct{}) (api.CampaignList, error) {

@@ -93,7 +93,7 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 		Coordinator: coord, Objects: store, Queries: queries{view}, Version: version(), Started: time.Now(),
 	})
 	intake.Register(routes)
-	mux.Handle("GET /v1/workers", hub)
+	registerWorkers(mux, routes, hub)
 
 	url := "http://" + listener.Addr().String()
 	return runInOrder(ctx,

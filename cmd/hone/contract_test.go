@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"hone/api"
+	"hone/examples/shapes"
+	"hone/gpuworker"
+	"hone/loop"
+)
+
+// contract is /openapi.json, against which answers are held.
+type contract struct {
+	t        *testing.T
+	compiler *jsonschema.Compiler
+	paths    map[string]map[string]struct {
+		Responses map[string]struct {
+			Content map[string]struct {
+				Schema map[string]any `json:"schema"`
+			} `json:"content"`
+		} `json:"responses"`
+	}
+	// succeeded and refused are the operations of which such an answer was held.
+	succeeded, refused map[string]bool
+}
+
+const contractURL = "http://contract/openapi.json"
+
+func newContract(t *testing.T, document []byte) *contract {
+	t.Helper()
+	c := &contract{t: t, compiler: jsonschema.NewCompiler(), succeeded: map[string]bool{}, refused: map[string]bool{}}
+	c.compiler.DefaultDraft(jsonschema.Draft2020)
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.compiler.AddResource(contractURL, value); err != nil {
+		t.Fatal(err)
+	}
+	described := struct{ Paths any }{&c.paths}
+	if err := json.Unmarshal(document, &described); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// hold holds one answer against what is described of its operation.
+func (c *contract) hold(operation string, status int, contentType string, body []byte) {
+	c.t.Helper()
+	method, path, _ := strings.Cut(operation, " ")
+	code := fmt.Sprint(status)
+	kind, _, _ := mime.ParseMediaType(contentType)
+	response, ok := c.paths[path][strings.ToLower(method)].Responses[code]
+	if !ok {
+		c.t.Errorf("%s answers %s, which is not described: %.300s", operation, code, body)
+		return
+	}
+	if status < 400 {
+		c.succeeded[operation] = true
+	} else {
+		c.refused[operation] = true
+	}
+	if len(response.Content) == 0 && len(body) == 0 {
+		return
+	}
+	content, ok := response.Content[kind]
+	if !ok {
+		c.t.Errorf("%s answers %s as %q; described are %v", operation, code, contentType, slices.Collect(maps.Keys(response.Content)))
+		return
+	}
+	if !strings.HasSuffix(kind, "json") || content.Schema["type"] == "string" {
+		return // bytes, of which the tests of their formats know more
+	}
+	escape := strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D")
+	at := contractURL + "#/paths/" + escape.Replace(path) + "/" + strings.ToLower(method) + "/responses/" + code + "/content/" + escape.Replace(kind) + "/schema"
+	schema, err := c.compiler.Compile(at)
+	if err != nil {
+		c.t.Fatalf("%s: %v", at, err)
+	}
+	parts := [][]byte{body}
+	if kind == api.NDJSON {
+		parts = bytes.Split(bytes.TrimSpace(body), []byte("\n"))
+	}
+	for _, part := range parts {
+		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(part))
+		if err == nil {
+			err = schema.Validate(value)
+		}
+		if err != nil {
+			c.t.Errorf("%s answers %s with what its schema does not allow: %v\n%.600s", operation, code, err, part)
+		}
+	}
+}
+
+// Every route that /openapi.json describes answers as it says, when it succeeds
+// and when it refuses: real answers of a real server, that has real work behind
+// it.
+func TestContract(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server and a worker")
+	}
+	c := newCrew(t, patient(t, 3*time.Minute))
+	c.worker("w", 2)
+	c.start("server", "w")
+	c.put(shapes.SpaceDocument, []string{"name: flat\nstrategy: uniform\n"}, []string{
+		"name: c\nowner: ann\nspace: shapes\npolicy: flat\ngenerator: shapes\nseed: 7\nsamples: 300\nrounds: 1\n" +
+			"gates: [format, blank]\nevaluation: {target: 50, pinned: [{slice: {light: low}, count: 10}]}\nlearn_from: [{model_line: net}]\n",
+		"name: idle\nspace: shapes\npolicy: flat\ngenerator: none\nsamples: 100\nrounds: 2\nlearn_from: [{model_line: net}]\n",
+	})
+	if _, err := c.client.Round(c.ctx, "c", 1, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	var digest loop.Digest
+	for row, err := range c.client.Manifest(c.ctx, "c", 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest = row.Digest
+	}
+
+	send := func(method, path, kind, body string) (int, string, []byte) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(c.ctx, method, c.server+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind != "" {
+			request.Header.Set("Content-Type", kind)
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+		return answer.StatusCode, answer.Header.Get("Content-Type"), text
+	}
+	status, _, document := send("GET", "/openapi.json", "", "")
+	if status != http.StatusOK {
+		t.Fatal(status)
+	}
+	held := newContract(t, document)
+
+	const jsonType, yamlType = "application/json", "application/yaml"
+	unit := loop.Unit{Campaign: "c", Round: 1, Count: 3}.ID()
+	row := `{"example":"a","scenario":{"light":"low"},"correct":false,"origin":"real"}` + "\n"
+	outcomes := "/v1/outcomes?space=shapes&model=net@1"
+	for _, x := range []struct {
+		operation, path, kind, body string
+		status                      int
+	}{
+		{"GET /v1/spaces", "/v1/spaces", "", "", 200},
+		{"POST /v1/spaces", "/v1/spaces", yamlType, string(shapes.SpaceDocument), 200},
+		{"POST /v1/spaces", "/v1/spaces", yamlType, "name: x\nfactors: [", 422},
+		{"POST /v1/spaces", "/v1/spaces", yamlType, "", 400},
+		{"POST /v1/spaces", "/v1/spaces", yamlType, strings.Repeat("#", 5<<20), 413},
+		{"POST /v1/spaces", "/v1/spaces", yamlType, strings.Replace(string(shapes.SpaceDocument), "name: shapes", "name: Shapes", 1), 409},
+		{"GET /v1/spaces/{name}", "/v1/spaces/shapes", "", "", 200},
+		{"GET /v1/spaces/{name}", "/v1/spaces/none", "", "", 404},
+		{"GET /v1/spaces/{name}", "/v1/spaces/shapes?version=x", "", "", 422},
+		{"GET /v1/policies", "/v1/policies", "", "", 200},
+		{"POST /v1/policies", "/v1/policies", yamlType, "name: flat\nstrategy: uniform\n", 200},
+		{"POST /v1/policies", "/v1/policies", yamlType, "name: flat\nstrategy: x\n", 422},
+		{"GET /v1/policies/{name}", "/v1/policies/flat", "", "", 200},
+		{"GET /v1/policies/{name}", "/v1/policies/none", "", "", 404},
+		{"POST /v1/campaigns", "/v1/campaigns", yamlType, "name: d\nspace: shapes\npolicy: flat\ngenerator: none\nsamples: 10\n", 200},
+		{"POST /v1/campaigns", "/v1/campaigns", yamlType, "name: d\nspace: shapes\npolicy: flat\ngenerator: none\nsamples: 11\n", 409},
+		{"POST /v1/campaigns", "/v1/campaigns", yamlType, "name: e\nspace: shapes\npolicy: none\ngenerator: none\nsamples: 11\n", 422},
+		{"GET /v1/campaigns", "/v1/campaigns", "", "", 200},
+		{"GET /v1/campaigns/{name}", "/v1/campaigns/c", "", "", 200},
+		{"GET /v1/campaigns/{name}", "/v1/campaigns/idle", "", "", 200},
+		{"GET /v1/campaigns/{name}", "/v1/campaigns/none", "", "", 404},
+		{"POST /v1/campaigns/{name}/pause", "/v1/campaigns/idle/pause", jsonType, `{"author":"ann","reason":"lunch"}`, 200},
+		{"POST /v1/campaigns/{name}/pause", "/v1/campaigns/c/pause", "", "", 409},
+		{"POST /v1/campaigns/{name}/pause", "/v1/campaigns/idle/pause", jsonType, `{"because":"lunch"}`, 422},
+		{"POST /v1/campaigns/{name}/pause", "/v1/campaigns/idle/pause", jsonType, `{`, 400},
+		{"POST /v1/campaigns/{name}/pause", "/v1/campaigns/idle/pause", yamlType, `reason: lunch`, 415},
+		{"POST /v1/campaigns/{name}/resume", "/v1/campaigns/idle/resume", "", "", 200},
+		{"POST /v1/campaigns/{name}/resume", "/v1/campaigns/none/resume", "", "", 404},
+		{"POST /v1/campaigns/{name}/extend", "/v1/campaigns/idle/extend", jsonType, `{"samples":200,"author":"ann"}`, 200},
+		{"POST /v1/campaigns/{name}/extend", "/v1/campaigns/idle/extend", jsonType, `{"samples":1}`, 422},
+		{"POST /v1/campaigns/{name}/extend", "/v1/campaigns/idle/extend", jsonType, `{"samples":300,"version":1}`, 409},
+		{"POST /v1/campaigns/{name}/close", "/v1/campaigns/idle/close", jsonType, `{"reason":"enough"}`, 200},
+		{"POST /v1/campaigns/{name}/close", "/v1/campaigns/none/close", "", "", 404},
+		{"GET /v1/campaigns/{name}", "/v1/campaigns/idle", "", "", 200},
+		{"GET /v1/campaigns/{name}/watch", "/v1/campaigns/idle/watch", "", "", 200},
+		{"GET /v1/campaigns/{name}/watch", "/v1/campaigns/none/watch", "", "", 404},
+		{"GET /v1/campaigns/{name}/rounds", "/v1/campaigns/c/rounds", "", "", 200},
+		{"GET /v1/campaigns/{name}/rounds", "/v1/campaigns/none/rounds", "", "", 404},
+		{"GET /v1/campaigns/{name}/rounds/{number}", "/v1/campaigns/c/rounds/1?wait=1s", "", "", 200},
+		{"GET /v1/campaigns/{name}/rounds/{number}", "/v1/campaigns/c/rounds/9", "", "", 404},
+		{"GET /v1/campaigns/{name}/rounds/{number}", "/v1/campaigns/c/rounds/0", "", "", 422},
+		{"GET /v1/campaigns/{name}/rounds/{number}/canonical", "/v1/campaigns/c/rounds/1/canonical", "", "", 200},
+		{"GET /v1/campaigns/{name}/rounds/{number}/canonical", "/v1/campaigns/c/rounds/9/canonical", "", "", 404},
+		{"POST /v1/outcomes", outcomes, api.NDJSON, row, 200},
+		{"POST /v1/outcomes", outcomes + "&run=r", api.NDJSON, row, 200},
+		{"POST /v1/outcomes", outcomes + "&run=r", api.NDJSON, row, 200}, // a duplicate
+		{"POST /v1/outcomes", outcomes, api.NDJSON, strings.Replace(row, "low", "lo", 1), 422},
+		{"POST /v1/outcomes", outcomes, api.NDJSON, "{", 400},
+		{"POST /v1/outcomes", outcomes, "text/csv", row, 415},
+		{"POST /v1/outcomes", "/v1/outcomes?space=none&model=net@1", api.NDJSON, row, 404},
+		{"POST /v1/models/{line}/{version}/seal", "/v1/models/net/1/seal", jsonType, `{"rows":7}`, 409},
+		{"POST /v1/models/{line}/{version}/seal", "/v1/models/net/1/seal", jsonType, `{"rows":2}`, 200},
+		{"POST /v1/outcomes", outcomes, api.NDJSON, row, 409},
+		{"GET /v1/models", "/v1/models", "", "", 200},
+		{"GET /v1/campaigns/{name}/forecast", "/v1/campaigns/c/forecast", "", "", 200},
+		{"GET /v1/campaigns/{name}/forecast", "/v1/campaigns/none/forecast", "", "", 404},
+		{"POST /v1/datasets", "/v1/datasets", jsonType, `{"name":"dark","from":"c@1","where":{"light":"low"}}`, 200},
+		{"POST /v1/datasets", "/v1/datasets", jsonType, `{"name":"dark","from":"none@1"}`, 404},
+		{"GET /v1/datasets", "/v1/datasets", "", "", 200},
+		{"GET /v1/datasets/{name}", "/v1/datasets/c", "", "", 200},
+		{"GET /v1/datasets/{name}", "/v1/datasets/none", "", "", 404},
+		{"GET /v1/datasets/{name}/{version}", "/v1/datasets/c.eval/1", "", "", 200},
+		{"GET /v1/datasets/{name}/{version}", "/v1/datasets/c/9", "", "", 404},
+		{"GET /v1/datasets/{name}/{version}/manifest", "/v1/datasets/c/1/manifest", "", "", 200},
+		{"GET /v1/datasets/{name}/{version}/manifest", "/v1/datasets/c/9/manifest", "", "", 404},
+		{"GET /v1/datasets/{name}/{version}/rows", "/v1/datasets/c/1/rows", "", "", 200},
+		{"GET /v1/datasets/{name}/{version}/rows", "/v1/datasets/c/1/rows?from=999", "", "", 422},
+		{"GET /v1/samples/{digest}", "/v1/samples/" + digest.String(), "", "", 200},
+		{"GET /v1/samples/{digest}", "/v1/samples/" + loop.Digest{}.String(), "", "", 404},
+		{"POST /v1/samples", "/v1/samples", jsonType, `{"digests":["` + digest.String() + `"]}`, 200},
+		{"POST /v1/samples", "/v1/samples", jsonType, `{"digests":[]}`, 422},
+		{"POST /v1/sql", "/v1/sql", jsonType, `{"query":"select * from shapes.outcomes"}`, 200},
+		{"POST /v1/sql", "/v1/sql", jsonType, `{"query":"selec"}`, 422},
+		{"POST /v1/sql", "/v1/sql", yamlType, `query: select 1`, 415},
+		{"PUT /v1/staging/{worker}/{unit}/{name}", "/v1/staging/ann/" + unit + "/" + loop.Bundle, "application/octet-stream", "bytes", 200},
+		{"PUT /v1/staging/{worker}/{unit}/{name}", "/v1/staging/ann/unit/" + loop.Bundle, "application/octet-stream", "bytes", 422},
+		{"GET /v1/status", "/v1/status", "", "", 200},
+		{"GET /v1/status", "/v1/status?", "", "", 200},
+		{"GET /v1/workers", "/v1/workers", "", "", 426},
+	} {
+		method, _, _ := strings.Cut(x.operation, " ")
+		code, kind, body := send(method, x.path, x.kind, x.body)
+		if code != x.status {
+			t.Errorf("%s %s: %d, want %d: %.300s", method, x.path, code, x.status, body)
+		}
+		held.hold(x.operation, code, kind, body)
+	}
+
+	dialer := websocket.Dialer{Subprotocols: []string{gpuworker.Subprotocol}}
+	conn, answer, err := dialer.DialContext(c.ctx, "ws"+strings.TrimPrefix(c.server, "http")+"/v1/workers", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	held.hold("GET /v1/workers", answer.StatusCode, "", nil)
+
+	// These take nothing that could be wrong.
+	refusesNothing := []string{"GET /v1/spaces", "GET /v1/policies", "GET /v1/campaigns", "GET /v1/datasets", "GET /v1/models", "GET /v1/status"}
+	for path, methods := range held.paths {
+		for method := range methods {
+			operation := strings.ToUpper(method) + " " + path
+			if !held.succeeded[operation] {
+				t.Errorf("%s is described, but no success of it was held against that: add a line above", operation)
+			}
+			if !held.refused[operation] && !slices.Contains(refusesNothing, operation) {
+				t.Errorf("%s is described, but no refusal of it was held against that: add a line above", operation)
+			}
+		}
+	}
+	c.check()
+}
