@@ -214,7 +214,7 @@ func (k *curves) outcomes(ctx context.Context, queries Queries, schema string) e
 		case i == len(k.slices):
 			in = "true"
 		case i > 0:
-			in = k.condition(k.slices[i])
+			in = k.condition(k.slices[i]) + " AND " + k.asOthers(k.slices[i])
 		}
 		each = append(each, fmt.Sprintf(`SELECT %d, model_version, count(*), count(DISTINCT "group"), count(*) FILTER (WHERE NOT correct) FROM o WHERE %s GROUP BY ALL`, i, in))
 	}
@@ -273,7 +273,8 @@ s AS (SELECT * FROM %s.samples WHERE campaign = %s AND split = 'train')
 	return nil
 }
 
-// learnedFrom is the table o of the outcomes that move the campaign.
+// learnedFrom is the table o of the outcomes that move the campaign. Its column
+// _fixed lists the factors that the component fixes whose sample was evaluated.
 func (k *curves) learnedFrom(schema string) string {
 	var wanted, versions []string
 	for _, from := range k.campaign.LearnFrom {
@@ -292,8 +293,23 @@ func (k *curves) learnedFrom(schema string) string {
 	for _, version := range k.sealed[k.line] {
 		versions = append(versions, literal(version))
 	}
-	return fmt.Sprintf(`o AS (SELECT * FROM %s.outcomes WHERE source IN ('target', 'mixture') AND model_line = %s AND model_version IN (%s) AND (%s))
-`, ident(schema), literal(k.line), strings.Join(versions, ", "), strings.Join(wanted, " OR "))
+	return fmt.Sprintf(`o AS (SELECT o.*, coalesce(k.fixed, []) AS _fixed FROM %[1]s.outcomes o LEFT JOIN (
+	SELECT s.digest, any_value(map_keys(c.fixed)) AS fixed FROM %[1]s.samples s JOIN main.components c USING (campaign, round, split, component)
+	WHERE s.campaign = %[2]s AND s.split = 'evaluation' GROUP BY s.digest
+) k ON k.digest = o.sample
+WHERE o.source IN ('target', 'mixture') AND model_line = %[3]s AND model_version IN (%[4]s) AND (%[5]s))
+`, ident(schema), literal(k.campaign.Name), literal(k.line), strings.Join(versions, ", "), strings.Join(wanted, " OR "))
+}
+
+// asOthers holds for rows that stand for their slice: not for those whose
+// component fixes more than the slice does. Of a broad slice those would show
+// the boost of the day, and not how the model does in it.
+func (k *curves) asOthers(slice loop.Slice) string {
+	var factors []string
+	for _, p := range slice {
+		factors = append(factors, literal(k.space.Factors[p.Factor].Name))
+	}
+	return "list_has_all([" + strings.Join(factors, ", ") + "], _fixed)"
 }
 
 // condition is that of a slice's rows.

@@ -116,9 +116,9 @@ ORDER BY v.first_post, v.model_version`, a.table("outcomes"), literal(a.line), a
 		at[p.ModelVersion] = len(order)
 		order = append(order, p)
 	}
-	eval := "source IN ('target', 'mixture')"
+	eval, made := "source IN ('target', 'mixture')", a.Name
 	if exam != "" {
-		eval = evalSetIs(exam)
+		eval, made = evalSetIs(exam), loop.EvaluatedCampaign(exam)
 	} else if set := a.asked.LearnFrom[0].EvalSet; set != "" {
 		eval += " AND " + evalSetIs(set)
 	}
@@ -130,10 +130,14 @@ ORDER BY v.first_post, v.model_version`, a.table("outcomes"), literal(a.line), a
 	// was, which is counted behind the last slice.
 	ask(0, "source = 'target'")
 	for i, s := range wanted[1:] {
-		ask(i+1, inSlice(a.space, s.in))
+		ask(i+1, inSlice(a.space, s.in)+" AND "+standsFor(a.space, s.in))
 	}
 	ask(len(wanted), "true")
-	rows, err := q.ask(ctx, "WITH o AS (SELECT * FROM "+a.table("outcomes")+" WHERE model_line = "+literal(a.line)+" AND "+eval+")\n"+strings.Join(each, "\nUNION ALL "))
+	rows, err := q.ask(ctx, fmt.Sprintf(`WITH o AS (SELECT o.*, coalesce(k.fixed, []) AS _fixed FROM %s o LEFT JOIN (
+	SELECT s.digest, any_value(map_keys(c.fixed)) AS fixed FROM %s s JOIN main.components c USING (campaign, round, split, component)
+	WHERE s.campaign = %s AND s.split = 'evaluation' GROUP BY s.digest
+) k ON k.digest = o.sample WHERE model_line = %s AND %s)
+`, a.table("outcomes"), a.table("samples"), literal(made), literal(a.line), eval)+strings.Join(each, "\nUNION ALL "))
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +164,17 @@ ORDER BY v.first_post, v.model_version`, a.table("outcomes"), literal(a.line), a
 		}
 	}
 	return out, nil
+}
+
+// standsFor holds for rows that stand for their slice: not for those whose
+// component, _fixed, fixes more factors than the slice does. Of a broad slice
+// those would show the narrow ones in it.
+func standsFor(space *loop.Space, slice loop.Slice) string {
+	var factors []string
+	for _, p := range slice {
+		factors = append(factors, literal(space.Factors[p.Factor].Name))
+	}
+	return "list_has_all([" + strings.Join(factors, ", ") + "], _fixed)"
 }
 
 func evalSetIs(set string) string {
