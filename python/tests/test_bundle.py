@@ -49,6 +49,12 @@ def test_reads_what_tarfile_writes() -> None:
         assert list(read_samples(Trickle(tar(samples), rng))) == samples
 
 
+def test_neighbours_with_one_key_are_two_samples() -> None:
+    """As samples of two campaigns may be."""
+    samples = [("k", {"a": b"1", "b": b"2"}), ("k", {"a": b"3", "b": b"4"})]
+    assert list(read_samples(io.BytesIO(tar(samples)))) == samples
+
+
 def test_every_cut_is_torn() -> None:
     samples = draw(random.Random(1))
     whole = tar(samples)

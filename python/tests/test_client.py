@@ -56,6 +56,12 @@ def test_waiting_for_rounds(server: Server) -> None:
     assert error.value.status == 404
 
 
+def test_a_closed_campaign_has_no_more_rounds(server: Server) -> None:
+    server.campaign("closing", line="closer", samples=200, rounds=2)
+    server.hone("campaign", "close", "closing", "--reason", "a test")
+    assert [round.number for round in server.client.rounds("closing", start=2)] == []
+
+
 def test_a_question_is_asked_again_while_nobody_answers(server: Server) -> None:
     with proxy(server.port, lambda n, answer: b"" if n < 2 else answer) as network:
         assert hone.Client(network.url).status()["role"] == "leader"

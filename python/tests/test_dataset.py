@@ -77,6 +77,15 @@ def test_goes_on_where_a_download_broke_off(server: Server) -> None:
         assert network.count > 5
 
 
+def test_patience_is_for_a_server_that_gets_no_further(server: Server) -> None:
+    """More breaks than there is patience for, were it not that each try brings something."""
+    data = hone.dataset("made@1", server=server.url)
+    with proxy(server.port, lambda n, answer: answer[: len(answer) // 2 + 4096] if n < 12 else answer) as network:
+        data._client = hone.Client(network.url, patience=0.2)
+        assert len(list(data)) == 1200
+        assert network.count > 12
+
+
 def test_a_server_that_never_gets_further_is_unavailable(server: Server) -> None:
     data = hone.dataset("made@1", server=server.url)
     with proxy(server.port, lambda _, answer: answer[:2000]) as network:

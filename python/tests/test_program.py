@@ -131,6 +131,14 @@ def test_generator(start: Start, unit: dict[str, Any]) -> None:
         assert noise in log
 
 
+def test_what_is_printed_while_loading_is_no_answer(start: Start) -> None:
+    program = start("print('loaded')\n" + textwrap.dedent(failing("pass")))
+    program.ask(DESCRIBE)
+    assert program.answer()["type"] == "description"
+    status, rest, log = program.end()
+    assert (status, rest, log) == (0, b"", "loaded\n")
+
+
 def failing(line: str) -> str:
     return f"""
     @hone.generator(version="1", outputs=["a.json"])

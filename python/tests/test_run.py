@@ -95,6 +95,8 @@ def test_samples_are_named_by_themselves(server: Server) -> None:
     with hone.Run(server.url, space="shapes", model="sampled@1", eval_set="made.eval@1") as run:
         run.log({"sample": sample, "correct": True} for sample in samples)
     assert counted(server, "sampled@1") == [100, 100]
+    names = server.client.sql("select example from shapes.outcomes where model_line = 'sampled'")
+    assert {name["example"] for name in names} == {sample.example for sample in samples}
 
 
 def test_a_job_that_starts_again_counts_once(server: Server) -> None:
@@ -201,12 +203,14 @@ def test_dropped_rows_can_be_made_good(new_server: Callable[[], Server]) -> None
     run.log(row(i) for i in range(100))
     assert run.dropped == 70
     server.start()
+    run.flush()
+    run.log(row(i) for i in range(100, 120))  # there is room again
     with pytest.raises(hone.HoneError, match="run='night'"):
         run.seal()
-    assert run.posted == 30
+    assert run.posted == 50
     with hone.Run(**named) as run:
-        run.log(row(i) for i in range(100))
-    assert counted(server, "good@1") == [100, 100]
+        run.log(row(i) for i in range(120))
+    assert counted(server, "good@1") == [120, 120]
 
 
 def test_kill_9_while_logging(new_server: Callable[[], Server]) -> None:
