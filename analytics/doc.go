@@ -24,6 +24,10 @@
 // limited and at a lower priority, and is killed when its time is up. DuckDB's
 // own settings bound neither the memory nor the time of a single expression.
 //
+// Beside the view stand two readers of files that somebody has, which run in the
+// user's own process: a [Table] is read into memory to be asked about, and a
+// [Translation] turns the rows of a file into NDJSON, as outcomes are posted.
+//
 // # Tables
 //
 // Each space has a schema, named as the space is (or, where SQL already knows

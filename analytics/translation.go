@@ -17,8 +17,6 @@ import (
 	"slices"
 	"strings"
 
-	duckdb "github.com/duckdb/duckdb-go/v2"
-
 	"hone/loop"
 	"hone/spec"
 )
@@ -248,14 +246,11 @@ func (c *Column) truth() string {
 	return fmt.Sprintf("CASE WHEN lower(%[1]s) IN ('true', '1') THEN to_json(true) WHEN lower(%[1]s) IN ('false', '0') THEN to_json(false) ELSE to_json(%[1]s) END", c.text())
 }
 
-// firstLines is what DuckDB says is wrong, without the lines that quote the query
-// and those that explain its settings.
+// firstLines is what DuckDB says is wrong, without those lines that explain its
+// settings.
 func firstLines(err error) string {
-	message := err.Error()
-	if de, ok := errors.AsType[*duckdb.Error](err); ok {
-		message = de.Msg
-	}
-	for _, behind := range []string{"\n\nLINE ", "\nLINE ", "\nPossible fixes", "\nPossible Solution", "\nThe search space", "\n\n"} {
+	message := plain(err).Error()
+	for _, behind := range []string{"\nPossible fixes", "\nPossible Solution", "\n\n"} {
 		message, _, _ = strings.Cut(message, behind)
 	}
 	return strings.TrimSpace(strings.TrimPrefix(message, "Invalid Input Error: "))

@@ -7,7 +7,8 @@
 // # What it owns
 //
 // The two encodings of outcome rows, NDJSON and Arrow IPC streams; what a row
-// may say under its space; and the group commit: posts of one space that arrive
+// may say under its space, and of the metrics of its post's task, where the space
+// declares tasks; and the group commit: posts of one space that arrive
 // together are written as one part and appended to the log as one entry. It
 // holds no truth. Spaces, samples, parts and the log are the consumer-side
 // interfaces [Spaces], [Samples], [Parts] and [Log].
