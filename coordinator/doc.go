@@ -26,6 +26,11 @@
 // A step of a campaign that fails (a decision, a publication) is tried again for
 // as long as the term lasts, and shown meanwhile in what the campaign waits for.
 //
+// A campaign that a person paused leases nothing and decides nothing, under any
+// leader, until it is resumed. One that was closed is over when what was in
+// flight is settled: the leader waits for that, and for the workers that were
+// away, and then has the rest given up.
+//
 // A node whose Apply meets an entry that it cannot understand, or whose state
 // breaks an invariant, stops: Run returns the error. It never goes on with a
 // state that others do not have. A command that would stop every node so, because
