@@ -37,7 +37,7 @@ func TestBoostedSlices(t *testing.T) {
 	}
 }
 
-// table answers queries from what a test says, by a part of their text.
+// tables answers queries from what a test says, by a part of their text.
 type tables map[string]api.Table
 
 func (t tables) Sequence() uint64 { return 0 }

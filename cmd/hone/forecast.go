@@ -46,18 +46,20 @@ func writeForecast(w io.Writer, f *api.Forecast) {
 	}
 	fmt.Fprintf(w, "If it goes on as so far: what the next %s samples are expected to bring (extrapolation, 90 %% intervals).\n\n", thousands(f.More))
 	writeForecastGrid(w, f.Slices)
-	for _, s := range f.Slices {
+	writeUnlearnable(w, f.Slices, len(f.Slices))
+}
+
+// writeUnlearnable says what looks unlearnable, and names some failures of each
+// slice to look at.
+func writeUnlearnable(w io.Writer, list []api.SliceForecast, most int) {
+	for _, s := range list {
 		if s.Outlook != loop.Unlearnable {
 			continue
 		}
 		fmt.Fprintln(w)
 		paragraph(w, "", s.Sentence)
-		for _, e := range s.Examples {
-			what := e.Example
-			if e.EvalSet != "" {
-				what = e.EvalSet + " " + what
-			}
-			fmt.Fprintf(w, "   %s\n", printable(strings.TrimSpace(what+" "+e.Sample)))
+		for _, e := range s.Examples[:min(len(s.Examples), most)] {
+			fmt.Fprintf(w, "   %s\n", printable(strings.Join(strings.Fields(e.EvalSet+" "+e.Example+" "+e.Sample), " ")))
 		}
 	}
 }
@@ -82,8 +84,12 @@ func writeForecastGrid(w io.Writer, list []api.SliceForecast) {
 	grid(w, []string{"SLICE", "SAMPLES", "FAILS NOW", "MORE", "THEN", "AFTER 1,000 OF IT ALONE", "OUTLOOK"}, rows)
 }
 
-// shownOutlooks is how many slices `campaign show` tells of.
-const shownOutlooks = 8
+// What `campaign show` tells of: so many slices, and of one that looks unlearnable
+// so many failures.
+const (
+	shownOutlooks = 8
+	shownFailures = 3
+)
 
 // writeOutlook is the part of `campaign show` that looks ahead. It is an extra:
 // where there is no curve yet, or no answer, there is nothing to show.
@@ -95,7 +101,7 @@ func writeOutlook(c *cli.Context, w io.Writer, name string) {
 	}
 	var shown []api.SliceForecast
 	for _, s := range f.Slices {
-		if s.Now != nil && len(shown) < shownOutlooks {
+		if s.Now != nil && (len(shown) < shownOutlooks || s.Outlook == loop.Unlearnable) {
 			shown = append(shown, s)
 		}
 	}
@@ -104,4 +110,5 @@ func writeOutlook(c *cli.Context, w io.Writer, name string) {
 	}
 	fmt.Fprintf(w, "\nWhat the next %s samples are expected to bring (extrapolation; more: hone campaign forecast %s):\n\n", thousands(f.More), f.Campaign)
 	writeForecastGrid(w, shown)
+	writeUnlearnable(w, shown, shownFailures)
 }

@@ -21,6 +21,7 @@ import (
 	"hone/api"
 	"hone/examples/shapes"
 	"hone/loop"
+	"hone/spec"
 )
 
 const hostile = `<script>alert(1)</script>"' onload=x 🦊`
@@ -270,9 +271,21 @@ func TestSaveReport(t *testing.T) {
 	}
 }
 
+func shapesSpace(t *testing.T) *loop.Space {
+	t.Helper()
+	space, err := spec.ParseSpace(shapes.SpaceDocument)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &space
+}
+
 // A real server that has made nothing yet, of a space whose words are hostile to
-// SQL and HTML; and one that has made a round and been told how a model did.
+// SQL and HTML; and of a campaign whose models were evaluated.
 func TestReportOfAServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a campaign to its end")
+	}
 	c := newCrew(t, patient(t, 3*time.Minute))
 	c.worker("w", 2)
 	c.start("server", "w")
@@ -286,10 +299,38 @@ factors:
 		"name: none\nspace: odd\npolicy: eager\ngenerator: nobody\nseed: 1\nsamples: 10\nrounds: 1\n",
 		fmt.Sprintf(threeRoundsDocument, 7),
 	})
-	c.await("round 1", func() bool {
-		round, err := c.client.Round(c.ctx, "three", 1, 2*time.Second)
-		return err == nil && round.State == api.RoundPublished
+	c.trainer("job", "three", rounds, false)
+	c.start("job")
+	c.await("the last model of three", func() bool {
+		models, err := c.client.Models(c.ctx)
+		sealed := 0
+		for _, m := range models {
+			if m.ModelLine == "three" && m.Sealed {
+				sealed++
+			}
+		}
+		return err == nil && sealed == rounds
 	})
+	forecast, err := c.client.Forecast(c.ctx, "three")
+	if err != nil || len(forecast.Slices) == 0 {
+		t.Fatalf("%+v, %v", forecast, err)
+	}
+	for i, p := range forecast.Slices[0].Curve {
+		if p.Samples != uint64(500*(i+1)) || p.Rows != 300 || p.Groups != 300 || p.Failures == 0 || p.Failures == 300 {
+			t.Errorf("version %s of everything: %+v", p.ModelVersion, p)
+		}
+	}
+	// Of every slice that was boosted, the samples are those that can be counted.
+	for _, s := range forecast.Slices[1:] {
+		in, ok := sliceOf(shapesSpace(t), s.Slice)
+		if !ok {
+			t.Fatalf("slice %v", s.Slice)
+		}
+		table, err := c.client.SQL(c.ctx, "SELECT count(*) FROM shapes.samples WHERE campaign = 'three' AND split = 'train' AND "+inSlice(shapesSpace(t), in), forecast.Sequence)
+		if err != nil || fmt.Sprint(table.Rows[0][0]) != fmt.Sprint(s.Samples) {
+			t.Errorf("%s: %d samples, counted %v, %v", s.Name, s.Samples, table.Rows, err)
+		}
+	}
 	path := filepath.Join(t.TempDir(), "r.html")
 	for _, campaign := range []string{"none", "three"} {
 		code, stdout, stderr := hone(t, "", "report", campaign, "--server", c.server, "-o", path, "--control", campaign, "--price-per-hour", "2")
@@ -321,10 +362,10 @@ factors:
 			samples += cell.Samples
 		}
 	}
-	if samples != 500 || len(numbers.Coverage) != reportPairs {
-		t.Errorf("the first of %d maps has %d samples, not the 500 of the round", len(numbers.Coverage), samples)
+	if samples != 500*rounds || len(numbers.Coverage) != reportPairs {
+		t.Errorf("the first of %d maps has %d samples, not all of the campaign's", len(numbers.Coverage), samples)
 	}
-	if len(numbers.Gates) != 2 || numbers.Gates[0].Attempts < perRound || len(numbers.Cost.ByRound) != 1 || numbers.Cost.ByRound[0].Samples != perRound {
+	if len(numbers.Gates) != 2 || numbers.Gates[0].Attempts < rounds*perRound || len(numbers.Cost.ByRound) != rounds || numbers.Cost.ByRound[0].Samples != perRound {
 		t.Errorf("gates %+v, cost %+v", numbers.Gates, numbers.Cost)
 	}
 	for _, bad := range []struct {
