@@ -349,7 +349,7 @@ func budget(c *loop.Campaign, number int, decided uint64) loop.Budget {
 
 func boosts(r *loop.Round) (n int) {
 	for i := range r.Components {
-		if r.Components[i].Domain == loop.Train && len(r.Components[i].Slice) > 0 {
+		if c := &r.Components[i]; c.Domain == loop.Train && c.Over == loop.OverBase && len(c.Slice) > 0 {
 			n++
 		}
 	}
