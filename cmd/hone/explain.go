@@ -14,6 +14,10 @@ import (
 // is, and what was left alone.
 func explain(w io.Writer, r *api.Round) {
 	d := r.Decision
+	if d.Strategy == loop.StrategyMake {
+		explainMade(w, r)
+		return
+	}
 	fmt.Fprintf(w, "Round %d of campaign %s, by strategy %s.\n", r.Round, r.Campaign, d.Strategy)
 	if d.EvidenceRows == 0 {
 		fmt.Fprintln(w, "There was no evidence yet, so the whole mixture is the base.")
@@ -53,6 +57,36 @@ func explain(w io.Writer, r *api.Round) {
 			paragraph(w, "  ", n)
 		}
 	}
+}
+
+// explainMade says a round that makes what was requested.
+func explainMade(w io.Writer, r *api.Round) {
+	const most = 20
+	fmt.Fprintf(w, "Round %d of campaign %s makes what was requested; nothing was decided from evidence.\n\n", r.Round, r.Campaign)
+	more := 0
+	for i := range r.Decision.Components {
+		k := &r.Decision.Components[i]
+		switch {
+		case k.Domain != loop.Train.String():
+		case i >= most:
+			more++
+		default:
+			fmt.Fprintf(w, "  %s: %s samples\n", printable(k.Name), thousands(k.Quota))
+		}
+	}
+	if more > 0 {
+		fmt.Fprintf(w, "  and %s more: hone round show %s %d\n", thousands(more), r.Campaign, r.Round)
+	}
+	writeRest(w, &api.Decision{Components: evaluationOf(r.Decision)})
+}
+
+func evaluationOf(d *api.Decision) (out []api.Component) {
+	for _, k := range d.Components {
+		if k.Domain == loop.Evaluation.String() {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // because is what a boost's sentence leaves unsaid: how sure it is.
