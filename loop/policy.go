@@ -124,7 +124,7 @@ func (p *Policy) Validate() error {
 		{"shares.cap", p.Shares.Cap, 0, 1},
 		{"shares.base", p.Shares.Base, 1e-3, 1},
 		{"shares.prevalence", p.Shares.Prevalence, 0, 1},
-		{"shares.smallest", p.Shares.Smallest, 1e-6, 1},
+		{"shares.smallest", p.Shares.Smallest, leastShare, 1},
 		{"shares.trust_region", p.Shares.TrustRegion, 1e-3, 100},
 		{"damping.samples", float64(p.Damping.Samples), 1, 1e12},
 		{"damping.rows", p.Damping.Rows, 1, 1e12},

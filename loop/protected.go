@@ -8,7 +8,8 @@ import (
 // Protected is a slice that never gets less than Share of a training mixture,
 // whatever the evidence says (but for rounding to 2^-32). It is a floor, no
 // addition: what the base and components inside the slice have of it counts, and
-// the slice gets a component of its own only for what they leave open.
+// the slice gets a component of its own only for what they leave open. A campaign
+// that lists what to make is held to its list alone.
 type Protected struct {
 	Slice  Slice   `json:"slice"`
 	Share  float64 `json:"share"`
@@ -131,7 +132,9 @@ func (g *protection) raise(parts []boost, shares []float64) []float64 {
 					lack -= own[j]
 				}
 			}
-			own[i] = max(0, lack)
+			if own[i] = 0; lack > 0 {
+				own[i] = max(lack, leastShare)
+			}
 			sum += own[i]
 		}
 		return sum
@@ -191,8 +194,8 @@ func (s *Space) validateProtected() error {
 				return refuse(field+".slice", "%s is protected by protected[%d] already", s.Describe(p.Slice), j).remedy("keep the greater share")
 			}
 		}
-		if !(p.Share > 0 && p.Share < 1) {
-			return refuse(field+".share", "%v is not the share of a slice", p.Share).remedy("greater than 0, less than 1")
+		if !(p.Share >= leastShare && p.Share < 1) {
+			return refuse(field+".share", "%v is not the share of a slice", p.Share).remedy("at least %g, less than 1", leastShare)
 		}
 		if total += p.Share; total > maxProtected+1e-9 {
 			return refuse(field+".share", "the protected slices claim %.4g of the mixture; at most %g is allowed", total, maxProtected).

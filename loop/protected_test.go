@@ -181,3 +181,54 @@ func TestProtectedSliceThatTheBaseForbids(t *testing.T) {
 		t.Errorf("without a floor: %v", err)
 	}
 }
+
+// A small boost inside a protected slice that fades away is not handed back to
+// the base while the slice needs it.
+func TestSmallSharesOfAProtectedSlice(t *testing.T) {
+	s, _, _ := press(.2)
+	inside := s.slice(t, "hand", "bare", "light", "low")
+	evidence := func(failures int64) *Evidence {
+		e := &Evidence{}
+		for hand := range Code(2) {
+			for light := range Code(3) {
+				l := Line{Codes: []Code{hand, light, Unknown}, Source: SourceTarget, Origin: Real, Rows: 800, Groups: 800, Failures: 16}
+				if hand == 1 && light == 0 {
+					l.Failures = failures
+				}
+				e.Append(l)
+			}
+		}
+		e.Sort()
+		return e
+	}
+	p := policy()
+	p.Shares.Smallest, p.Shares.TrustRegion, p.Damping.Samples = .04, .003, 1e12
+	var previous *Round
+	small := 0
+	for number := 1; number <= 16; number++ {
+		failures := int64(700)
+		if number > 4 {
+			failures = 16
+		}
+		r, err := Decide(s, p, previous, evidence(failures), Budget{Campaign: "c", Number: number, Train: 10_000}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFloors(t, s, &r, 1e-8)
+		if c := boostOf(&r, inside); c != nil && float64(c.Share)/whole < p.Shares.Smallest {
+			small++
+		}
+		if previous != nil {
+			if kl := divergence(t, s, &r, previous); math.Abs(kl-r.KL) > 2e-4 {
+				t.Errorf("round %d: a step of %v, said to be %v", number, kl, r.KL)
+			}
+		}
+		previous = &r
+	}
+	if small == 0 {
+		t.Error("no round kept a small boost for the sake of the slice around it")
+	}
+	if boostOf(previous, inside) != nil {
+		t.Error("the boost is still there")
+	}
+}

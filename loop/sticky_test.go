@@ -18,7 +18,6 @@ func TestStickyBlocksShareAValue(t *testing.T) {
 		f := rapid.IntRange(0, len(s.Factors)-1).Draw(t, "factor")
 		k := rapid.SampledFrom([]int{2, 3, 5, 50}).Draw(t, "k")
 		s.Factors[f].Sticky = k
-		s.Factors[f].Pin = nil
 		r := drawRound(t, s)
 		r.Seed = rapid.Uint64().Draw(t, "seed")
 		sampler, err := NewSampler(s, r)

@@ -42,6 +42,7 @@ func (d *decision) step(boosts []boost) ([]boost, error) {
 			return nil, err
 		}
 	}
+	to = protected.raise(parts, divisible(to))
 	kept := parts[:0:0]
 	for i := range parts {
 		if parts[i].share = to[i]; to[i] > 0 {
@@ -50,6 +51,21 @@ func (d *decision) step(boosts []boost) ([]boost, error) {
 	}
 	d.round.Notes = append(d.round.Notes, protected.note(kept, shares(kept))...)
 	return kept, nil
+}
+
+// leastShare is the least share of a component: so many times 2^-32 that
+// quota_by can divide it among the levels of any factor.
+const leastShare = 1e-6
+
+// divisible gives what is less than the least share back to the base.
+func divisible(shares []float64) []float64 {
+	for i := 1; i < len(shares); i++ {
+		if shares[i] < leastShare {
+			shares[0] += shares[i]
+			shares[i] = 0
+		}
+	}
+	return shares
 }
 
 func shares(parts []boost) []float64 {
