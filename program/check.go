@@ -25,13 +25,19 @@ type Finding struct {
 	Remedy string `json:"remedy"`
 }
 
+// Complete reports whether nothing was left untried because of what had failed
+// before.
+func Complete(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Check == checkSpeed })
+}
+
 // Maker is a generator that can be checked: a [Generator], or one in Go.
 type Maker interface {
 	Describe() loop.Generator
 	Make(ctx context.Context, u Unit, emit func(index uint64, members []loop.Member) error) error
 }
 
-// The checks of what every program does, in the order in which they are listed.
+// The checks beside those of rules.
 const (
 	checkDescribes = "describes itself"
 	checkEnds      = "ends with its input"
@@ -64,6 +70,8 @@ type exam struct {
 	other error
 	// names are those of the checks that a breach of a rule fails.
 	names map[Rule]string
+	// space names that of the scenarios.
+	space string
 }
 
 func (x *exam) add(f Finding) { x.findings = append(x.findings, f) }
@@ -97,16 +105,27 @@ func (x *exam) rules(rules []Rule, units int) {
 		if b.Last != "" {
 			got += "; its last words:\n" + b.Last
 		}
-		x.add(Finding{Check: x.names[rule], Expected: b.Expected, Got: got, Remedy: b.Remedy})
+		x.add(Finding{Check: x.names[rule], Expected: b.Expected, Got: got, Remedy: x.hint(rule, b.Remedy)})
 	}
 	if x.other != nil {
-		x.add(Finding{Check: x.names[RuleMade], Expected: "no error", Got: x.other.Error()})
+		x.add(Finding{Check: x.names[RuleMade], Expected: "no error", Got: x.other.Error(), Remedy: x.hint(RuleMade, "")})
 	}
 	if len(x.broke) == 0 && x.other == nil {
 		for _, rule := range rules {
 			x.passed(x.names[rule], "so in every unit", fmt.Sprintf("so in %d units", units))
 		}
 	}
+}
+
+// hint adds what a program fails of most often when it is tried out.
+func (x *exam) hint(rule Rule, remedy string) string {
+	if rule != RuleMade && rule != RuleAlive {
+		return remedy
+	}
+	if remedy != "" {
+		remedy += "; "
+	}
+	return remedy + fmt.Sprintf("the scenarios were of space %q: if the program is written for another, give it by --space FILE", x.space)
 }
 
 func newExam(ctx context.Context) *exam {
@@ -228,6 +247,7 @@ func (x *exam) try(m Maker, u Unit) (made, bool) {
 // makes tries a generator on units of scenarios of a space, and reports whether
 // it makes them.
 func (x *exam) makes(m Maker, space *loop.Space, fresh func() (Maker, func() error, error), rules []Rule) bool {
+	x.space = space.Name
 	u, absent, err := checkUnit(space)
 	if err != nil {
 		x.add(Finding{Check: x.names[RuleMade], Expected: "scenarios of the space", Got: err.Error()})
@@ -271,8 +291,8 @@ func (x *exam) makes(m Maker, space *loop.Space, fresh func() (Maker, func() err
 	if absent {
 		x.passed("takes absent factors", "samples also where a conditional factor is absent", "samples with and without")
 	}
-	x.repeats(m.Describe().Deterministic, u, first, map[string]made{
-		"in the same process": again, "in a fresh process": elsewhere, "in another order": backward,
+	x.repeats(m.Describe().Deterministic, u, first, []repeat{
+		{"in the same process", again}, {"in another order", backward}, {"in a fresh process", elsewhere},
 	})
 	x.seeds(u, first, other)
 	x.passed(checkSpeed, "for information", fmt.Sprintf("%s samples/s in one process; the first unit of %d took %s",
@@ -280,17 +300,23 @@ func (x *exam) makes(m Maker, space *loop.Space, fresh func() (Maker, func() err
 	return true
 }
 
+// repeat is what came of a unit that had been made before.
+type repeat struct {
+	where string
+	made  made
+}
+
 // repeats compares what the same seeds gave.
-func (x *exam) repeats(promised bool, u Unit, first made, others map[string]made) {
+func (x *exam) repeats(promised bool, u Unit, first made, others []repeat) {
 	const check = "same seed, same bytes"
 	expected := "the same bytes whenever a unit is made again"
-	for _, where := range slices.Sorted(maps.Keys(others)) {
+	for _, other := range others {
 		for i := range u.Samples {
 			index := u.Samples[i].Index
-			if first[index] == others[where][index] {
+			if first[index] == other.made[index] {
 				continue
 			}
-			got := fmt.Sprintf("sample %d with other bytes %s", index, where)
+			got := fmt.Sprintf("sample %d with other bytes %s", index, other.where)
 			f := Finding{Check: check, Expected: expected, Got: got,
 				Remedy: "take everything random from the sample's own seed, not from the clock, a global generator or earlier samples; or leave deterministic out of the description"}
 			if !promised {
@@ -301,7 +327,7 @@ func (x *exam) repeats(promised bool, u Unit, first made, others map[string]made
 			return
 		}
 	}
-	got := "the same in the same process, in a fresh one, and in another order"
+	got := "the same in the same process, in another order, and in a fresh process"
 	if !promised {
 		x.passed(check, "for information: deterministic is not promised", got+`; if that holds on every machine, say "deterministic":true`)
 		return

@@ -55,6 +55,9 @@ func (x *exam) judge(g *Gate, samples []Specimen) (map[uint64]judged, bool) {
 
 // judges tries a gate on samples, and reports whether it judges them.
 func (x *exam) judges(g *Gate, o Options, samples []Specimen) bool {
+	if len(samples) > 0 {
+		x.space = samples[0].Space.Name
+	}
 	began := time.Now()
 	first, ok := x.judge(g, samples)
 	took := time.Since(began)

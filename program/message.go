@@ -177,9 +177,10 @@ func parse(line []byte, awaited map[string]any) (kind string, err error) {
 	return envelope.Type, nil
 }
 
+// oneOf names what a program that gets on would answer.
 func oneOf(awaited map[string]any) string {
 	s := ""
-	for _, kind := range []string{"description", "sample", "verdict", "done", "failed"} {
+	for _, kind := range []string{"description", "sample", "verdict", "done"} {
 		if _, ok := awaited[kind]; ok {
 			if s != "" {
 				s += " or "

@@ -185,9 +185,11 @@ func (p *process) silence(expected string) error {
 	select {
 	case <-p.exited:
 		b.Got = "the end of the program: " + p.cmd.ProcessState.String()
-		// The shell's own codes for what it could not run.
 		switch p.cmd.ProcessState.ExitCode() {
-		case 126, 127:
+		case 0:
+		default:
+			b.Remedy = "standard error has the reason, if the program gave one"
+		case 126, 127: // the shell's own, for what it could not run
 			b.Remedy = "the command is run by /bin/sh in the directory that Hone was started in"
 		}
 	case <-timer.C:

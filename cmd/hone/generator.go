@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -256,7 +255,7 @@ func writeFindings(w io.Writer, findings []program.Finding) {
 			fmt.Fprintf(w, "      %-9s %s\n", line[0], printable(line[1]))
 		}
 	}
-	if slices.ContainsFunc(findings, func(f program.Finding) bool { return !f.OK }) {
+	if !program.Complete(findings) {
 		fmt.Fprintln(w, "\nWhat is not listed could not be tried before this is mended.")
 	}
 }
