@@ -72,6 +72,8 @@ type exam struct {
 	names map[Rule]string
 	// space names that of the scenarios.
 	space string
+	// strayed tells of what went wrong between units.
+	strayed func() *Breach
 }
 
 func (x *exam) add(f Finding) { x.findings = append(x.findings, f) }
@@ -99,6 +101,9 @@ func (x *exam) fails(err error) bool {
 // rules lists what came of the rules that units are held to, each breach first
 // among them, since nothing behind it was seen.
 func (x *exam) rules(rules []Rule, units int) {
+	if b := x.strayed(); b != nil {
+		x.fails(b)
+	}
 	for _, rule := range slices.Sorted(maps.Keys(x.broke)) {
 		b := x.broke[rule]
 		got := b.Got
@@ -129,7 +134,7 @@ func (x *exam) hint(rule Rule, remedy string) string {
 }
 
 func newExam(ctx context.Context) *exam {
-	return &exam{ctx: ctx, broke: map[Rule]*Breach{}, names: maps.Clone(checkOf)}
+	return &exam{ctx: ctx, broke: map[Rule]*Breach{}, names: maps.Clone(checkOf), strayed: func() *Breach { return nil }}
 }
 
 // CheckGenerator tries a program out and reports how it keeps to PROTOCOL.md. It
@@ -142,6 +147,7 @@ func CheckGenerator(ctx context.Context, o Options, space *loop.Space) ([]Findin
 		return x.findings, ctx.Err()
 	}
 	generator := g.(*Generator)
+	x.strayed = generator.pool.strayed
 	d := generator.Describe()
 	x.passed(checkDescribes, "a description with a version", fmt.Sprintf("version %s, outputs %v, deterministic %v", d.Version, generator.Outputs(), d.Deterministic))
 	fresh := func() (Maker, func() error, error) {

@@ -21,6 +21,7 @@ func CheckGate(ctx context.Context, o Options, samples []Specimen) ([]Finding, e
 	}
 	g := t.(*Gate)
 	g.watched = true
+	x.strayed = g.pool.strayed
 	x.passed(checkDescribes, "a description with a version", fmt.Sprintf("version %s, scores %v", g.Version(), g.pool.described.Scores))
 	if x.judges(g, o, samples) {
 		x.ends(g.pool)

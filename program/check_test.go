@@ -70,6 +70,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"closes stdout":                   "stays alive",
 		"leaves a child with the pipes":   "stays alive",
 		"garbage":                         "writes the protocol alone",
+		"ends after the unit":             "stays alive",
 		"talks on":                        "writes the protocol alone",
 		"wrong index":                     "answers each sample once",
 		"too many":                        "answers each sample once",

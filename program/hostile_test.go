@@ -359,7 +359,7 @@ func newProgram(t *testing.T, mode string) *program {
 		t.Fatal(err)
 	}
 	p := &program{token: token, options: Options{
-		Name: "parts", Dir: filepath.Join(dir, "units"), grace: 300 * time.Millisecond, StartTimeout: time.Minute, UnitTimeout: time.Minute,
+		Name: "parts", Dir: filepath.Join(dir, "units"), grace: 2 * time.Second, StartTimeout: time.Minute, UnitTimeout: time.Minute,
 		Command: fmt.Sprintf("%s='%s' %s='%s' %s='%s' '%s'", modeEnv, mode, onceEnv, filepath.Join(dir, "once"), tokenEnv, token, self),
 	}}
 	p.goroutines, p.files = census()

@@ -67,6 +67,7 @@ type pool struct {
 	idle   []*process // the one that was used last is taken first
 	pause  time.Duration
 	ready  time.Time // when the next process may be started
+	stray  *Breach   // the first of a process that was idle
 }
 
 // openPool starts the first process of a program, and returns when it has
@@ -245,6 +246,13 @@ func (p *pool) release(process *process) {
 	p.wg.Go(func() { p.watch(process) })
 }
 
+// strayed is what a process first did wrong while it was idle, if one has.
+func (p *pool) strayed() *Breach {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stray
+}
+
 // watch waits until an idle process is taken, and ends one that ends or speaks.
 func (p *pool) watch(process *process) {
 	var breach *Breach
@@ -269,6 +277,9 @@ func (p *pool) watch(process *process) {
 	p.mu.Unlock()
 	close(process.lost)
 	p.discard(process, breach)
+	p.mu.Lock()
+	p.stray = cmp.Or(p.stray, breach)
+	p.mu.Unlock()
 	p.o.Logger.Warn("the program failed while it was idle", "problem", breach)
 }
 

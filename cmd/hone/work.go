@@ -52,6 +52,9 @@ Examples:
 				dir = "hone-worker-" + c.String("name")
 			}
 			log := logger(c)
+			for _, command := range c.StringSlice("generator-cmd") {
+				fmt.Fprintf(c.App.ErrWriter, "starting %s\n", command) // it may load for minutes
+			}
 			generators, stop, err := openGenerators(c.Context, c.StringSlice("generator-cmd"), program.Options{
 				Dir: filepath.Join(dir, "programs"), Processes: c.Int("slots"), Logger: log,
 				StartTimeout: c.Duration("start-timeout"), UnitTimeout: c.Duration("unit-timeout"),
