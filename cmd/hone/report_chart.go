@@ -38,6 +38,9 @@ type chartTick struct {
 func newLineChart(s *sliceAccuracy, width, height int, low, high float64, control string) lineChart {
 	c := lineChart{Title: s.Name, Width: width, Height: height, Left: 40, Right: float64(width) - 12, Top: 10, Bottom: float64(height) - 22,
 		Asked: s.Asked, Points: s.Campaign, ControlTable: s.Control, HasControl: len(s.Control) > 0}
+	if width > 600 { // its texts are larger on a small screen
+		c.Left = 50
+	}
 	most := int64(1)
 	for _, points := range [][]accuracyPoint{s.Campaign, s.Control} {
 		for _, p := range points {
@@ -162,7 +165,7 @@ const (
 
 // newBudgetChart stacks the base and the boosts that got most.
 func newBudgetChart(rounds []roundBudget) budgetChart {
-	c := budgetChart{Width: 900, Height: 240, Left: 40, Bottom: 216}
+	c := budgetChart{Width: 900, Height: 240, Left: 50, Bottom: 216}
 	var list []budgetLegend
 	at := map[string]int{}
 	var total int64
