@@ -122,6 +122,10 @@ func (f *fleet) step() {
 		h.session = f.join(h.name, h.units...)
 		return
 	}
+	if f.random.IntN(25) == 0 {
+		f.steer(h)
+		return
+	}
 	switch action := f.random.IntN(100); {
 	case action < 35:
 		h.units = append(h.units, f.next(h.session, 1+f.random.IntN(4))...)
@@ -172,6 +176,41 @@ func (f *fleet) step() {
 		for _, h := range f.workers {
 			h.session = ""
 		}
+	}
+}
+
+// steer pauses the campaign or lets it go on. Once a pause is answered nothing is
+// leased.
+func (f *fleet) steer(h *hand) {
+	f.t.Helper()
+	switch f.show("c").State {
+	case "running":
+		f.must("POST", "/v1/campaigns/c/pause", `{"reason":"lunch"}`)
+		if units := f.next(h.session, 1); len(units) > 0 && f.show("c").State == "paused" {
+			f.t.Errorf("leased %v of a paused campaign", units)
+		}
+	case "paused":
+		f.must("POST", "/v1/campaigns/c/resume", "")
+	}
+}
+
+// close ends the campaign by hand, in the middle of whatever goes on: it adds up
+// to what was asked for, and nothing opens it again (C13, I3).
+func (f *fleet) close() {
+	f.t.Helper()
+	f.must("POST", "/v1/campaigns/c/close", `{"reason":"enough"}`)
+	for range 5 {
+		f.pass(3 * time.Minute) // staged leases, pauses and windows end
+		f.hold()
+	}
+	for range 2 {
+		c := f.show("c")
+		if c.State != "closed" || !c.Ended() || c.Requested != c.Committed+c.Abandoned || c.Requested+c.GivenUp != 240 ||
+			c.Evaluation.Requested+c.Evaluation.GivenUp != 90 || c.Evaluation.Requested != c.Evaluation.Committed+c.Evaluation.Abandoned {
+			f.t.Fatalf("closed with %s: %+v, %+v", c.State, c.Counts, c.Evaluation)
+		}
+		f.check(exact)
+		f.revokeOne()
 	}
 }
 
@@ -244,7 +283,12 @@ func (f *fleet) finish() {
 		}
 	}
 	s := f.join("zoe")
+	if f.random.IntN(3) == 0 && f.show("c").State != "done" && f.show("c").State != "done_short" {
+		f.close()
+		return
+	}
 	for range 50 {
+		f.must("POST", "/v1/campaigns/c/resume", "")
 		f.work(s, "zoe")
 		if f.show("c").State != "running" && f.show("c").Waiting == "" {
 			break

@@ -258,6 +258,7 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer answer.Body.Close()
 	conn.Close()
 	held.hold("GET /v1/workers", answer.StatusCode, "", nil)
 
