@@ -102,6 +102,7 @@ func valueOf(c Column, s sort) string {
 			return "CASE WHEN isfinite(" + name + ") THEN " + name + "::TIMESTAMP END"
 		}
 		return "CASE WHEN isfinite(" + name + "::TIMESTAMP) THEN " + name + "::TIMESTAMP END"
+	case unusable:
 	}
 	return "NULL"
 }

@@ -210,7 +210,7 @@ func TestEdgesAreRound(t *testing.T) {
 			t.Errorf("%v, want %v", test.got, test.want)
 		}
 	}
-	if x := roundAbove(5, 0); !(x > 5) || math.Signbit(multiple(-0.0, 5)) {
+	if x := roundAbove(5, 0); !(x > 5) || math.Signbit(multiple(math.Copysign(0, -1), 5)) {
 		t.Errorf("%v", x)
 	}
 }

@@ -15,6 +15,11 @@
 //	Space, Policy ────────┼─▶ Decide ─▶ Round ─▶ Sampler ─▶ Scenario + seed
 //	previous Round ───────┘                 └──▶ density q, importance weight w
 //
+// [Rows] are outcomes of which nobody decides anything yet: a table of somebody's.
+// [Rows.Survey] finds the slices that fail in it, by the search that Decide uses,
+// and says what it is too small to show; [Rows.Draft] what it suggests about a
+// space.
+//
 // # What it is not
 //
 // The package is pure: no clock, no global randomness, no I/O, no goroutine, no

@@ -33,7 +33,7 @@ type counts interface {
 	// rate is the failure rate of the rows that are left, and their weight.
 	rate() (rate, rows float64)
 	// cells counts every slice of an order that has the least support, in order of
-	// slices.
+	// slices. They are good until the next call.
 	cells(order int) []cell
 	// test gives a cell its standard score and, where that reaches the least of the
 	// settings, its p-value.

@@ -77,8 +77,12 @@ type Detectable struct {
 	Share float64
 }
 
-// maxSurveyWork bounds the rows times sets of factors of a search.
-const maxSurveyWork = 2e10
+// Bounds of a search: the rows times the sets of factors, which is time (some 20
+// seconds), and the cells of their tables, which is memory (some 600 MB).
+const (
+	maxSurveyWork  = 4e9
+	maxSurveyCells = 6e6
+)
 
 // DefaultSearch is the search of a survey: that of the default policy, with as
 // many slices as one reads.
@@ -131,14 +135,13 @@ func (r *Rows) Survey(search Search) (Survey, error) {
 		return s, nil
 	}
 	s.Rate /= float64(s.Rows)
-	for s.Order > 1 && choose(len(r.Codes), s.Order)*float64(s.Rows) > maxSurveyWork {
+	for s.Order > 1 && !r.searchable(s.Order, search.MinimumSupport) {
 		s.Order--
 	}
 	search.Order = s.Order
-	tested, limit := r.Error, 1.0
+	tested := r.Error
 	if s.Loss {
-		tested, limit = capped(r.Error)
-		s.Cap = limit
+		tested, s.Cap = capped(r.Error)
 	}
 	t := newTally(r.Space, search, r, tested, !s.Loss)
 	if t.group != nil {
@@ -168,6 +171,24 @@ func (r *Rows) Survey(search Search) (Survey, error) {
 func telltale(parent, child *cell, rate float64) bool {
 	n, k := parent.n-child.n, parent.k-child.k
 	return k-n*rate < n/parent.n*parent.excess(rate)/2
+}
+
+// searchable reports whether the tables of so many factors are within bounds.
+func (r *Rows) searchable(order int, support float64) bool {
+	if choose(len(r.Codes), order)*float64(len(r.Error)) > maxSurveyWork {
+		return false
+	}
+	// elementary[k] sums the products of the levels of k factors.
+	elementary := make([]float64, order+1)
+	elementary[0] = 1
+	for f := range r.Space.Factors {
+		levels := float64(min(len(r.Space.Factors[f].Levels), maxPlaces))
+		for k := order; k > 0; k-- {
+			elementary[k] += elementary[k-1] * levels
+		}
+	}
+	// No table has more cells with the least support than rows can fill.
+	return min(elementary[order], choose(len(r.Codes), order)*float64(len(r.Error))/max(1, support)) <= maxSurveyCells
 }
 
 func choose(n, k int) float64 {

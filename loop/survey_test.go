@@ -69,7 +69,7 @@ func TestClipsAreNotSlices(t *testing.T) {
 		"one clip in twenty bad": func(u float64) float64 { return .04 + .76*math.Floor(1.05-u) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			repetitions := 40
+			repetitions := 80
 			if testing.Short() {
 				repetitions = 10
 			}

@@ -23,8 +23,9 @@ type tally struct {
 	unit float64
 	// group of each row, ascending; nil where every row stands for itself.
 	group []uint32
-	// orders are the counted cells, by order less 1.
+	// orders are the counted cells, by order less 1; made is what cells returns.
 	orders [MaxOrder]*tallied
+	made   []cell
 	// dispersion is the variance of a row's error over that of a failure of the
 	// same rate; clusters is how errors vary by group: as rate found them.
 	dispersion float64
@@ -39,7 +40,6 @@ type tallied struct {
 	// mates is how many rows of its own group a row of the cell has in the cell,
 	// itself among them, on average. Taking rows away can only make it smaller.
 	mates []float32
-	cells []cell // made once, filled in by every call of cells
 }
 
 // factorSet is the run of cells, up to end, of one set of factors.
@@ -168,13 +168,14 @@ func (t *tally) slice(c *cell) Slice {
 	return slice
 }
 
+// cells are good until the next call.
 func (t *tally) cells(order int) []cell {
 	o := t.orders[order-1]
 	if o == nil {
 		o = t.count(order)
 		t.orders[order-1] = o
 	}
-	o.cells = o.cells[:0]
+	t.made = slices.Grow(t.made[:0], len(o.sum))
 	for i, sum := range o.sum {
 		c := cell{n: float64(sum >> rowShift), place: i, order: order, effect: t.dispersion}
 		if c.n < t.settings.MinimumSupport {
@@ -184,9 +185,9 @@ func (t *tally) cells(order int) []cell {
 		if t.group != nil {
 			c.effect *= effect(float64(o.mates[i]), t.clusters.correlation(0, 0))
 		}
-		o.cells = append(o.cells, c)
+		t.made = append(t.made, c)
 	}
-	return o.cells
+	return t.made
 }
 
 // test is by the tail of the sum of errors on as many rows as the cell's are
