@@ -55,7 +55,8 @@ class Run:
     ``"synthetic"``). Scalars of numpy and torch are taken as numbers; NaN and infinities as no number.
 
     Leaving the block seals the model version: all of its outcomes are there, and the campaigns that learn from it move
-    on. A block that ends in an exception only stops posting.
+    on. That, and that alone, waits for the server (up to a minute) and may raise: save your model before it. A block
+    that ends in an exception only stops posting.
 
     **It does not break the training.** :meth:`log` raises nothing and does not wait for the server. Rows leave in
     batches of ``batch`` from a background thread, which tries again, with growing and jittered pauses, for as long as
