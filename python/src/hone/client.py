@@ -146,25 +146,30 @@ class Client:
             raise HoneError(f"round {number} is none: rounds are counted from 1")
         path = f"/v1/campaigns/{quote(campaign, safe='')}/rounds/{number}"
         deadline = None if timeout is None else time.monotonic() + timeout
+        wait, ended = 0.0, False  # a campaign that has ended is not waited for
         while True:
-            left = LONG_POLL / 2 if deadline is None else min(LONG_POLL / 2, max(0.0, deadline - time.monotonic()))
             try:
-                answer = self.get(path, {"wait": f"{int(left * 1000)}ms"} if left else None)
+                answer = self.get(path, {"wait": f"{int(wait * 1000)}ms"})
                 if answer["state"] == "published":
                     return Round(campaign, number, answer.get("dataset", ""), answer.get("eval_dataset", ""))
             except HoneError as error:
                 if error.status != 404:
                     raise
-            state = self.campaign(campaign)  # a 404 here is the caller's
-            over = state["state"] in ("done", "done_short") and state["round"] < number
-            if over or state["state"] == "closed" or number > state["rounds"] > 0:
+            if ended:
                 return None
+            state = self.campaign(campaign)  # a 404 here is the caller's
+            done = state["state"] in ("done", "done_short") and state["round"] < number
+            ended = done or state["state"] == "closed" or number > state["rounds"] > 0
+            if ended:  # perhaps since the round was published: look once more
+                wait = 0.0
+                continue
             if deadline is not None and time.monotonic() >= deadline:
                 waiting = f"; it waits for {state['waiting']}" if state.get("waiting") else ""
                 raise Unavailable(
                     f"round {number} of campaign {campaign} is not published after {timeout:g} s: "
                     f"it is {state['state']} in round {state['round']}{waiting}"
                 )
+            wait = LONG_POLL / 2 if deadline is None else min(LONG_POLL / 2, max(0.0, deadline - time.monotonic()))
 
     def _end(self, campaign: str) -> str:
         state = self.campaign(campaign)
