@@ -187,10 +187,10 @@ func (p *process) silence(expected string) error {
 		b.Got = "the end of the program: " + p.cmd.ProcessState.String()
 		switch p.cmd.ProcessState.ExitCode() {
 		case 0:
-		default:
-			b.Remedy = "standard error has the reason, if the program gave one"
 		case 126, 127: // the shell's own, for what it could not run
 			b.Remedy = "the command is run by /bin/sh in the directory that Hone was started in"
+		default:
+			b.Remedy = "standard error has the reason, if the program gave one"
 		}
 	case <-timer.C:
 		b.Got = "the end of standard output, although the program lives"
