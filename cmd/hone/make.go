@@ -218,7 +218,7 @@ func (m *making) follow(ctx context.Context) error {
 			err = ctx.Err()
 		}
 		if ctx.Err() != nil {
-			meter.note("Interrupted; campaign %s goes on being made. The same command follows it again, and `hone campaign show %s` says how far it is.", name, name)
+			meter.note("Interrupted; campaign %s goes on being made. The same command follows it again; hone campaign pause %s would hold it.", name, name)
 			return ctx.Err()
 		}
 		if err != nil {
