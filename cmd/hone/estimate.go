@@ -26,7 +26,13 @@ type estimate struct {
 	Slots   int      `json:"slots"`
 	Seconds float64  `json:"seconds,omitempty"`
 	Price   *float64 `json:"price,omitempty"`
+	// Unknown says why nothing is known, if the server could not be asked.
+	Unknown string `json:"unknown,omitempty"`
 }
+
+// measureFor bounds how long a rate is waited for: a view that is being built
+// again may take minutes.
+const measureFor = 5 * time.Second
 
 // measuredSamples bounds how far back a rate looks.
 const measuredSamples = 5_000
@@ -41,11 +47,14 @@ func estimated(ctx context.Context, client *api.Client, space, generator string,
 	e.Slots = slotsOf(&status, generator)
 	from := `FROM "` + strings.ReplaceAll(space, `"`, `""`) + `".`
 	made := "starts_with(generator, '" + strings.ReplaceAll(generator, "'", "''") + "@')"
-	table, err := client.SQL(ctx, fmt.Sprintf(`WITH latest AS (SELECT millis, committed_at %ssamples WHERE %s AND millis IS NOT NULL ORDER BY committed_at DESC LIMIT %d)
+	limited, cancel := context.WithTimeout(ctx, measureFor)
+	defer cancel()
+	table, err := client.SQL(limited, fmt.Sprintf(`WITH latest AS (SELECT millis, committed_at %ssamples WHERE %s AND millis IS NOT NULL ORDER BY committed_at DESC LIMIT %d)
 		SELECT count(*), coalesce(avg(millis), 0)::DOUBLE, (SELECT count(*) %sverdicts WHERE %s AND judged_at >= (SELECT min(committed_at) FROM latest)) FROM latest`,
 		from, made, measuredSamples, from, made), status.Sequence)
 	if err != nil {
-		return e, err
+		e.Unknown = err.Error()
+		return e, ctx.Err()
 	}
 	var n, millis, sentBack float64
 	if len(table.Rows) == 1 && len(table.Rows[0]) == 3 {
@@ -92,6 +101,9 @@ func slotsOf(s *api.Status, generator string) (n int) {
 
 // time says how long it will take, for a person.
 func (e *estimate) time(generator string) string {
+	if e.Unknown != "" {
+		return fmt.Sprintf("How long that takes is not known: %s.", e.Unknown)
+	}
 	if e.Measured == 0 {
 		return fmt.Sprintf("How long that takes is not known: nothing was made by %s yet.", generator)
 	}

@@ -121,6 +121,10 @@ func TestEstimateOfTheUnknown(t *testing.T) {
 	if got := e.time("g") + " " + e.price(2); got != "How long that takes is not known: nothing was made by g yet. What it costs is not known, either." {
 		t.Error(got)
 	}
+	e = estimate{Unknown: "the view is being built"}
+	if got := e.time("g"); got != "How long that takes is not known: the view is being built." {
+		t.Error(got)
+	}
 	e = estimate{Measured: 1, Rate: 1, SlotHours: 20}
 	if got := e.time("g"); !strings.HasPrefix(got, "It takes about 20.0 hours of one slot: ") {
 		t.Error(got)
