@@ -210,7 +210,7 @@ func TestExitCodes(t *testing.T) {
 		{"status --server http://127.0.0.1:1", 6, "no server answers at http://127.0.0.1:1"},
 		{"spcae list", 2, `there is no command "spcae". Did you mean "space"?`},
 		{"space lst", 2, `there is no command "space lst". Did you mean "list"?`},
-		{"space", 2, "needs one of the commands put, show, list"},
+		{"space", 2, "needs one of the commands init, put, show, list"},
 		{"space put", 2, "hone space put needs FILE"},
 		{"space show a b", 2, `"b" is too much`},
 		{"space show a@0", 2, "NAME or NAME@VERSION"},
