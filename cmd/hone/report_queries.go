@@ -191,12 +191,16 @@ func wilson(rate, n float64) (lower, upper float64) {
 	return max(0, centre-half), min(1, centre+half)
 }
 
-// budget asks how the latest rounds were spread. What has no sentence is the
-// base, in however many parts quota_by has it.
+// budget asks how the latest rounds were spread. The base is one, in however many
+// parts quota_by has it.
 func (q *reportQueries) budget(ctx context.Context) ([]roundBudget, error) {
-	table, err := q.ask(ctx, `SELECT round, CASE WHEN sentence IS NULL THEN %s ELSE slice END AS part, sum(quota)::BIGINT AS samples, sum(share), any_value(sentence) AS why
+	name := "slice"
+	if q.arm.asked.QuotaBy != "" {
+		name = "CASE WHEN sentence IS NULL THEN " + literal(q.arm.space.Describe(nil)) + " ELSE slice END"
+	}
+	table, err := q.ask(ctx, `SELECT round, %s AS part, sum(quota)::BIGINT AS samples, sum(share), any_value(sentence) AS why
 FROM main.components WHERE campaign = %s AND split = 'train' AND round > %d GROUP BY ALL ORDER BY round, why IS NOT NULL, samples DESC, part`,
-		literal(q.arm.space.Describe(nil)), literal(q.arm.Name), q.arm.Round-reportRounds)
+		name, literal(q.arm.Name), q.arm.Round-reportRounds)
 	if err != nil {
 		return nil, err
 	}
