@@ -61,12 +61,11 @@ type rowStream struct {
 
 func (c *Client) openRows(ctx context.Context, name string, version int, from int64) (*rowStream, RowsHeader, error) {
 	var header RowsHeader
-	answer, err := c.send(ctx, request{method: http.MethodGet, path: segments("v1", "datasets", name, number(version), "rows"),
-		query: url.Values{"from": {strconv.FormatInt(from, 10)}}})
+	body, err := c.rowsBody(ctx, name, version, from)
 	if err != nil {
 		return nil, header, err
 	}
-	s := &rowStream{bufio.NewReaderSize(answer.Body, maxRow), answer.Body.Close}
+	s := &rowStream{bufio.NewReaderSize(body, maxRow), body.Close}
 	if err := s.decode(&header); err != nil {
 		s.close()
 		return nil, header, err
@@ -76,6 +75,15 @@ func (c *Client) openRows(ctx context.Context, name string, version int, from in
 		return nil, header, fmt.Errorf("the answer is %q, not %q", header.Hone, RowsFormat)
 	}
 	return s, header, nil
+}
+
+func (c *Client) rowsBody(ctx context.Context, name string, version int, from int64) (io.ReadCloser, error) {
+	answer, err := c.send(ctx, request{method: http.MethodGet, path: segments("v1", "datasets", name, number(version), "rows"),
+		query: url.Values{"from": {strconv.FormatInt(from, 10)}}})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
 }
 
 // maxRow bounds a row, in bytes: a space may have 256 factors.
