@@ -123,6 +123,10 @@ func (c *Campaign) Validate(s *Space) error {
 		if !ValidName(l.ModelLine) {
 			return refuse(at("learn_from", i)+".model_line", "%q is not a name", l.ModelLine)
 		}
+		if l.Task != "" && len(s.Tasks) > 0 && s.Task(l.Task) == nil {
+			return refuse(at("learn_from", i)+".task", "space %q has no task %q", s.Name, l.Task).
+				remedy("the task of outcomes that can be posted: %s", s.taskNames())
+		}
 	}
 	for i, g := range c.Gates {
 		if !ValidName(g) {

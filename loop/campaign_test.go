@@ -65,6 +65,18 @@ func TestCampaignRefusals(t *testing.T) {
 	if err := exam.Validate(s); err != nil {
 		t.Errorf("a campaign of evaluation alone: %v", err)
 	}
+
+	// A space that declares its tasks knows which there can be outcomes of.
+	tasks := *s
+	tasks.Tasks = []Task{{Name: "classify", Metrics: []Metric{{Name: "margin", Better: Higher}}}}
+	for task, ok := range map[string]bool{"": true, "classify": true, "detect": false} {
+		c := goodCampaign()
+		c.LearnFrom[0].Task = task
+		err := c.Validate(&tasks)
+		if refused, is := errors.AsType[*Error](err); (err == nil) != ok || is && refused.Field != "learn_from[0].task" {
+			t.Errorf("task %q: %v", task, err)
+		}
+	}
 }
 
 // The rounds of a campaign share its samples out exactly.

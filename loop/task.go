@@ -1,6 +1,9 @@
 package loop
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // Task is something that a model is asked to do in a space, and how it is scored.
 type Task struct {
@@ -52,6 +55,14 @@ func (s *Space) Task(name string) *Task {
 		}
 	}
 	return nil
+}
+
+func (s *Space) taskNames() string {
+	names := make([]string, len(s.Tasks))
+	for i := range s.Tasks {
+		names[i] = s.Tasks[i].Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // Metrics lists the metrics of all tasks: one column each, in this order, in

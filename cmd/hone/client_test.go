@@ -128,6 +128,7 @@ func TestGolden(t *testing.T) {
 		"space-list-json":    "space list -o json",
 		"space-show":         "space show shapes@1",
 		"space-check":        "space check ../../examples/shapes/space.yaml --draw 3",
+		"space-check-parts":  "space check ../../examples/parts/space.yaml --draw 2",
 		"space-check-yaml":   "space check ../../examples/shapes/space.yaml --draw 1 --seed 2 --output yaml",
 		"policy-put":         "policy put - --output=json",
 		"policy-list":        "policy list",

@@ -34,6 +34,9 @@ type acceptance struct {
 type checkedFactor struct {
 	Name   string         `json:"name"`
 	Kind   loop.Kind      `json:"kind"`
+	Scale  loop.Scale     `json:"scale,omitempty"`
+	Pin    string         `json:"pin,omitempty"`
+	Sticky int            `json:"sticky,omitempty"`
 	Levels []checkedLevel `json:"levels"`
 	// Absent is the share of scenarios that do not have the factor.
 	Absent float64 `json:"absent,omitempty"`
@@ -114,7 +117,10 @@ func check(s *loop.Space, census *loop.Census) checked {
 	out := checked{Name: s.Name, Constraints: len(s.Constraints), Scenarios: census.Scenarios,
 		Acceptance: acceptance{Target: census.Target, Uniform: census.Uniform}, Warnings: []string{}, Drawn: []map[string]any{}}
 	for f := range s.Factors {
-		factor := checkedFactor{Name: s.Factors[f].Name, Kind: s.Factors[f].Kind}
+		factor := checkedFactor{Name: s.Factors[f].Name, Kind: s.Factors[f].Kind, Scale: s.Factors[f].Scale, Sticky: s.Factors[f].Sticky}
+		if pin := s.Factors[f].Pin; pin != nil {
+			factor.Pin = s.Factors[f].Levels[*pin].Name
+		}
 		present, never := 0.0, []string{}
 		for l, share := range census.Levels[f] {
 			name := s.Factors[f].Levels[l].Name
@@ -174,9 +180,10 @@ func writeCheck(w io.Writer, s *loop.Space, out *checked, drawn []loop.Scenario)
 		if len(shares) > 8 {
 			shares = append(slices.Clone(shares[:7]), fmt.Sprintf("and %d more", len(shares)-7))
 		}
-		rows[i] = []string{f.Name, string(f.Kind), digits(len(f.Levels)), strings.Join(shares, ", ")}
+		rows[i] = []string{f.Name, f.about(), digits(len(f.Levels)), strings.Join(shares, ", ")}
 	}
 	grid(w, []string{"FACTOR", "KIND", "LEVELS", "IN DEPLOYMENT"}, rows)
+	writeBesides(w, s)
 	for _, warning := range out.Warnings {
 		fmt.Fprintf(w, "\nwarning: %s\n", warning)
 	}
@@ -196,6 +203,53 @@ func writeCheck(w io.Writer, s *loop.Space, out *checked, drawn []loop.Scenario)
 		}
 	}
 	grid(w, header, rows)
+}
+
+// about is the kind of a factor, and what is particular about it.
+func (f *checkedFactor) about() string {
+	words := string(f.Kind)
+	if f.Scale != "" && f.Scale != loop.Linear {
+		words += ", " + string(f.Scale)
+	}
+	if f.Pin != "" {
+		words += ", pinned"
+	}
+	if f.Sticky > 1 {
+		words += ", sticky " + digits(f.Sticky)
+	}
+	return words
+}
+
+// writeBesides says what a space has beside its factors.
+func writeBesides(w io.Writer, s *loop.Space) {
+	var pairs []string
+	for _, d := range s.Derived {
+		pairs = append(pairs, "derived "+d.Name, strings.Join(d.Levels, ", "))
+	}
+	for _, p := range s.Protected {
+		pairs = append(pairs, "protected", s.Describe(p.Slice)+": at least "+percent(p.Share)+" of every training mixture")
+	}
+	for _, r := range s.Risks {
+		pairs = append(pairs, "risk", fmt.Sprintf("%s: a failure counts %g times", s.Describe(r.Slice), r.Weight))
+	}
+	for _, t := range s.Tasks {
+		metrics := make([]string, len(t.Metrics))
+		for i, m := range t.Metrics {
+			metrics[i] = m.Name
+			if m.Unit != "" {
+				metrics[i] += " in " + m.Unit
+			}
+			metrics[i] += ", " + string(m.Better) + " is better"
+			if m.Fail != nil {
+				metrics[i] += fmt.Sprintf(", fails beyond %g", *m.Fail)
+			}
+		}
+		pairs = append(pairs, "task "+t.Name, strings.Join(metrics, "; "))
+	}
+	if len(pairs) > 0 {
+		fmt.Fprintln(w)
+		facts(w, pairs...)
+	}
 }
 
 // approximate writes a number of scenarios: 460,800, or 2.1e+26.
