@@ -39,6 +39,8 @@ var law = map[string]struct {
 	"lake":                 {hone: []string{"loop", "spec", "api"}, modules: []string{"*"}},
 	"ingest":               {hone: []string{"loop", "spec", "api"}, modules: []string{"*"}},
 	"analytics":            {hone: []string{"loop", "spec", "api"}, modules: []string{"*", duckdb}, cgo: true},
+	"report":               {hone: []string{"loop", "spec", "api", "report/reporttest"}, modules: []string{"*"}},
+	"report/reporttest":    {modules: []string{"golang.org/x/net/html"}},
 	"examples/shapes":      {hone: []string{"loop", "spec", "api", "gpuworker"}, modules: []string{"*"}},
 	"bench":                {hone: []string{"*"}, modules: []string{"*"}, cgo: true},
 	"cmd/hone":             {hone: []string{"*"}, modules: []string{"*", duckdb}, cgo: true},

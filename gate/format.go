@@ -10,8 +10,8 @@ import (
 )
 
 // Format is the gate "format": the sample has an image.png and a label.json,
-// every member called .png is a PNG of at most MaxPixels, and every member called
-// .json is one JSON value.
+// every member called .png is a PNG of at most loop.MaxPixels, and every member
+// called .json is one JSON value.
 type Format struct{}
 
 // The members that every sample of pictures has.

@@ -27,10 +27,6 @@ type Gate interface {
 // BuiltIn are the gates that every stage has.
 func BuiltIn() []Gate { return []Gate{Format{}, Blank{}} }
 
-// MaxPixels bounds the pictures that gates decode: 8K UHD, 7680 x 4320, fits. A
-// few bytes of PNG may claim 65535 x 65535.
-const MaxPixels = 1 << 25
-
 // Sample is one sample as gates see it. Its bytes have been hashed, its scenario
 // has been expanded from its name; Members ascend by extension.
 type Sample struct {
@@ -60,7 +56,7 @@ func (s *Sample) Member(ext string) ([]byte, bool) {
 }
 
 // Picture decodes a PNG member. The error is a phrase for a reason: there is no
-// such member, it is no PNG, or it has more than MaxPixels.
+// such member, it is no PNG, or it has more than loop.MaxPixels.
 func (s *Sample) Picture(ext string) (image.Image, error) {
 	p, ok := s.pictures[ext]
 	if !ok {
@@ -83,8 +79,8 @@ func (s *Sample) decode(ext string) (image.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a PNG: %s", ext, phrase(err))
 	}
-	if pixels := int64(config.Width) * int64(config.Height); pixels > MaxPixels {
-		return nil, fmt.Errorf("%s has %d x %d pixels; at most %d in all are allowed", ext, config.Width, config.Height, MaxPixels)
+	if pixels := int64(config.Width) * int64(config.Height); pixels > loop.MaxPixels {
+		return nil, fmt.Errorf("%s has %d x %d pixels; at most %d in all are allowed", ext, config.Width, config.Height, loop.MaxPixels)
 	}
 	decoded, err := png.Decode(bytes.NewReader(b))
 	if err != nil {

@@ -92,6 +92,10 @@ func (d *Delivery) Validate() error {
 // MaxSampleBytes bounds one sample, all its members together.
 const MaxSampleBytes = 64 << 20
 
+// MaxPixels bounds a picture that is decoded, to be judged or shown: 8K UHD,
+// 7680 x 4320, fits. A few bytes of PNG may claim 65535 x 65535.
+const MaxPixels = 1 << 25
+
 // Verdict is the answer of the gates on one sample.
 type Verdict struct {
 	Index    uint64 `json:"index"`

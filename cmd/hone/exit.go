@@ -42,8 +42,8 @@ func usageFailed(c *cli.Context, err error, _ bool) error {
 	return &usageError{message + " (see " + c.Command.HelpName + " --help)"}
 }
 
-// report prints an error for a person and returns the exit code for a script.
-func report(ctx context.Context, err error, stderr io.Writer) int {
+// exitCode prints an error for a person and returns the exit code for a script.
+func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hone/examples/shapes"
+	"hone/report/reporttest"
 )
 
 // refused runs the program, which must end with that exit code and say so.
@@ -245,7 +246,7 @@ func TestDemoQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkPage(t, page)
+	reporttest.CheckPage(t, page)
 	if pictures := bytes.Count(page, []byte("<img")); pictures < 20 || len(page) > 3<<20 {
 		t.Errorf("the report has %d pictures and %d bytes", pictures, len(page))
 	}

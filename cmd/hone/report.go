@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
+	"errors"
 	"fmt"
-	"html/template"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hone/api"
+	"hone/report"
 )
 
 func reportCommand() *cli.Command {
@@ -44,11 +42,14 @@ Examples:
 			if err != nil {
 				return err
 			}
-			o := reportOptions{campaign: args[0], control: c.String("control"), exam: c.String("exam"), price: c.Float64("price-per-hour"), now: time.Now()}
-			if !(o.price >= 0 && o.price <= 1e9) {
-				return usage("--price-per-hour %v: 0 or more", o.price)
+			o := report.Options{Campaign: args[0], Control: c.String("control"), Exam: c.String("exam"), Price: c.Float64("price-per-hour"), Now: time.Now()}
+			if !(o.Price >= 0 && o.Price <= 1e9) {
+				return usage("--price-per-hour %v: 0 or more", o.Price)
 			}
-			numbers, err := gatherReport(c.Context, client(c), o)
+			numbers, err := report.Gather(c.Context, client(c), o)
+			if mismatch, ok := errors.AsType[*report.Mismatch](err); ok {
+				return usage("--control %v", mismatch)
+			}
 			if err != nil {
 				return err
 			}
@@ -67,10 +68,10 @@ Examples:
 }
 
 // putReport writes the page where the command line wants it.
-func putReport(c *cli.Context, n *reportNumbers) error {
+func putReport(c *cli.Context, n *report.Numbers) error {
 	path := c.String("file")
 	if path == "-" {
-		return writeReport(c.App.Writer, n)
+		return n.WriteHTML(c.App.Writer)
 	}
 	if err := saveReport(path, n); err != nil {
 		return err
@@ -80,7 +81,7 @@ func putReport(c *cli.Context, n *reportNumbers) error {
 }
 
 // saveReport writes the page to a file, whole or not at all.
-func saveReport(path string, n *reportNumbers) (err error) {
+func saveReport(path string, n *report.Numbers) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -92,7 +93,7 @@ func saveReport(path string, n *reportNumbers) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	if err := writeReport(file, n); err != nil {
+	if err := n.WriteHTML(file); err != nil {
 		return err
 	}
 	if err := file.Chmod(0o644); err != nil {
@@ -104,53 +105,9 @@ func saveReport(path string, n *reportNumbers) (err error) {
 	return os.Rename(file.Name(), path)
 }
 
-var (
-	//go:embed report/report.html.tmpl
-	reportTemplate string
-	//go:embed report/report.css
-	reportStyle string
-)
-
-// reportLayout is parsed here, so that a mistake in it fails every test. All that
-// comes from users is escaped by html/template, each where it stands.
-var reportLayout = template.Must(template.New("report").Funcs(template.FuncMap{
-	"percent":   percent,
-	"accuracy":  accuracyText,
-	"thousands": func(n any) string { return thousandsOf(n) },
-	"plural":    func(n any, one string) string { return thousandsOf(n) + " " + one + plurality(n) },
-	"duration":  durationText,
-	"money":     moneyText,
-	"heat":      heatClass,
-	"times":     timesText,
-	"outlook":   outlookClass,
-	"rates": func(caption, head string, rows []passRate) any {
-		return struct {
-			Caption, Head string
-			Rows          []passRate
-		}{caption, head, rows[:min(len(rows), reportRows)]}
-	},
-	"costs": func(caption, head string, rows []costShare, price float64) any {
-		return struct {
-			Caption, Head string
-			Rows          []costShare
-			Price         float64
-		}{caption, head, rows, price}
-	},
-}).Parse(reportTemplate))
-
-// writeReport writes the page.
-func writeReport(w io.Writer, n *reportNumbers) error {
-	var page bytes.Buffer
-	if err := reportLayout.Execute(&page, newReportPage(n)); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	_, err := page.WriteTo(w)
-	return err
-}
-
 // demoReport writes the demo's report into its directory.
 func demoReport(ctx context.Context, client *api.Client, dir string) (string, error) {
-	n, err := gatherReport(ctx, client, reportOptions{campaign: armLoop, control: armUniform, exam: examName + ".eval", now: time.Now()})
+	n, err := report.Gather(ctx, client, report.Options{Campaign: armLoop, Control: armUniform, Exam: examName + ".eval", Now: time.Now()})
 	if err != nil {
 		return "", fmt.Errorf("report: %w", err)
 	}

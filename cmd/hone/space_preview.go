@@ -16,6 +16,7 @@ import (
 	"hone/gpuworker"
 	"hone/loop"
 	"hone/program"
+	"hone/report"
 )
 
 // previewed is what `space preview` says with --output json.
@@ -85,7 +86,7 @@ Examples:
 				return err
 			}
 			described := generator.Describe()
-			sheet := contactSheet{Title: space.Name, Subtitle: fmt.Sprintf("%d samples of %s, made by %s@%s, seed %d",
+			sheet := report.ContactSheet{Title: space.Name, Subtitle: fmt.Sprintf("%d samples of %s, made by %s@%s, seed %d",
 				n, whereOf(c), described.Name, described.Version, c.Uint64("seed"))}
 			out := previewed{File: to, Generator: described.Name + "@" + described.Version, Samples: n}
 			for i, scenario := range scenarios {
@@ -95,9 +96,9 @@ Examples:
 				}
 				sheet.Samples = append(sheet.Samples, sample)
 			}
-			write := sheet.writeHTML
+			write := sheet.WriteHTML
 			if strings.EqualFold(filepath.Ext(to), ".png") {
-				write = sheet.writePNG
+				write = sheet.WritePNG
 			}
 			if err = write(file); err == nil {
 				err = file.CloseAtomicallyReplace()
@@ -153,21 +154,21 @@ func makePreview(ctx context.Context, g gpuworker.Generator, space *loop.Space, 
 // sheetPicture is the longer side of a picture on a page, in pixels.
 const sheetPicture = 384
 
-func contactOf(space *loop.Space, scenario loop.Scenario, members []loop.Member) contact {
-	var sample contact
+func contactOf(space *loop.Space, scenario loop.Scenario, members []loop.Member) report.Contact {
+	var sample report.Contact
 	for f := range space.Factors {
 		if scenario.Codes[f] != loop.Absent {
-			sample.Facts = append(sample.Facts, contactFact{space.Factors[f].Name, scenarioText(space, scenario, f)})
+			sample.Facts = append(sample.Facts, report.Fact{Name: space.Factors[f].Name, Value: scenarioText(space, scenario, f)})
 		}
 	}
 	for i, level := range space.Derive(scenario.Codes) {
-		sample.Facts = append(sample.Facts, contactFact{space.Derived[i].Name, space.Derived[i].Levels[level]})
+		sample.Facts = append(sample.Facts, report.Fact{Name: space.Derived[i].Name, Value: space.Derived[i].Levels[level]})
 	}
 	for _, m := range members {
 		sample.Files = append(sample.Files, m.Ext+" "+bytesText(int64(len(m.Bytes))))
 	}
 	var err error
-	if sample.Picture, sample.Width, sample.Height, err = thumbnail(members, sheetPicture); err != nil {
+	if sample.Picture, sample.Width, sample.Height, err = report.Thumbnail(members, sheetPicture); err != nil {
 		sample.Problem = err.Error()
 	}
 	if _, _, err := loop.AppendSample(nil, "preview", members); err != nil {

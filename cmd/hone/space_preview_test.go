@@ -64,7 +64,7 @@ func TestSpacePreview(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if decoded, err := png.Decode(file); err != nil || decoded.Bounds().Dx() != sheetMargin+sheetColumns*(sheetTile+sheetMargin) {
+	if decoded, err := png.Decode(file); err != nil || decoded.Bounds().Dx() != 12+5*(176+12) {
 		t.Errorf("%v, %v", decoded.Bounds(), err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -12,20 +12,19 @@ import (
 
 	"golang.org/x/image/draw"
 
-	"hone/gate"
 	"hone/loop"
 )
 
-// thumbnail is the first member that is a picture, as a PNG of at most size
+// Thumbnail is the first member that is a picture, as a PNG of at most size
 // pixels a side. It returns nil where no member is one; a picture that is broken,
-// or claims to be larger than any gate would decode, is an error.
-func thumbnail(members []loop.Member, size int) (small []byte, width, height int, err error) {
+// or claims to have more than loop.MaxPixels, is an error.
+func Thumbnail(members []loop.Member, size int) (small []byte, width, height int, err error) {
 	for _, m := range members {
 		config, kind, err := image.DecodeConfig(bytes.NewReader(m.Bytes))
 		if err != nil {
 			continue
 		}
-		if int64(config.Width)*int64(config.Height) > gate.MaxPixels {
+		if int64(config.Width)*int64(config.Height) > loop.MaxPixels {
 			return nil, 0, 0, fmt.Errorf("%s has %d x %d pixels", m.Ext, config.Width, config.Height)
 		}
 		picture, _, err := image.Decode(bytes.NewReader(m.Bytes))

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -17,23 +17,25 @@ import (
 	"golang.org/x/image/math/fixed"
 )
 
-// contactSheet is a page of samples beside the scenarios that they were made
+// ContactSheet is a page of samples beside the scenarios that they were made
 // from, so that a person sees what a generator does before anything is spent.
-type contactSheet struct {
+type ContactSheet struct {
 	Title, Subtitle string
-	Samples         []contact
+	Samples         []Contact
 }
 
-// contact is one sample of a sheet.
-type contact struct {
-	Picture       []byte // a PNG; nil where the sample has no picture
-	Width, Height int
-	Facts         []contactFact // factors, then derived labels
-	Files         []string      // the members, with their sizes
-	Problem       string        // what is wrong with the sample
+// Contact is one sample of a sheet.
+type Contact struct {
+	Picture       []byte   // a PNG; nil where the sample has no picture
+	Width, Height int      // of the picture, in pixels
+	Facts         []Fact   // factors, then derived labels
+	Files         []string // the members, with their sizes
+	Problem       string   // what is wrong with the sample
 }
 
-type contactFact struct{ Name, Value string }
+// Fact is what a sample was made from: a factor or a derived label, and its level
+// or value.
+type Fact struct{ Name, Value string }
 
 //go:embed contact_sheet.html
 var pages embed.FS
@@ -41,8 +43,8 @@ var pages embed.FS
 var contactPage = template.Must(template.New("contact_sheet.html").
 	Funcs(template.FuncMap{"picture": pictureURI}).ParseFS(pages, "contact_sheet.html"))
 
-// writeHTML writes the sheet as one page that needs nothing else.
-func (s *contactSheet) writeHTML(w io.Writer) error { return contactPage.Execute(w, s) }
+// WriteHTML writes the sheet as one page that needs nothing else.
+func (s *ContactSheet) WriteHTML(w io.Writer) error { return contactPage.Execute(w, s) }
 
 // The measures of a sheet as a picture, in pixels.
 const (
@@ -54,8 +56,9 @@ const (
 	sheetLetters = sheetTile / sheetLetter
 )
 
-// writePNG writes the sheet as a picture, row by row.
-func (s *contactSheet) writePNG(w io.Writer) error {
+// WritePNG writes the sheet as a picture, row by row. It fails on a sample whose
+// picture is no PNG.
+func (s *ContactSheet) WritePNG(w io.Writer) error {
 	columns := min(sheetColumns, max(1, len(s.Samples)))
 	lines := 1
 	for _, sample := range s.Samples {

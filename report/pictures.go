@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"hone/loop"
 )
 
-// reportedSlice is a slice and some of its samples.
-type reportedSlice struct {
+// shownSlice is a slice and some of its samples.
+type shownSlice struct {
 	Name     string
 	Pictures []picture
 	// Missing says why there are none, if there are none.
@@ -41,13 +41,13 @@ const (
 
 // pictures fetches the newest samples of the boosted slices, and the failures of
 // those that look unlearnable.
-func (q *reportQueries) pictures(ctx context.Context, n *reportNumbers) error {
+func (q *queries) pictures(ctx context.Context, n *Numbers) error {
 	var each []string
 	for i, s := range n.Accuracy[1:] {
 		if len(n.pictures) == pictureSlices {
 			break
 		}
-		n.pictures = append(n.pictures, reportedSlice{Name: s.Name})
+		n.pictures = append(n.pictures, shownSlice{Name: s.Name})
 		each = append(each, fmt.Sprintf(`(SELECT %d, digest, round, worker FROM %s
 WHERE campaign = %s AND split = 'train' AND length <= %d AND %s ORDER BY committed_at DESC, component DESC, "index" DESC LIMIT %d)`,
 			i, q.arm.table("samples"), literal(q.arm.Name), maxSampleBytes, inSlice(q.arm.space, s.in), pictureEach))
@@ -73,7 +73,7 @@ WHERE campaign = %s AND split = 'train' AND length <= %d AND %s ORDER BY committ
 		if s.Outlook != loop.Unlearnable {
 			continue
 		}
-		slice := reportedSlice{Name: s.Name, Sentence: s.Sentence, Examples: s.Examples}
+		slice := shownSlice{Name: s.Name, Sentence: s.Sentence, Examples: s.Examples}
 		var wanted []wantedPicture
 		for _, e := range s.Examples {
 			if e.Sample != "" {
@@ -91,7 +91,7 @@ WHERE campaign = %s AND split = 'train' AND length <= %d AND %s ORDER BY committ
 type wantedPicture struct{ digest, title string }
 
 // fetch adds the pictures of samples to a slice, while the budget of bytes lasts.
-func (q *reportQueries) fetch(ctx context.Context, slice *reportedSlice, wanted []wantedPicture, budget *int) error {
+func (q *queries) fetch(ctx context.Context, slice *shownSlice, wanted []wantedPicture, budget *int) error {
 	slice.Missing = "no sample of it was committed yet"
 	var digests []loop.Digest
 	var titles []string
@@ -110,7 +110,7 @@ func (q *reportQueries) fetch(ctx context.Context, slice *reportedSlice, wanted 
 			return err
 		}
 		// What is no picture, or none that can be decoded, is left out.
-		small, width, height, err := thumbnail(sample.Members, pictureSide)
+		small, width, height, err := Thumbnail(sample.Members, pictureSide)
 		if err != nil {
 			slice.Missing = "its newest picture cannot be shown: " + err.Error()
 		}

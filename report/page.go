@@ -1,34 +1,81 @@
-package main
+package report
 
 import (
+	"bytes"
 	"cmp"
+	_ "embed"
 	"fmt"
 	"html/template"
+	"io"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
+	"hone/api"
 	"hone/loop"
 )
 
-// reportPage is a report as its template wants it.
-type reportPage struct {
-	*reportNumbers
+var (
+	//go:embed page.html.tmpl
+	pageTemplate string
+	//go:embed page.css
+	pageStyle string
+)
+
+// pageLayout is parsed here, so that a mistake in it fails every test. All that
+// comes from users is escaped by html/template, each where it stands.
+var pageLayout = template.Must(template.New("report").Funcs(template.FuncMap{
+	"percent":   percent,
+	"accuracy":  accuracyText,
+	"thousands": func(n any) string { return thousandsOf(n) },
+	"plural":    func(n any, one string) string { return thousandsOf(n) + " " + one + plurality(n) },
+	"duration":  durationText,
+	"money":     moneyText,
+	"heat":      heatClass,
+	"times":     timesText,
+	"outlook":   outlookClass,
+	"rates": func(caption, head string, rows []PassRate) any {
+		return struct {
+			Caption, Head string
+			Rows          []PassRate
+		}{caption, head, rows[:min(len(rows), maxRows)]}
+	},
+	"costs": func(caption, head string, rows []CostShare, price float64) any {
+		return struct {
+			Caption, Head string
+			Rows          []CostShare
+			Price         float64
+		}{caption, head, rows, price}
+	},
+}).Parse(pageTemplate))
+
+// WriteHTML writes the page: one file that needs nothing else. What comes from
+// people and servers is text in it, whatever it holds. An error is the writer's.
+func (n *Numbers) WriteHTML(w io.Writer) error {
+	var out bytes.Buffer
+	if err := pageLayout.Execute(&out, newPage(n)); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	_, err := out.WriteTo(w)
+	return err
+}
+
+// page is a report as its template wants it.
+type page struct {
+	*Numbers
 	Style    template.CSS
 	Headline string
-	Tiles    []reportTile
+	Tiles    []tile
 	Overall  *lineChart
 	Charts   []lineChart
 	Spent    budgetChart
 	Judged   string
-	Pictures []reportedSlice
-	Failures []reportedSlice
+	Pictures []shownSlice
+	Failures []shownSlice
 	Ahead    []aheadRow
-	Partial  bool
+	Latest   *api.Decision
 }
 
-type reportTile struct{ Value, Name, Note string }
+type tile struct{ Value, Name, Note string }
 
 // aheadRow is one line of the forecast.
 type aheadRow struct {
@@ -39,8 +86,8 @@ type aheadRow struct {
 	Outlook               loop.Outlook
 }
 
-func newReportPage(n *reportNumbers) *reportPage {
-	p := &reportPage{reportNumbers: n, Style: template.CSS(reportStyle), Spent: newBudgetChart(n.Budget), Pictures: n.pictures, Failures: n.failures}
+func newPage(n *Numbers) *page {
+	p := &page{Numbers: n, Style: template.CSS(pageStyle), Spent: newBudgetChart(n.Budget), Pictures: n.pictures, Failures: n.failures, Latest: n.latest}
 	control := ""
 	if n.Control != nil {
 		control = n.Control.Name
@@ -73,9 +120,9 @@ func newReportPage(n *reportNumbers) *reportPage {
 }
 
 // tiles are the headline: what was made, and what came of it.
-func (p *reportPage) tiles(control string) {
-	n := p.reportNumbers
-	add := func(value, name, note string) { p.Tiles = append(p.Tiles, reportTile{value, name, note}) }
+func (p *page) tiles(control string) {
+	n := p.Numbers
+	add := func(value, name, note string) { p.Tiles = append(p.Tiles, tile{value, name, note}) }
 	note := "every quota exact"
 	switch {
 	case n.Campaign.Abandoned > 0:
@@ -121,13 +168,13 @@ func (p *reportPage) tiles(control string) {
 
 // judged are the slices that the headline may call the worst: those that the exam
 // asks for, if it does, else all that can be learned.
-func (n *reportNumbers) judged() []*sliceAccuracy {
+func (n *Numbers) judged() []*SliceAccuracy {
 	hopeless := map[string]bool{}
 	for _, s := range n.Forecast.Slices {
 		hopeless[s.Name] = hopeless[s.Name] || s.Outlook == loop.Unlearnable
 	}
-	asked := slices.ContainsFunc(n.Accuracy, func(s sliceAccuracy) bool { return s.Asked })
-	var out []*sliceAccuracy
+	asked := slices.ContainsFunc(n.Accuracy, func(s SliceAccuracy) bool { return s.Asked })
+	var out []*SliceAccuracy
 	for i := range n.Accuracy[1:] {
 		if s := &n.Accuracy[i+1]; len(s.Campaign) > 0 && !hopeless[s.Name] && s.Asked == asked {
 			out = append(out, s)
@@ -136,19 +183,19 @@ func (n *reportNumbers) judged() []*sliceAccuracy {
 	return out
 }
 
-func (n *reportNumbers) worst() (*sliceAccuracy, bool) {
+func (n *Numbers) worst() (*SliceAccuracy, bool) {
 	list := n.judged()
 	if len(list) == 0 {
 		return nil, false
 	}
-	return slices.MinFunc(list, func(a, b *sliceAccuracy) int {
+	return slices.MinFunc(list, func(a, b *SliceAccuracy) int {
 		x, _ := last(a.Campaign)
 		y, _ := last(b.Campaign)
 		return cmp.Compare(x.Accuracy, y.Accuracy)
 	}), true
 }
 
-func (n *reportNumbers) worstControl() (accuracy float64, ok bool) {
+func (n *Numbers) worstControl() (accuracy float64, ok bool) {
 	accuracy = math.Inf(1)
 	for _, s := range n.judged() {
 		if p, has := last(s.Control); has {
@@ -158,46 +205,8 @@ func (n *reportNumbers) worstControl() (accuracy float64, ok bool) {
 	return accuracy, ok
 }
 
-// sortLegend puts the base first, then what got most.
-func sortLegend(list []budgetLegend) {
-	slices.SortStableFunc(list, func(a, b budgetLegend) int {
-		if (a.Sentence == "") != (b.Sentence == "") {
-			return cmp.Compare(len(a.Sentence), len(b.Sentence))
-		}
-		return cmp.Compare(b.Samples, a.Samples)
-	})
-}
-
-// ranges writes "1, 2, 3, 5" as "1-3, 5".
-func ranges(list string) string {
-	var out []string
-	first, previous := 0, -1
-	end := func() {
-		if previous > first {
-			out[len(out)-1] += "–" + strconv.Itoa(previous)
-		}
-	}
-	for text := range strings.SplitSeq(list, ", ") {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			continue
-		}
-		if n != previous+1 || len(out) == 0 {
-			if len(out) > 0 {
-				end()
-			}
-			first, out = n, append(out, text)
-		}
-		previous = n
-	}
-	if len(out) > 0 {
-		end()
-	}
-	return strings.Join(out, ", ")
-}
-
 // heatClass is the colour of a cell: less than the target has, or more.
-func heatClass(c coverageCell) string {
+func heatClass(c CoverageCell) string {
 	switch {
 	case c.Target == 0 && c.Samples == 0:
 		return "none"
@@ -224,19 +233,6 @@ func heatClass(c coverageCell) string {
 	}
 }
 
-// timesText is the text of a cell.
-func timesText(c coverageCell) string {
-	switch {
-	case c.Target == 0 && c.Samples == 0:
-		return ""
-	case c.Target == 0:
-		return "∞"
-	case c.Ratio >= 9.95:
-		return strconv.FormatFloat(c.Ratio, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(c.Ratio, 'f', 1, 64)
-}
-
 func outlookClass(o loop.Outlook) string {
 	switch o {
 	case loop.Pays:
@@ -248,48 +244,4 @@ func outlookClass(o loop.Outlook) string {
 	default:
 		return "open"
 	}
-}
-
-// durationText writes seconds as a person says them.
-func durationText(seconds float64) string {
-	switch {
-	case seconds >= 2*3600:
-		return strconv.FormatFloat(seconds/3600, 'f', 1, 64) + " h"
-	case seconds >= 120:
-		return strconv.FormatFloat(seconds/60, 'f', 1, 64) + " min"
-	case seconds >= 10:
-		return strconv.FormatFloat(seconds, 'f', 0, 64) + " s"
-	}
-	return strconv.FormatFloat(seconds, 'f', 2, 64) + " s"
-}
-
-// moneyText writes an amount; currencies are the reader's affair.
-func moneyText(x float64) string {
-	switch {
-	case x == 0 || x >= 1:
-		return strconv.FormatFloat(x, 'f', 2, 64)
-	case x < .0001:
-		return "< 0.0001"
-	}
-	return strconv.FormatFloat(x, 'f', 4, 64)
-}
-
-// thousandsOf is thousands for any whole number, as templates hand it on.
-func thousandsOf(n any) string {
-	switch n := n.(type) {
-	case int:
-		return thousands(n)
-	case int64:
-		return thousands(n)
-	case uint64:
-		return thousands(n)
-	}
-	return fmt.Sprint(n)
-}
-
-func plurality(n any) string {
-	if fmt.Sprint(n) == "1" {
-		return ""
-	}
-	return "s"
 }

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"cmp"
@@ -11,20 +11,20 @@ import (
 	"hone/loop"
 )
 
-// pairCoverage compares what was made of each pair of levels of two factors with
+// PairCoverage compares what was made of each pair of levels of two factors with
 // what deployment has of it.
-type pairCoverage struct {
+type PairCoverage struct {
 	Rows    string           `json:"rows"`    // a factor
 	Columns string           `json:"columns"` // another
-	Levels  [2][]string      `json:"levels"`
-	Cells   [][]coverageCell `json:"cells"` // by row, then by column
+	Levels  [2][]string      `json:"levels"`  // of the rows, of the columns
+	Cells   [][]CoverageCell `json:"cells"`   // by row, then by column
 }
 
-// coverageCell is one pair of levels.
-type coverageCell struct {
+// CoverageCell is one pair of levels.
+type CoverageCell struct {
 	Samples int64 `json:"samples"`
-	// Target is the pair's share of deployment, estimated; 0 where it does not
-	// occur.
+	// Target is the pair's share of deployment, from 0 to 1, estimated; 0 where it
+	// does not occur.
 	Target float64 `json:"target"`
 	// Ratio is the share of the samples over the target's, 0 where that is 0.
 	Ratio float64 `json:"ratio"`
@@ -37,16 +37,16 @@ const coverageDraws = 20_000
 const otherLevels = "(other)"
 
 // coverage counts committed training samples by the most telling factor pairs.
-func (q *reportQueries) coverage(ctx context.Context, n *reportNumbers) ([]pairCoverage, error) {
+func (q *queries) coverage(ctx context.Context, n *Numbers) ([]PairCoverage, error) {
 	space := q.arm.space
 	pairs := choosePairs(space, n)
 	if len(pairs) == 0 || q.arm.Committed == 0 {
-		return []pairCoverage{}, nil
+		return []PairCoverage{}, nil
 	}
-	out := make([]pairCoverage, len(pairs))
+	out := make([]PairCoverage, len(pairs))
 	var each []string
 	for i, p := range pairs {
-		out[i] = pairCoverage{Rows: space.Factors[p[0]].Name, Columns: space.Factors[p[1]].Name}
+		out[i] = PairCoverage{Rows: space.Factors[p[0]].Name, Columns: space.Factors[p[1]].Name}
 		var columns [2]string
 		for side, f := range p {
 			out[i].Levels[side] = shownLevels(space, f, n)
@@ -89,11 +89,11 @@ func (q *reportQueries) coverage(ctx context.Context, n *reportNumbers) ([]pairC
 
 // choosePairs picks the factor pairs to look at: those of the slices that were
 // charted, in their order, then those of the factors that the base bends most.
-func choosePairs(space *loop.Space, n *reportNumbers) [][2]int {
+func choosePairs(space *loop.Space, n *Numbers) [][2]int {
 	var pairs [][2]int
 	add := func(a, b int) {
 		p := [2]int{min(a, b), max(a, b)}
-		if a != b && len(pairs) < reportPairs && !slices.Contains(pairs, p) {
+		if a != b && len(pairs) < maxPairs && !slices.Contains(pairs, p) {
 			pairs = append(pairs, p)
 		}
 	}
@@ -112,10 +112,10 @@ func choosePairs(space *loop.Space, n *reportNumbers) [][2]int {
 			continue
 		}
 		factors = append(factors, f)
-		if n.Latest == nil || f >= len(n.Latest.Base) {
+		if n.latest == nil || f >= len(n.latest.Base) {
 			continue
 		}
-		for _, l := range n.Latest.Base[f].Levels {
+		for _, l := range n.latest.Base[f].Levels {
 			bent[f] += math.Abs(l.Share - l.Target)
 		}
 	}
@@ -132,13 +132,13 @@ func choosePairs(space *loop.Space, n *reportNumbers) [][2]int {
 // shownLevels are the levels of a factor that get a row: all of them where they
 // are few, else those of the charted slices and the most frequent, in the order
 // of the space, with the others behind them in one.
-func shownLevels(space *loop.Space, factor int, n *reportNumbers) []string {
+func shownLevels(space *loop.Space, factor int, n *Numbers) []string {
 	f := &space.Factors[factor]
 	keep := make([]bool, len(f.Levels))
-	room := reportLevels
+	room := maxLevels
 	if len(f.Levels) > room {
 		for _, s := range n.Accuracy {
-			if l := s.in.Level(factor); l >= 0 && !keep[l] && room > reportLevels/2 {
+			if l := s.in.Level(factor); l >= 0 && !keep[l] && room > maxLevels/2 {
 				keep[l] = true
 				room--
 			}
@@ -157,7 +157,7 @@ func shownLevels(space *loop.Space, factor int, n *reportNumbers) []string {
 	}
 	var out []string
 	for l := range f.Levels {
-		if keep[l] || len(f.Levels) <= reportLevels {
+		if keep[l] || len(f.Levels) <= maxLevels {
 			out = append(out, f.Levels[l].Name)
 		}
 	}
@@ -192,10 +192,10 @@ func place(shown []string, level string) int {
 }
 
 // target estimates what deployment has of each cell.
-func (p *pairCoverage) target(space *loop.Space, pair [2]int, drawn []loop.Scenario) {
-	p.Cells = make([][]coverageCell, len(p.Levels[0]))
+func (p *PairCoverage) target(space *loop.Space, pair [2]int, drawn []loop.Scenario) {
+	p.Cells = make([][]CoverageCell, len(p.Levels[0]))
 	for i := range p.Cells {
-		p.Cells[i] = make([]coverageCell, len(p.Levels[1]))
+		p.Cells[i] = make([]CoverageCell, len(p.Levels[1]))
 	}
 	// Codes lead to places without a look at names.
 	var places [2]map[loop.Code]int

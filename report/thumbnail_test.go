@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ func TestThumbnail(t *testing.T) {
 			gray.SetGray(x, y, color.Gray{Y: uint8(x / 200 * 255)}) // black, then white
 		}
 	}
-	small, width, height, err := thumbnail([]loop.Member{{Ext: "label.json", Bytes: []byte("{}")}, {Ext: "image.png", Bytes: encoded(t, gray)}}, 40)
+	small, width, height, err := Thumbnail([]loop.Member{{Ext: "label.json", Bytes: []byte("{}")}, {Ext: "image.png", Bytes: encoded(t, gray)}}, 40)
 	if err != nil || width != 40 || height != 10 {
 		t.Fatalf("%d x %d, %v", width, height, err)
 	}
@@ -46,19 +46,19 @@ func TestThumbnail(t *testing.T) {
 		"none":     nil,
 		"no image": {{Ext: "points.bin", Bytes: []byte("\x89PN")}},
 	} {
-		if small, _, _, err := thumbnail(members, 40); small != nil || err != nil {
+		if small, _, _, err := Thumbnail(members, 40); small != nil || err != nil {
 			t.Errorf("%s: %d bytes, %v", name, len(small), err)
 		}
 	}
 	whole := encoded(t, gray)
-	if _, _, _, err := thumbnail([]loop.Member{{Ext: "image.png", Bytes: whole[:len(whole)/2]}}, 40); err == nil {
+	if _, _, _, err := Thumbnail([]loop.Member{{Ext: "image.png", Bytes: whole[:len(whole)/2]}}, 40); err == nil {
 		t.Error("a broken picture was shown")
 	}
 	// A few bytes that claim 60000 x 60000 pixels.
 	bomb := encoded(t, image.NewGray(image.Rect(0, 0, 1, 1)))
 	copy(bomb[16:], []byte{0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60})
 	binary.BigEndian.PutUint32(bomb[29:], crc32.ChecksumIEEE(bomb[12:29]))
-	if _, _, _, err := thumbnail([]loop.Member{{Ext: "image.png", Bytes: bomb}}, 40); err == nil || !strings.Contains(err.Error(), "60000 x 60000") {
+	if _, _, _, err := Thumbnail([]loop.Member{{Ext: "image.png", Bytes: bomb}}, 40); err == nil || !strings.Contains(err.Error(), "60000 x 60000") {
 		t.Errorf("a bomb: %v", err)
 	}
 }
