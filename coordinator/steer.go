@@ -47,7 +47,13 @@ func (c *Control) steer(to huma.API) {
 			if in.Body != nil {
 				command.Author, command.Reason = in.Body.Author, in.Body.Reason
 			}
-			return c.steered(ctx, in.Name, state.Command{SteerCampaign: &command})
+			return c.steered(ctx, in.Name, true, func() (state.Command, error) {
+				var now state.Steered
+				c.c.node.View(func(s *state.State) { now, _ = s.Steered(in.Name) })
+				next := command
+				next.Version = now.Version()
+				return state.Command{SteerCampaign: &next}, nil
+			})
 		}))
 	}
 	o := operation(http.MethodPost, "/v1/campaigns/{name}/extend", "extend-campaign", "Change how much a campaign asks for", "Campaigns")
@@ -62,12 +68,24 @@ func (c *Control) steer(to huma.API) {
 	huma.Register(to, watch, c.watchCampaign)
 }
 
-// steered proposes, and answers the campaign as it then stands. The schedule
+// steered proposes the command that compute makes of what stands, and answers
+// the campaign as it then stands. What is refused as stale had no effect: with
+// again it is computed anew, since whoever asked named no version. The schedule
 // hears of it before the answer goes out: what is handed out afterwards was
 // decided afterwards.
-func (c *Control) steered(ctx context.Context, name string, command state.Command) (api.Campaign, error) {
-	if _, err := c.c.node.Propose(ctx, command); err != nil {
+func (c *Control) steered(ctx context.Context, name string, again bool, compute func() (state.Command, error)) (api.Campaign, error) {
+	for {
+		command, err := compute()
+		if err == nil {
+			_, err = c.c.node.Propose(ctx, command)
+		}
+		if err == nil {
+			break
+		}
 		if errors.Is(err, errStale) {
+			if again && ctx.Err() == nil {
+				continue
+			}
 			err = fmt.Errorf("%w: %w", loop.ErrConflict, err)
 		}
 		return api.Campaign{}, err
@@ -79,6 +97,12 @@ func (c *Control) steered(ctx context.Context, name string, command state.Comman
 }
 
 func (c *Control) extendCampaign(ctx context.Context, in *extension) (api.Campaign, error) {
+	return c.steered(ctx, in.Name, in.Body.Version == 0, func() (state.Command, error) { return c.extend(in) })
+}
+
+// extend makes the command: its numbers are computed from the campaign's version
+// at the time, so that two extensions at once never undo one another.
+func (c *Control) extend(in *extension) (state.Command, error) {
 	var campaign state.Campaign
 	var space state.SpaceVersion
 	var ok bool
@@ -88,7 +112,7 @@ func (c *Control) extendCampaign(ctx context.Context, in *extension) (api.Campai
 		}
 	})
 	if !ok {
-		return api.Campaign{}, loop.NotFound("campaign", "there is no campaign %q", in.Name)
+		return state.Command{}, loop.NotFound("campaign", "there is no campaign %q", in.Name)
 	}
 	next := *campaign.Campaign
 	if in.Body.Samples != nil {
@@ -98,10 +122,14 @@ func (c *Control) extendCampaign(ctx context.Context, in *extension) (api.Campai
 		next.Rounds = *in.Body.Rounds
 	}
 	if err := next.Validate(space.Space); err != nil {
-		return api.Campaign{}, err
+		return state.Command{}, err
 	}
-	return c.steered(ctx, in.Name, state.Command{ExtendCampaign: &state.ExtendCampaign{Campaign: in.Name, Version: in.Body.Version,
-		Samples: next.Samples, Rounds: next.Rounds, Author: in.Body.Author, Reason: in.Body.Reason}})
+	version := in.Body.Version
+	if version == 0 {
+		version = campaign.Version
+	}
+	return state.Command{ExtendCampaign: &state.ExtendCampaign{Campaign: in.Name, Version: version,
+		Samples: next.Samples, Rounds: next.Rounds, Author: in.Body.Author, Reason: in.Body.Reason}}, nil
 }
 
 // How often a watcher is told: of counts alone once in countsEvery, and of

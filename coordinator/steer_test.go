@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -260,6 +261,35 @@ func TestExtend(t *testing.T) {
 		w.campaign(fourRounds)
 		w.restart()
 		w.ends("c", "done", api.Counts{Requested: 1100, Committed: 1100})
+	})
+}
+
+// What people ask for at the same time neither undoes the other's nor is refused.
+func TestSteeringAtOnce(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.campaign(fourRounds)
+		atOnce := func(requests ...[2]string) {
+			t.Helper()
+			var group sync.WaitGroup
+			for _, r := range requests {
+				group.Go(func() {
+					if answer := w.request("POST", "/v1/campaigns/c/"+r[0], r[1], "Content-Type", "application/json"); answer.Code != http.StatusOK {
+						t.Errorf("%s %s: %d %s", r[0], r[1], answer.Code, answer.Body)
+					}
+				})
+			}
+			group.Wait()
+		}
+		atOnce([2]string{"extend", `{"samples":500}`}, [2]string{"extend", `{"rounds":6}`})
+		if c := w.show("c"); c.Samples != 500 || c.Rounds != 6 || c.Version != 3 {
+			t.Errorf("asks for %d samples in %d rounds at version %d", c.Samples, c.Rounds, c.Version)
+		}
+		atOnce([2]string{"pause", ""}, [2]string{"resume", ""}, [2]string{"pause", ""})
+		w.steer("pause", "")
+		atOnce([2]string{"close", ""}, [2]string{"close", ""})
+		if c := w.show("c"); c.State != api.CampaignClosed {
+			t.Errorf("it is %s", c.State)
+		}
 	})
 }
 

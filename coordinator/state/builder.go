@@ -100,7 +100,8 @@ func (b *builder) addCampaign(r *campaignRecord) error {
 	b.campaign = &campaign{loop: r.Campaign, first: r.Campaign, spaceVersion: r.SpaceVersion, policyVersion: r.PolicyVersion,
 		document: r.Document, at: r.At, lastRevoke: r.LastRevoke}
 	if r.Steered != nil {
-		if !steerable(r.Steered.To) {
+		// Whoever resumes what runs is answered, but steers nothing.
+		if !steerable(r.Steered.To) && (r.Steered.To != "" || r.Steered.Answers == 0) || r.Steered.Answers < 0 {
 			return fmt.Errorf("campaign %q is %q, which is no state to steer to", r.Campaign.Name, r.Steered.To)
 		}
 		b.campaign.steered = Steered(*r.Steered)

@@ -48,13 +48,17 @@ type CreateCampaign struct {
 
 // SteerCampaign pauses a campaign, lets it run on, or closes it for good. Where
 // the campaign is so already the command is a duplicate, and who came first, when
-// and why is what stays. Answer: CampaignSteered.
+// and why is what stays. A steering whose outcome was unknown (C10) may enter the
+// log after later ones; by its version it is stale then. Answer: CampaignSteered.
 type SteerCampaign struct {
 	Campaign string `cbor:"1,keyasint"`
 	// To is Running, Paused or Closed.
 	To     CampaignState `cbor:"2,keyasint"`
 	Author string        `cbor:"3,keyasint,omitempty"`
 	Reason string        `cbor:"4,keyasint,omitempty"`
+	// Version is Steered.Version as the proposer saw it; 0 is any, as of entries
+	// from before there were such versions.
+	Version int `cbor:"5,keyasint,omitempty"`
 }
 
 // ExtendCampaign sets how many training samples and rounds a campaign has in all,

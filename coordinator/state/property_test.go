@@ -94,8 +94,10 @@ func (m *machine) openRound(t *rapid.T) {
 // steer pauses, resumes or, now and then, closes a campaign.
 func (m *machine) steer(t *rapid.T) {
 	to := rapid.SampledFrom([]CampaignState{Paused, Running, Closed}).Draw(t, "to")
+	name := rapid.SampledFrom(m.campaigns).Draw(t, "campaign").Name
+	now, _ := m.state.Steered(name)
 	m.enter(t, Entry{Commands: []Command{{SteerCampaign: &SteerCampaign{
-		Campaign: rapid.SampledFrom(m.campaigns).Draw(t, "campaign").Name, To: to,
+		Campaign: name, To: to, Version: rapid.SampledFrom([]int{0, now.Version(), now.Version(), now.Answers}).Draw(t, "version"),
 		Author: fmt.Sprint("author ", rapid.IntRange(0, 9).Draw(t, "author")), Reason: "because"}}}})
 }
 
@@ -524,7 +526,8 @@ func (m *machine) checkCampaign(t *rapid.T, c loop.Campaign) {
 			t.Fatalf("%s asks for %v and gave %v up, the twin asks for %v", c.Name, view.Requested, view.GivenUp, asked)
 		}
 	}
-	if view.Version != w.version || len(view.Amendments) != w.version-1 || view.Steered.To != w.steered || view.Steered.Author != w.by {
+	if view.Version != w.version || len(view.Amendments) != w.version-1 || view.Steered.To != w.steered ||
+		view.Steered.Author != w.by || view.Steered.Version() != w.steering {
 		t.Fatalf("%s is version %d, steered %+v, the twin %+v", c.Name, view.Version, view.Steered, w)
 	}
 	named := uint64(0)

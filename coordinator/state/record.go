@@ -58,6 +58,8 @@ type steeredRecord struct {
 	At     int64         `cbor:"2,keyasint"`
 	Author string        `cbor:"3,keyasint,omitempty"`
 	Reason string        `cbor:"4,keyasint,omitempty"`
+	// Answers is 0 in what was written before these were counted.
+	Answers int `cbor:"5,keyasint,omitempty"`
 }
 
 type amendmentRecord struct {

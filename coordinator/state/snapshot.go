@@ -138,7 +138,7 @@ func (e *emitter) put(r *record) {
 func (e *emitter) campaign(c *campaign) {
 	r := &campaignRecord{Campaign: c.first, SpaceVersion: c.spaceVersion, PolicyVersion: c.policyVersion,
 		Document: c.document, At: c.at, LastRevoke: c.lastRevoke}
-	if c.steered.To != "" {
+	if c.steered != (Steered{}) {
 		steered := steeredRecord(c.steered)
 		r.Steered = &steered
 	}

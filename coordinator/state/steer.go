@@ -33,16 +33,41 @@ func (s *State) steer(c *SteerCampaign) Event {
 		return *refused(Conflict, "campaign", "campaign %q is closed, and stays so", c.Campaign).remedy("create another campaign")
 	case (now == Done || now == DoneShort) && c.To == Paused:
 		return *refused(Conflict, "campaign", "campaign %q is %s: there is nothing to pause", c.Campaign, now)
-	case now == c.To, c.To == Running && now != Paused, c.To == Closed && now != Running && now != Paused:
-		// It is so already, or has come to its end by itself.
+	}
+	current := c.Version == campaign.steered.Version()
+	if campaign.is(c.To) {
+		if current {
+			s.ownCampaign(c.Campaign).steered.Answers++
+		}
 		return CampaignSteered{Name: c.Campaign, To: now, Duplicate: true}
 	}
+	if c.Version != 0 && !current {
+		return *refused(Stale, "version", "version %d is not that of the campaign's steering, %d is", c.Version, campaign.steered.Version())
+	}
 	campaign = s.ownCampaign(c.Campaign)
-	campaign.steered = Steered{To: c.To, At: s.last, Author: c.Author, Reason: c.Reason}
+	steered := Steered{To: c.To, At: s.last, Author: c.Author, Reason: c.Reason, Answers: campaign.steered.Answers}
+	if current {
+		steered.Answers++
+	}
+	campaign.steered = steered
 	if c.To == Closed {
 		campaign.cutAll()
 	}
-	return CampaignSteered{Name: c.Campaign, To: c.To}
+	return CampaignSteered{Name: c.Campaign, To: campaign.state()}
+}
+
+// is reports whether a campaign needs no steering to a state: it is there
+// already, or has come to its end by itself. One that was paused when it came to
+// its end needs to be resumed all the same, or an extension would find it paused.
+func (c *campaign) is(to CampaignState) bool {
+	switch now := c.state(); to {
+	case Running:
+		return c.steered.To != Paused
+	case Closed:
+		return now != Running && now != Paused
+	default:
+		return now == to
+	}
 }
 
 func steerable(to CampaignState) bool { return to == Running || to == Paused || to == Closed }

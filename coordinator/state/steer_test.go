@@ -37,7 +37,7 @@ func TestPaused(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for _, s := range []*State{s, restored(t, s)} {
-		if c := campaignOf(t, s); c.State != Paused || c.Steered != (Steered{Paused, at, "ann", "lunch"}) {
+		if c := campaignOf(t, s); c.State != Paused || c.Steered != (Steered{To: Paused, At: at, Author: "ann", Reason: "lunch"}) {
 			t.Fatalf("%s, steered %+v", c.State, c.Steered)
 		}
 		if got := answer[Committed](t, s, delivered(unit("c", 1, 0, 0, 0, 4))); got.Deliveries[0].Standing.Fresh != 4 {
@@ -86,6 +86,53 @@ func TestClosed(t *testing.T) {
 		refusedAs(t, s, Conflict, steer(Paused, "", ""))
 		refusedAs(t, s, Conflict, extend(100, 9, 0))
 		refusedAs(t, s, Stale, openRound(testRound("c", 2, 4), []uint64{4}, nil))
+	}
+}
+
+// A steering that enters the log after later ones is refused (C10), also where
+// the later ones found nothing to change; sent twice it counts once.
+func TestLateSteering(t *testing.T) {
+	s := prepared(t, 12, 3, 3)
+	at := func(version int, to CampaignState) Command {
+		return Command{SteerCampaign: &SteerCampaign{Campaign: "c", To: to, Version: version}}
+	}
+	// Nobody knows what came of the pause, so somebody resumes what still runs.
+	if got := answer[CampaignSteered](t, s, at(1, Running)); !got.Duplicate {
+		t.Errorf("resumed what runs: %+v", got)
+	}
+	refusedAs(t, s, Stale, at(1, Paused))
+	answer[CampaignSteered](t, s, at(2, Paused))
+	for _, s := range []*State{s, restored(t, s)} {
+		if got := answer[CampaignSteered](t, s, at(2, Paused)); !got.Duplicate {
+			t.Errorf("sent again: %+v", got)
+		}
+		if got := campaignOf(t, s).Steered.Version(); got != 3 {
+			t.Errorf("what was sent again made version %d, want 3", got)
+		}
+		answer[CampaignSteered](t, s, at(3, Running))
+		refusedAs(t, s, Stale, at(2, Paused))
+		refusedAs(t, s, Stale, at(3, Closed))
+		if c := campaignOf(t, s); c.State != Running || c.Steered.Version() != 4 {
+			t.Errorf("%s at version %d", c.State, c.Steered.Version())
+		}
+		answer[CampaignSteered](t, s, steer(Paused, "", "")) // an entry of before
+		answer[CampaignSteered](t, s, at(4, Closed))
+	}
+}
+
+// Whoever resumes a campaign that came to its end while it was paused finds it
+// running when it is extended.
+func TestResumeOfWhatIsDone(t *testing.T) {
+	s := prepared(t, 2, 1, 3)
+	answer[RoundOpened](t, s, openRound(testRound("c", 1, 2), nil, []uint64{2}))
+	answer[CampaignSteered](t, s, steer(Paused, "ann", ""))
+	answer[Committed](t, s, delivered(unit("c", 1, 0, 0, 0, 2)))
+	if got := answer[CampaignSteered](t, s, steer(Running, "ann", "")); got.To != Done || got.Duplicate {
+		t.Errorf("%+v", got)
+	}
+	answer[CampaignExtended](t, s, extend(4, 2, 1))
+	if got := campaignOf(t, s).State; got != Running {
+		t.Errorf("resumed and extended it is %s", got)
 	}
 }
 

@@ -28,6 +28,7 @@ type twinCampaign struct {
 	lastRevoke          uint64
 	steered             CampaignState
 	by                  string
+	steering            int
 	version             int
 }
 
@@ -79,7 +80,7 @@ func newTwin(remember int, campaigns ...loop.Campaign) *twin {
 	w := &twin{campaigns: map[string]*twinCampaign{}, parts: map[uint64]*twinPart{}, remember: remember,
 		rows: map[string]uint64{}, versions: map[string]map[int]twinVersion{}, sequence: 1} // 1: the space
 	for _, c := range campaigns {
-		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1}
+		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1, steering: 1}
 	}
 	return w
 }
@@ -411,8 +412,16 @@ func (w *twin) steer(s *SteerCampaign) (Event, bool) {
 	switch {
 	case now == Closed && s.To != Closed, ended && s.To == Paused:
 		return nil, true
-	case now == s.To, ended:
+	case now == s.To && c.steered != Paused, s.To == Paused && now == Paused, ended && c.steered != Paused, ended && s.To == Closed:
+		if s.Version == c.steering {
+			c.steering++
+		}
 		return CampaignSteered{Name: s.Campaign, To: now, Duplicate: true}, false
+	case s.Version != 0 && s.Version != c.steering:
+		return nil, true
+	}
+	if s.Version != 0 {
+		c.steering++
 	}
 	c.steered, c.by = s.To, s.Author
 	if s.To == Closed {
@@ -422,7 +431,7 @@ func (w *twin) steer(s *SteerCampaign) (Event, bool) {
 			}
 		}
 	}
-	return CampaignSteered{Name: s.Campaign, To: s.To}, false
+	return CampaignSteered{Name: s.Campaign, To: c.state()}, false
 }
 
 func (w *twin) extend(e *ExtendCampaign) (Event, bool) {

@@ -40,7 +40,15 @@ type Steered struct {
 	At     int64
 	Author string
 	Reason string
+	// Answers counts the steerings that asked for what was or came true, also
+	// those that found it so.
+	Answers int
 }
+
+// Version is what a steering must name to be no late one: it rises with every
+// answer. A pause that is still under way when a resume finds the campaign
+// running must not take hold afterwards.
+func (s Steered) Version() int { return 1 + s.Answers }
 
 // Amendment is a later version of a campaign: what it asks for in all, since
 // when, and why.
