@@ -181,7 +181,7 @@ func (r *resolver) scan(rows *sql.Rows) (loop.Digest, loop.Resolved, error) {
 	if !ok {
 		return d, loop.Resolved{}, fmt.Errorf("%q is not a domain", split)
 	}
-	one := loop.Resolved{Domain: domain, Source: loop.Source(source), Scenario: loop.Scenario{
+	one := loop.Resolved{SpaceVersion: r.l.current.Version, Domain: domain, Source: loop.Source(source), Scenario: loop.Scenario{
 		Codes: make([]loop.Code, len(r.codes)), Fractions: make([]uint32, len(r.codes))}}
 	for f := range r.codes {
 		one.Scenario.Codes[f] = loop.Unknown

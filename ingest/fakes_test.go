@@ -37,7 +37,7 @@ func testSpace() *loop.Space {
 // sampleDigest is the one committed sample: light=low, size=large at 15, no glove.
 var sampleDigest = loop.Digest{1, 2, 3}
 
-var known = map[loop.Digest]loop.Resolved{sampleDigest: {
+var known = map[loop.Digest]loop.Resolved{sampleDigest: {SpaceVersion: 1,
 	Scenario: loop.Scenario{Codes: []loop.Code{0, 1, 1, 1, loop.Absent, loop.Absent}, Fractions: []uint32{0, 0, 1 << 31, 0, 0, 0}},
 	Domain:   loop.Evaluation, Source: loop.SourceMixture,
 }}
@@ -59,6 +59,8 @@ type world struct {
 	before, after func(int) error
 	partFails     func(int) error
 	resolved      [][]loop.Digest
+	// respaced is a version of the space that is put just before the next Resolve.
+	respaced *loop.Space
 }
 
 type entry struct {
@@ -79,7 +81,16 @@ func (w *world) Space(_ context.Context, name string) (*loop.Space, error) {
 
 func (w *world) Resolve(_ context.Context, _, _ string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
 	w.resolved = append(w.resolved, digests)
-	return known, nil
+	if w.respaced == nil {
+		return known, nil
+	}
+	w.space, w.respaced = w.respaced, nil
+	again := map[loop.Digest]loop.Resolved{}
+	for d, r := range known {
+		r.SpaceVersion = w.space.Version
+		again[d] = r
+	}
+	return again, nil
 }
 
 func (w *world) WriteOutcomes(_ context.Context, _ *loop.Space, posts []loop.PostRows) (loop.Object, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -308,4 +309,21 @@ func TestUnknown(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSpaceMovesOn: what a view knows of a sample is coded by a version of the
+// space that was put while the post was being read. It is not mixed up with the
+// post's own, but asked for again.
+func TestSpaceMovesOn(t *testing.T) {
+	w := newWorld()
+	server, _ := serve(t, w, Options{})
+	w.respaced = testSpace()
+	w.respaced.Version = 2
+	w.respaced.Factors[0], w.respaced.Factors[1] = w.respaced.Factors[1], w.respaced.Factors[0]
+	row := func() io.Reader {
+		return strings.NewReader(`{"sample":"` + sampleDigest.String() + `","correct":true}`)
+	}
+	if got := post(t, server, api.NDJSON, row()); got.status != http.StatusServiceUnavailable || !strings.Contains(got.Detail, "became version 2") || len(w.counted) != 0 {
+		t.Errorf("%d %s, %d posts counted", got.status, got.Detail, len(w.counted))
+	}
 }

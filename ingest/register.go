@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -188,6 +189,14 @@ func (in *Ingest) read(ctx context.Context, space *loop.Space, task *loop.Task, 
 		known, err := in.Samples.Resolve(ctx, space.Name, evalSet, digests)
 		if err != nil {
 			return nil, err
+		}
+		for _, r := range known {
+			// A version that was put since the post's space was read may have its
+			// factors in another order: codes of the one mean nothing in the other.
+			if r.SpaceVersion != space.Version {
+				return nil, api.NewProblem(http.StatusServiceUnavailable, fmt.Sprintf(
+					"space %q became version %d while the post was read; nothing was counted: send the post again", space.Name, r.SpaceVersion))
+			}
 		}
 		b.resolve(known)
 		if p := wrong.problem(); p != nil {

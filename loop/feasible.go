@@ -125,7 +125,8 @@ func (a *acceptor) sum(depth int) float64 {
 	} else {
 		for c, rep := range a.group.reps[depth] {
 			if a.masses[depth][c] > 0 {
-				total += a.masses[depth][c] * a.next(depth, Code(rep))
+				// Unfused, so that importance weights are the same on any machine.
+				total += float64(a.masses[depth][c] * a.next(depth, Code(rep)))
 			}
 		}
 	}

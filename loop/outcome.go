@@ -66,8 +66,11 @@ const MaxLoss = 1e3
 
 // Resolved is what is known of a committed sample that a post refers to.
 type Resolved struct {
-	Scenario Scenario
-	Domain   Domain
+	// SpaceVersion is the version of the space whose factors and levels Scenario
+	// is coded by.
+	SpaceVersion int
+	Scenario     Scenario
+	Domain       Domain
 	// Source is what the sample's evaluation component was drawn from. It is
 	// empty for a training sample, whose outcomes report and move nothing.
 	Source Source

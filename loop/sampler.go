@@ -184,7 +184,8 @@ func (s *Sampler) Target(codes []Code) float64 { return s.target.density(codes) 
 func (s *Sampler) Density(codes []Code) float64 {
 	q := 0.0
 	for _, i := range s.train {
-		q += float64(s.parts[i].component.Share) / whole * s.parts[i].density(codes)
+		// Unfused, so that importance weights are the same on any machine.
+		q += float64(float64(s.parts[i].component.Share) / whole * s.parts[i].density(codes))
 	}
 	return q
 }
