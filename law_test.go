@@ -39,6 +39,7 @@ var law = map[string]struct {
 	"lake":                 {hone: []string{"loop", "spec", "api"}, modules: []string{"*"}},
 	"ingest":               {hone: []string{"loop", "spec", "api"}, modules: []string{"*"}},
 	"analytics":            {hone: []string{"loop", "spec", "api"}, modules: []string{"*", duckdb}, cgo: true},
+	"export":               {hone: []string{"loop", "api"}, modules: []string{"*"}},
 	"report":               {hone: []string{"loop", "spec", "api", "report/reporttest"}, modules: []string{"*"}},
 	"report/reporttest":    {modules: []string{"golang.org/x/net/html"}},
 	"examples/shapes":      {hone: []string{"loop", "spec", "api", "gpuworker"}, modules: []string{"*"}},

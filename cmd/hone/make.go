@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hone/api"
+	"hone/export"
 	"hone/loop"
 )
 
@@ -74,7 +75,7 @@ Examples:
 			if err := required(c, "space", "generator"); err != nil {
 				return err
 			}
-			var options exportOptions
+			var options export.Options
 			if c.IsSet("to") {
 				var err error
 				if options, err = readExportOptions(c); err != nil {
@@ -158,7 +159,7 @@ func confirmed(in io.Reader, out io.Writer) (bool, error) {
 	return false, nil
 }
 
-func (m *making) run(c *cli.Context, options exportOptions) error {
+func (m *making) run(c *cli.Context, options export.Options) error {
 	if _, err := m.client.CreateCampaign(c.Context, m.request.document); err != nil {
 		return err
 	}

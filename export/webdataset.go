@@ -1,4 +1,4 @@
-package main
+package export
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ type webDataset struct {
 	entries []byte
 }
 
-func beginWebDataset(to io.Writer, _ *export, _ []string) (shardWriter, error) {
+func beginWebDataset(to io.Writer, _ *Export, _ []string) (shardWriter, error) {
 	return &webDataset{to: to}, nil
 }
 

@@ -1,61 +1,35 @@
-package main
+package export
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"hone/loop"
 )
 
 // The files of an export beside its shards. Only what is whole has one of the
-// names without a leading dot; exportDescription comes last of all.
+// names without a leading dot; descriptionFile comes last of all.
 const (
-	exportDescription = "dataset.json"
-	exportManifest    = "manifest.ndjson"
-	exportJournal     = ".export.ndjson"
-	exportLock        = ".export.lock"
-	partialSuffix     = ".partial"
+	descriptionFile = "dataset.json"
+	manifestFile    = "manifest.ndjson"
+	journalFile     = ".export.ndjson"
+	lockName        = ".export.lock"
+	partialSuffix   = ".partial"
 )
 
-// exportHead says what an export is of. Two exports with one head have the same
-// shards.
-type exportHead struct {
-	Hone         string      `json:"hone"` // exportFormat
-	Dataset      string      `json:"dataset"`
-	Manifest     loop.Digest `json:"manifest_sha256"`
-	Format       string      `json:"format"`
-	ShardSamples int         `json:"shard_samples"`
-	ShardBytes   int64       `json:"shard_bytes"`
-}
-
-const exportFormat = "export/1"
-
-// exportShard is a shard that is whole: a line of the journal.
-type exportShard struct {
-	File    string      `json:"file"`
-	SHA256  loop.Digest `json:"sha256"`
-	Bytes   int64       `json:"bytes"`
-	Samples int64       `json:"samples"`
-	// Members are those that a sample of the shard may have.
-	Members []string `json:"members"`
-}
-
-// exportTarget is the directory that an export goes into. What of it is whole is
+// target is the directory that an export goes into. What of it is whole is
 // listed in a journal, so that an export that was killed goes on behind it.
-type exportTarget struct {
+type target struct {
 	dir    string
-	head   exportHead
-	shards []exportShard
+	head   Head
+	shards []Shard
 	// done: the description is there, and lists the shards.
 	done    bool
 	lock    *os.File
@@ -64,7 +38,7 @@ type exportTarget struct {
 
 // openTarget makes the directory if there is none, locks it and reads what an
 // earlier export has left. It refuses a directory in which something else lies.
-func openTarget(dir string, head exportHead) (*exportTarget, error) {
+func openTarget(dir string, head Head) (*target, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
@@ -72,11 +46,11 @@ func openTarget(dir string, head exportHead) (*exportTarget, error) {
 	if err := refuseStrange(dir); err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, exportLock), os.O_CREATE|os.O_RDWR, 0o666)
+	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		return nil, err
 	}
-	t := &exportTarget{dir: dir, head: head, lock: lock}
+	t := &target{dir: dir, head: head, lock: lock}
 	if lockFile(lock) != nil {
 		err = loop.Conflict("--to", "another export into %s is running", dir)
 	} else if err = t.readDescription(); err == nil && !t.done {
@@ -98,7 +72,7 @@ func refuseStrange(dir string) error {
 	strange := ""
 	for _, e := range entries {
 		switch e.Name() {
-		case exportDescription, exportJournal, exportLock:
+		case descriptionFile, journalFile, lockName:
 			return nil
 		}
 		strange = e.Name()
@@ -109,9 +83,9 @@ func refuseStrange(dir string) error {
 	return nil
 }
 
-func (t *exportTarget) path(name string) string { return filepath.Join(t.dir, name) }
+func (t *target) path(name string) string { return filepath.Join(t.dir, name) }
 
-func (t *exportTarget) close() {
+func (t *target) close() {
 	for _, f := range []*os.File{t.journal, t.lock} {
 		if f != nil {
 			f.Close()
@@ -120,7 +94,7 @@ func (t *exportTarget) close() {
 }
 
 // matches refuses to mix two exports.
-func (t *exportTarget) matches(there exportHead) error {
+func (t *target) matches(there Head) error {
 	switch {
 	case there == t.head:
 		return nil
@@ -132,25 +106,25 @@ func (t *exportTarget) matches(there exportHead) error {
 	}
 }
 
-func (t *exportTarget) readDescription() error {
-	text, err := os.ReadFile(t.path(exportDescription))
+func (t *target) readDescription() error {
+	text, err := os.ReadFile(t.path(descriptionFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	var there exported
-	if err := json.Unmarshal(text, &there); err != nil || there.Hone != exportFormat {
-		return loop.Conflict("--to", "%s in %s is not of an export of this program; choose another directory", exportDescription, t.dir)
+	var there Description
+	if err := json.Unmarshal(text, &there); err != nil || there.Hone != headFormat {
+		return loop.Conflict("--to", "%s in %s is not of an export of this program; choose another directory", descriptionFile, t.dir)
 	}
 	t.done, t.shards = true, there.Shards
-	return t.matches(there.exportHead)
+	return t.matches(there.Head)
 }
 
 // openJournal reads the journal as far as it is whole, and goes on behind that.
-func (t *exportTarget) openJournal() (err error) {
-	if t.journal, err = os.OpenFile(t.path(exportJournal), os.O_CREATE|os.O_RDWR, 0o666); err != nil {
+func (t *target) openJournal() (err error) {
+	if t.journal, err = os.OpenFile(t.path(journalFile), os.O_CREATE|os.O_RDWR, 0o666); err != nil {
 		return err
 	}
 	whole := int64(0)
@@ -164,15 +138,15 @@ func (t *exportTarget) openJournal() (err error) {
 			break
 		}
 		if n == 0 {
-			var there exportHead
+			var there Head
 			if err := json.Unmarshal(line, &there); err != nil {
-				return loop.Conflict("--to", "%s in %s is not of an export; choose another directory", exportJournal, t.dir)
+				return loop.Conflict("--to", "%s in %s is not of an export; choose another directory", journalFile, t.dir)
 			}
 			if err := t.matches(there); err != nil {
 				return err
 			}
 		} else {
-			var s exportShard
+			var s Shard
 			if json.Unmarshal(line, &s) != nil || s.File != filepath.Base(s.File) || !t.place(s) {
 				break
 			}
@@ -192,7 +166,7 @@ func (t *exportTarget) openJournal() (err error) {
 }
 
 // note adds a line to the journal, durably.
-func (t *exportTarget) note(line any) error {
+func (t *target) note(line any) error {
 	text, err := json.Marshal(line)
 	if err != nil {
 		return err
@@ -205,7 +179,7 @@ func (t *exportTarget) note(line any) error {
 
 // place lists a shard at the place that its name gives; shards come in order,
 // or again.
-func (t *exportTarget) place(s exportShard) bool {
+func (t *target) place(s Shard) bool {
 	for i := range t.shards {
 		if t.shards[i].File == s.File {
 			t.shards[i] = s
@@ -220,21 +194,21 @@ func (t *exportTarget) place(s exportShard) bool {
 }
 
 // add lists a shard that is whole.
-func (t *exportTarget) add(s exportShard) error {
+func (t *target) add(s Shard) error {
 	if !t.place(s) {
 		return fmt.Errorf("shard %s is out of order", s.File)
 	}
 	return t.note(s)
 }
 
-func (t *exportTarget) shardName(n int) string {
+func (t *target) shardName(n int) string {
 	name, _, _ := strings.Cut(t.head.Dataset, "@")
-	return fmt.Sprintf("%s-%06d.%s", name, n, exportFormats[t.head.Format].ext)
+	return fmt.Sprintf("%s-%06d.%s", name, n, formats[t.head.Format].ext)
 }
 
 // damaged hashes every listed shard again and returns which are not what they
 // were.
-func (t *exportTarget) damaged() (bad []int, err error) {
+func (t *target) damaged() (bad []int, err error) {
 	for i, s := range t.shards {
 		digest, err := hashFile(t.path(s.File))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -249,7 +223,7 @@ func (t *exportTarget) damaged() (bad []int, err error) {
 
 // reopen takes the description of a finished export back, so that its shards
 // can be mended.
-func (t *exportTarget) reopen() (err error) {
+func (t *target) reopen() (err error) {
 	if !t.done {
 		return nil
 	}
@@ -263,23 +237,23 @@ func (t *exportTarget) reopen() (err error) {
 			return err
 		}
 	}
-	return errors.Join(os.Remove(t.path(exportDescription)), syncDir(t.dir))
+	return errors.Join(os.Remove(t.path(descriptionFile)), syncDir(t.dir))
 }
 
 // finish writes the description, by which an export is whole.
-func (t *exportTarget) finish(d *exported) error {
+func (t *target) finish(d *Description) error {
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := t.write(exportDescription, append(text, '\n')); err != nil {
+	if err := t.write(descriptionFile, append(text, '\n')); err != nil {
 		return err
 	}
 	t.done = true
-	return os.Remove(t.path(exportJournal))
+	return os.Remove(t.path(journalFile))
 }
 
-func (t *exportTarget) write(name string, content []byte) error {
+func (t *target) write(name string, content []byte) error {
 	f, err := t.create(name)
 	if err != nil {
 		return err
@@ -290,83 +264,4 @@ func (t *exportTarget) write(name string, content []byte) error {
 	}
 	_, err = f.commit()
 	return err
-}
-
-// partial is a file that gets its name when it is whole.
-type partial struct {
-	dir, name string
-	file      *os.File // nil once it has its name, or is discarded
-	hash      hash.Hash
-	bytes     int64
-}
-
-func (t *exportTarget) create(name string) (*partial, error) {
-	p := &partial{dir: t.dir, name: name, hash: sha256.New()}
-	var err error
-	p.file, err = os.Create(p.path())
-	return p, err
-}
-
-func (p *partial) path() string { return filepath.Join(p.dir, "."+p.name+partialSuffix) }
-
-func (p *partial) Write(b []byte) (int, error) {
-	n, err := p.file.Write(b)
-	p.hash.Write(b[:n])
-	p.bytes += int64(n)
-	return n, err
-}
-
-// commit syncs the file and gives it its name.
-func (p *partial) commit() (loop.Digest, error) {
-	if err := p.file.Sync(); err != nil {
-		return loop.Digest{}, err
-	}
-	err := p.file.Close()
-	p.file = nil
-	if err == nil {
-		err = os.Rename(p.path(), filepath.Join(p.dir, p.name))
-	}
-	if err != nil {
-		_ = os.Remove(p.path())
-		return loop.Digest{}, err
-	}
-	return loop.Digest(p.hash.Sum(nil)), syncDir(p.dir)
-}
-
-// discard removes the file, unless it is committed.
-func (p *partial) discard() {
-	if p.file != nil {
-		p.file.Close()
-		_ = os.Remove(p.path())
-		p.file = nil
-	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-func hashFile(path string) (loop.Digest, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return loop.Digest{}, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return loop.Digest{}, err
-	}
-	return loop.Digest(h.Sum(nil)), nil
-}
-
-// union is both, ascending.
-func union(a, b []string) []string {
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
 }

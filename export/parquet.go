@@ -1,4 +1,4 @@
-package main
+package export
 
 import (
 	"fmt"
@@ -41,7 +41,7 @@ const (
 	groupBytes = 32 << 20
 )
 
-func beginParquet(to io.Writer, e *export, members []string) (shardWriter, error) {
+func beginParquet(to io.Writer, e *Export, members []string) (shardWriter, error) {
 	t := &parquetTable{columns: rowColumns(&e.header)}
 	taken := make(map[string]bool)
 	for _, c := range t.columns {

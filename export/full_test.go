@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package export
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 // A full disk: no file that is not whole has a final name, the words say where
 // and how much, and with more room the export goes on.
 func TestExportToAFullDisk(t *testing.T) {
-	for format := range exportFormats {
+	for format := range formats {
 		t.Run(format, func(t *testing.T) {
 			disk := t.TempDir()
 			if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=256k"); err != nil {
@@ -26,14 +26,14 @@ func TestExportToAFullDisk(t *testing.T) {
 				}
 			}()
 			s := newShelf(t, 60, 60, 3000)
-			o := exportOptions{Dir: filepath.Join(disk, "out"), Format: format, ShardSamples: 10, ShardBytes: 1 << 20}
+			o := Options{Dir: filepath.Join(disk, "out"), Format: format, ShardSamples: 10, ShardBytes: 1 << 20}
 			_, err := s.export(t, o)
 			if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "no space left in "+o.Dir+": about ") ||
 				!strings.Contains(err.Error(), "are needed, 40 samples are still to come") {
 				t.Fatalf("on a full disk: %v", err)
 			}
 			for name := range files(t, o.Dir) {
-				if name != exportJournal && name != exportManifest && name != "loop-000000."+exportFormats[format].ext && name != "loop-000001."+exportFormats[format].ext {
+				if name != journalFile && name != manifestFile && name != "loop-000000."+formats[format].ext && name != "loop-000001."+formats[format].ext {
 					t.Errorf("%s is left over", name)
 				}
 			}
