@@ -38,7 +38,9 @@
 //	          origin, source, correct, loss, posted_at
 //	samples   one column per factor and derived label; digest, campaign, round,
 //	          component, index, attempt, seed, importance_weight, split, worker,
-//	          generator, committed_at; pack, "offset", length, millis, scores
+//	          generator, committed_at; pack, "offset", length, millis, scores;
+//	          example and origin of imported ones, of which campaign is the
+//	          dataset and round its version
 //	verdicts  one column per factor and derived label; campaign, round,
 //	          component, index, attempt, split, worker, generator, gate, reason,
 //	          scores, judged_at

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 
@@ -88,42 +89,102 @@ func committedBatch(b arrow.RecordBatch, domain loop.Domain, each func(loop.Comm
 // Resolve looks up committed samples of a space by digest, thousands at a time.
 // Digests that are not there are not in the answer. Where several samples have
 // the same bytes (campaigns of one seed make the same pictures of scenarios that
-// differ in what cannot be seen) the one of the eval set's own campaign answers,
-// then the first by name: which of them was committed first is chance, and no
-// evidence may rest on it (I4). Resolve sees what the view has come to: to be
+// differ in what cannot be seen) the one of the eval set's own import or campaign
+// answers, then the first by name: which of them was committed first is chance, and
+// no evidence may rest on it (I4). Resolve sees what the view has come to: to be
 // sure of a digest, Wait for the catalogue's sequence first.
 func (v *View) Resolve(ctx context.Context, space, evalSet string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
 	resolved := make(map[loop.Digest]loop.Resolved, len(digests))
 	if len(digests) == 0 {
 		return resolved, nil
 	}
+	set, version, _ := strings.Cut(evalSet, "@")
+	err := v.resolve(ctx, space, `FROM (SELECT DISTINCT unnest(?::VARCHAR[]) AS digest) q JOIN %s s ON s.digest = q.digest`,
+		`(s.campaign = ? AND s.round::VARCHAR = ? AND s.example IS NOT NULL) DESC, s.campaign = ? DESC, `,
+		[]any{texts(digests), set, version, loop.EvaluatedCampaign(evalSet)}, func(one *loop.Resolved) {
+			if _, ok := resolved[one.Digest]; !ok {
+				resolved[one.Digest] = *one
+			}
+		}, func() { clear(resolved) })
+	if err != nil {
+		return nil, fmt.Errorf("resolve: %w", err)
+	}
+	return resolved, nil
+}
+
+// Examples looks up samples of an imported version by what their importer calls
+// them, like Resolve.
+func (v *View) Examples(ctx context.Context, space, set string, version int, examples []string) (map[string]loop.Resolved, error) {
+	resolved := make(map[string]loop.Resolved, len(examples))
+	if len(examples) == 0 {
+		return resolved, nil
+	}
+	err := v.resolve(ctx, space, `FROM %s s JOIN (SELECT DISTINCT unnest(?::VARCHAR[]) AS example) q
+		ON s.example = q.example AND s.campaign = ? AND s.round = ?`, "", []any{examples, set, version},
+		func(one *loop.Resolved) { resolved[one.Example] = *one }, func() { clear(resolved) })
+	if err != nil {
+		return nil, fmt.Errorf("examples: %w", err)
+	}
+	return resolved, nil
+}
+
+// resolve reads samples s that from yields, in the order that order and then their
+// names say; begin is called first, and again where the view begins anew.
+func (v *View) resolve(ctx context.Context, space, from, order string, args []any, each func(*loop.Resolved), begin func()) error {
 	_, err := v.read(ctx, 0, func(ctx context.Context, conn *sql.Conn, spaces map[string]*layout) error {
 		l := spaces[space]
 		if l == nil {
 			return loop.NotFound("space", "%q is not a space", space)
 		}
 		r := newResolver(l)
-		rows, err := conn.QueryContext(ctx, r.query(), texts(digests), loop.EvaluatedCampaign(evalSet))
+		rows, err := conn.QueryContext(ctx, r.query(fmt.Sprintf(from, l.table("samples")), order), args...)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		clear(resolved)
+		begin()
 		for rows.Next() {
-			d, one, err := r.scan(rows)
+			one, err := r.scan(rows)
 			if err != nil {
 				return err
 			}
-			if _, ok := resolved[d]; !ok {
-				resolved[d] = one
+			each(&one)
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	return err
+}
+
+// Imported reads samples of an imported version, from an index on and at most limit
+// of them, in their order, with the space by whose codes they are told. It has seen
+// the sequence.
+func (v *View) Imported(ctx context.Context, space, set string, version int, from uint64, limit int, atLeast uint64) (of *loop.Space, samples []loop.ImportedSample, err error) {
+	_, err = v.read(ctx, atLeast, func(ctx context.Context, conn *sql.Conn, spaces map[string]*layout) error {
+		l := spaces[space]
+		if l == nil {
+			return loop.NotFound("space", "%q is not a space", space)
+		}
+		of, samples = l.current, nil
+		r := newResolver(l)
+		rows, err := conn.QueryContext(ctx, r.query(`FROM (SELECT * FROM `+l.table("samples")+` WHERE campaign = ? AND round = ? AND "index" >= ?
+			ORDER BY "index" LIMIT ?) s`, ""), set, version, from, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			one, err := r.scan(rows)
+			if err != nil {
+				return err
 			}
+			samples = append(samples, loop.ImportedSample{Index: r.index, Digest: one.Digest, Example: one.Example, Scenario: one.Scenario, Values: one.Values})
 		}
 		return errors.Join(rows.Err(), rows.Close())
 	})
 	if err != nil {
-		return nil, fmt.Errorf("resolve: %w", err)
+		return nil, nil, fmt.Errorf("imported: %w", err)
 	}
-	return resolved, nil
+	return of, samples, nil
 }
 
 // resolver reads samples back into scenarios.
@@ -133,6 +194,7 @@ type resolver struct {
 	into   []any
 	levels []sql.NullInt64
 	reals  []sql.NullFloat64
+	index  uint64 // of the last sample
 }
 
 func newResolver(l *layout) *resolver {
@@ -144,7 +206,8 @@ func newResolver(l *layout) *resolver {
 	return r
 }
 
-func (r *resolver) query() string {
+// query reads samples s.
+func (r *resolver) query(from, order string) string {
 	columns := ""
 	for f := range r.l.current.Factors {
 		c := r.l.column(r.l.current.Factors[f].Name)
@@ -153,16 +216,15 @@ func (r *resolver) query() string {
 			columns += ", s." + ident(c.values())
 		}
 	}
-	return `SELECT s.digest, s.split, coalesce(c.source, '')` + columns + `
-		FROM (SELECT DISTINCT unnest(?::VARCHAR[]) AS digest) q
-		JOIN ` + r.l.table("samples") + ` s ON s.digest = q.digest
+	return `SELECT s.digest, s.split, s.index, coalesce(s.example, ''), coalesce(s.origin, 'synthetic'),
+		coalesce(c.source, CASE WHEN s.example IS NOT NULL AND s.split = 'evaluation' THEN 'target' END, '')` + columns + ` ` + from + `
 		LEFT JOIN main.components c ON c.campaign = s.campaign AND c.round = s.round AND c.split = s.split AND c.component = s.component
-		ORDER BY s.campaign = ? DESC, s.campaign, s.round, s.split, s.component, s.index`
+		ORDER BY ` + order + `s.campaign, s.round, s.split, s.component, s.index`
 }
 
-func (r *resolver) scan(rows *sql.Rows) (loop.Digest, loop.Resolved, error) {
-	var digest, split, source string
-	into := append(r.into[:0], &digest, &split, &source)
+func (r *resolver) scan(rows *sql.Rows) (loop.Resolved, error) {
+	var digest, split, example, origin, source string
+	into := append(r.into[:0], &digest, &split, &r.index, &example, &origin, &source)
 	for f := range r.l.current.Factors {
 		into = append(into, &r.levels[f])
 		if r.l.column(r.l.current.Factors[f].Name).numeric {
@@ -171,17 +233,17 @@ func (r *resolver) scan(rows *sql.Rows) (loop.Digest, loop.Resolved, error) {
 	}
 	r.into = into
 	if err := rows.Scan(into...); err != nil {
-		return loop.Digest{}, loop.Resolved{}, err
+		return loop.Resolved{}, err
 	}
 	d, err := loop.ParseDigest(digest)
 	if err != nil {
-		return d, loop.Resolved{}, err
+		return loop.Resolved{}, err
 	}
 	domain, ok := loop.ParseDomain(split)
 	if !ok {
-		return d, loop.Resolved{}, fmt.Errorf("%q is not a domain", split)
+		return loop.Resolved{}, fmt.Errorf("%q is not a domain", split)
 	}
-	one := loop.Resolved{SpaceVersion: r.l.current.Version, Domain: domain, Source: loop.Source(source), Scenario: loop.Scenario{
+	one := loop.Resolved{SpaceVersion: r.l.current.Version, Domain: domain, Source: loop.Source(source), Digest: d, Example: example, Origin: loop.Origin(origin), Scenario: loop.Scenario{
 		Codes: make([]loop.Code, len(r.codes)), Fractions: make([]uint32, len(r.codes))}}
 	for f := range r.codes {
 		one.Scenario.Codes[f] = loop.Unknown
@@ -191,8 +253,14 @@ func (r *resolver) scan(rows *sql.Rows) (loop.Digest, loop.Resolved, error) {
 		if code := one.Scenario.Codes[f]; r.reals[f].Valid && code.IsLevel() {
 			one.Scenario.Fractions[f] = r.l.current.Factors[f].Fraction(code, r.reals[f].Float64)
 		}
+		if example != "" {
+			one.Values = append(one.Values, math.NaN())
+			if r.reals[f].Valid {
+				one.Values[f] = r.reals[f].Float64
+			}
+		}
 	}
-	return d, one, nil
+	return one, nil
 }
 
 // Locate finds the bytes of committed samples, of whatever space. Digests that

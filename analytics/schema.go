@@ -12,7 +12,7 @@ import (
 )
 
 // format numbers the tables' shape; a file of another format is built again.
-const format = 2
+const format = 3
 
 // reservedSchemas are names that DuckDB knows already, as schemas or catalogues.
 var reservedSchemas = []string{"main", "temp", "system", "information_schema", "pg_catalog"}
@@ -69,6 +69,7 @@ var tables = map[loop.PartKind][]field{
 		{name: "pack", kind: "VARCHAR"}, {name: "offset", kind: "BIGINT"}, {name: "length", kind: "BIGINT"},
 		{name: "millis", kind: "DOUBLE", optional: true},
 		{name: "scores", kind: "JSON", source: "try_cast(p.scores AS JSON)", optional: true},
+		{name: "example", kind: "VARCHAR", optional: true}, {name: "origin", kind: "VARCHAR", optional: true},
 	},
 	loop.VerdictParts: {
 		{name: "campaign", kind: "VARCHAR"}, {name: "round", kind: "INTEGER"}, {name: "component", kind: "INTEGER"},

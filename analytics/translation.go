@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"database/sql"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -48,77 +49,136 @@ const (
 // Write writes the rows to the file named to, in their order, and returns how many
 // they are. What is wrong with the file or its columns is a *loop.Error.
 func (t *Translation) Write(ctx context.Context, to string) (rows int64, err error) {
-	switch info, err := os.Stat(t.Path); {
+	f, err := openRows(ctx, t.Path, t.Parquet)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	list, err := t.list(f.columns)
+	if err != nil {
+		return 0, err
+	}
+	return f.write(ctx, list, to)
+}
+
+// WriteRecords writes the rows of a CSV file, whose values are text, or of a Parquet
+// file as NDJSON to the file named to: a member per column but those to ignore. It
+// returns the columns of the file. What is wrong with it is a *loop.Error.
+func WriteRecords(ctx context.Context, path string, parquet bool, ignore []string, to string) (columns []Column, err error) {
+	f, err := openRows(ctx, path, parquet)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	var list []string
+	for i := range f.columns {
+		c := &f.columns[i]
+		switch {
+		case slices.Contains(ignore, c.Name):
+			continue
+		case strings.Contains(c.Type, "BLOB"):
+			return nil, &loop.Error{Field: path, Problem: fmt.Sprintf("column %q holds bytes, which stay files here", c.Name), Remedy: "leave it out with --ignore " + c.Name}
+		case c.Type == "DOUBLE" || c.Type == "FLOAT":
+			list = append(list, fmt.Sprintf("CASE WHEN isfinite(%[1]s) THEN %[1]s END AS %[1]s", ident(c.Name))) // JSON has no NaN
+		default:
+			list = append(list, ident(c.Name))
+		}
+	}
+	if len(list) == 0 {
+		return nil, &loop.Error{Field: path, Problem: "it has no column"}
+	}
+	_, err = f.write(ctx, strings.Join(list, ", "), to)
+	return f.columns, err
+}
+
+// rowsFile is a file that somebody has, as DuckDB reads it.
+type rowsFile struct {
+	db *sql.DB
+	// dir holds link, the file's name for DuckDB, and what does not fit into memory.
+	path, dir, link string
+	source          string
+	columns         []Column
+}
+
+func openRows(ctx context.Context, path string, parquet bool) (_ *rowsFile, err error) {
+	switch info, err := os.Stat(path); {
 	case err != nil:
-		return 0, err
+		return nil, err
 	case info.Size() == 0:
-		return 0, &loop.Error{Field: t.Path, Problem: "the file is empty"}
+		return nil, &loop.Error{Field: path, Problem: "the file is empty"}
 	}
+	f := &rowsFile{path: path}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.close())
+		}
+	}()
 	// In DuckDB's eyes a path may be a pattern. A link has a name that is none.
-	dir, err := os.MkdirTemp("", "hone-rows-")
+	if f.dir, err = os.MkdirTemp("", "hone-rows-"); err != nil {
+		return nil, fmt.Errorf("translate: %w", err)
+	}
+	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return 0, fmt.Errorf("translate: %w", err)
+		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	path, err := filepath.Abs(t.Path)
-	if err != nil {
-		return 0, err
+	f.link = filepath.Join(f.dir, "rows")
+	if strings.HasSuffix(strings.ToLower(absolute), ".gz") {
+		f.link += ".gz" // by which it is known to be compressed
 	}
-	link := filepath.Join(dir, "rows")
-	if strings.HasSuffix(strings.ToLower(path), ".gz") {
-		link += ".gz" // by which it is known to be compressed
+	if err := os.Symlink(absolute, f.link); err != nil {
+		return nil, fmt.Errorf("translate: %w", err)
 	}
-	if err := os.Symlink(path, link); err != nil {
-		return 0, fmt.Errorf("translate: %w", err)
-	}
-	db, err := openDB("", url.Values{
-		"memory_limit": {"512MB"}, "threads": {"2"}, "temp_directory": {dir},
+	f.db, err = openDB("", url.Values{
+		"memory_limit": {"512MB"}, "threads": {"2"}, "temp_directory": {f.dir},
 		"autoinstall_known_extensions": {"false"}, "autoload_known_extensions": {"false"},
 	}.Encode())
 	if err != nil {
-		return 0, fmt.Errorf("translate: %w", err)
+		return nil, fmt.Errorf("translate: %w", err)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-
-	source := ""
-	if t.Parquet {
-		source = "read_parquet(" + literal(link) + ")"
-	} else {
-		if source, err = readCSV(path, link); err != nil {
-			return 0, err
-		}
+	if parquet {
+		f.source = "read_parquet(" + literal(f.link) + ")"
+	} else if f.source, err = readCSV(absolute, f.link); err != nil {
+		return nil, err
 	}
-	refuse := func(err error) error {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return &loop.Error{Field: t.Path, Problem: strings.ReplaceAll(firstLines(err), link, t.Path)}
-	}
-	described, err := db.QueryContext(ctx, "SELECT * FROM "+source+" LIMIT 0")
+	described, err := f.db.QueryContext(ctx, "SELECT * FROM "+f.source+" LIMIT 0")
 	if err != nil {
-		return 0, refuse(err)
+		return nil, f.refuse(ctx, err)
 	}
 	defer described.Close()
 	types, err := described.ColumnTypes()
 	if err != nil {
-		return 0, refuse(err)
+		return nil, f.refuse(ctx, err)
 	}
-	columns := make([]Column, len(types))
-	for i, c := range types {
-		columns[i] = Column{Name: c.Name(), Type: c.DatabaseTypeName()}
+	for _, c := range types {
+		f.columns = append(f.columns, Column{Name: c.Name(), Type: c.DatabaseTypeName()})
 	}
 	if err := described.Close(); err != nil {
-		return 0, refuse(err)
+		return nil, f.refuse(ctx, err)
 	}
-	list, err := t.list(columns)
-	if err != nil {
-		return 0, err
+	return f, nil
+}
+
+func (f *rowsFile) refuse(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	result, err := db.ExecContext(ctx, fmt.Sprintf("COPY (SELECT %s FROM %s) TO %s (FORMAT json)", list, source, literal(to)))
+	return &loop.Error{Field: f.path, Problem: strings.ReplaceAll(firstLines(err), f.link, f.path)}
+}
+
+// write writes what is selected of the rows.
+func (f *rowsFile) write(ctx context.Context, list, to string) (int64, error) {
+	result, err := f.db.ExecContext(ctx, fmt.Sprintf("COPY (SELECT %s FROM %s) TO %s (FORMAT json)", list, f.source, literal(to)))
 	if err != nil {
-		return 0, refuse(err)
+		return 0, f.refuse(ctx, err)
 	}
 	return result.RowsAffected()
+}
+
+func (f *rowsFile) close() (err error) {
+	if f.db != nil {
+		err = f.db.Close()
+	}
+	return errors.Join(err, os.RemoveAll(f.dir))
 }
 
 // readCSV is the function that reads a CSV file, by its link. Left to find out by

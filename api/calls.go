@@ -154,6 +154,24 @@ func (c *Client) PublishDataset(ctx context.Context, p Publish) (Published, erro
 	return postJSON[Published](ctx, c, "/v1/datasets", p)
 }
 
+// ImportDataset makes a dataset version of what was staged with Stage. Sent again
+// it changes nothing. It answers when all bytes are hashed and packed, however long
+// that takes.
+func (c *Client) ImportDataset(ctx context.Context, name string, i Import) (Imported, error) {
+	patient := *c
+	patient.HTTP = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	defer patient.HTTP.CloseIdleConnections()
+	return postJSON[Imported](ctx, &patient, segments("v1", "datasets", name, "import"), i)
+}
+
+// Stage leaves a file of a unit for the gates (C19).
+func (c *Client) Stage(ctx context.Context, worker string, unit loop.Unit, name string, content []byte) error {
+	r := posting(segments("v1", "staging", worker, unit.ID(), name), "application/octet-stream", content)
+	r.method = http.MethodPut
+	var staged struct{ Bytes int64 }
+	return c.call(ctx, r, &staged)
+}
+
 // Dataset returns a version of a dataset, 0 for the latest.
 func (c *Client) Dataset(ctx context.Context, name string, version int) (Dataset, error) {
 	if version > 0 {

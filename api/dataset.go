@@ -9,9 +9,52 @@ type Dataset struct {
 	Samples  int64       `json:"samples"`
 	Manifest loop.Digest `json:"manifest_sha256" doc:"The digest of the manifest's bytes"`
 	Sequence uint64      `json:"sequence"`
-	Campaign string      `json:"campaign"`
+	Campaign string      `json:"campaign" doc:"Whose samples it holds; empty if it was imported"`
 	Split    string      `json:"split" enum:"train,probe,evaluation"`
 	Advisory string      `json:"advisory,omitempty" doc:"What became known about the version after it was published"`
+	Origin   string      `json:"origin,omitempty" enum:"real,synthetic" doc:"What the samples of an imported version are"`
+}
+
+// Import is the body of POST /v1/datasets/NAME/import. Before it, each unit's
+// samples were staged as one tar, samples.tar, and beside it rows.ndjson, a row
+// per sample: by the worker hone-import, under the unit's id, in which the campaign
+// is NAME, the round 1 and the component 0.
+type Import struct {
+	Space  string       `json:"space" example:"shapes" doc:"The space by which the samples' scenarios are told; its latest version"`
+	Split  string       `json:"split" enum:"train,evaluation"`
+	Origin string       `json:"origin" enum:"real,synthetic"`
+	Units  []ImportUnit `json:"units" minItems:"1" maxItems:"20000" doc:"What was staged, in order"`
+}
+
+// ImportUnit is one staged unit of an import.
+type ImportUnit struct {
+	Samples int         `json:"samples" minimum:"1" maximum:"512"`
+	Rows    loop.Digest `json:"rows_sha256" doc:"The digest of its rows.ndjson"`
+}
+
+// ImportRow is a line of rows.ndjson.
+type ImportRow struct {
+	Example  string         `json:"example" doc:"What outcomes call the sample"`
+	Scenario map[string]any `json:"scenario,omitempty" doc:"A level by factor, or the value of a numeric one; what is left out is not known"`
+	Digest   loop.Digest    `json:"digest" doc:"The sample's"`
+	Bytes    int64          `json:"bytes" doc:"How many the sample has in samples.tar"`
+}
+
+// How the units of an import are staged.
+const (
+	ImportWorker = "hone-import"
+	ImportRows   = "rows.ndjson"
+)
+
+// ImportedUnit names the unit of an import that begins with the sample first.
+func ImportedUnit(name string, domain loop.Domain, first uint64, samples int) loop.Unit {
+	return loop.Unit{Campaign: name, Domain: domain, Round: 1, First: first, Count: samples}
+}
+
+// Imported answers POST /v1/datasets/NAME/import.
+type Imported struct {
+	Dataset
+	Created bool `json:"created" doc:"false: the latest version holds just that already"`
 }
 
 // Publish is the body of POST /v1/datasets.

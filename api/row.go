@@ -1,6 +1,10 @@
 package api
 
-import "hone/loop"
+import (
+	"math"
+
+	"hone/loop"
+)
 
 // RowsFormat is what the header line of a version's rows says of itself.
 const RowsFormat = "rows/1"
@@ -27,8 +31,9 @@ type RowFactor struct {
 // Row is one sample of a version: its line of the manifest, and what it shows.
 type Row struct {
 	ManifestRow
-	Key  string `json:"key" example:"r3-t2-i17-a0" doc:"The sample's name, as WebDataset wants it"`
-	Seed uint64 `json:"seed"`
+	Key     string `json:"key" example:"r3-t2-i17-a0" doc:"The sample's name, as WebDataset wants it"`
+	Seed    uint64 `json:"seed"`
+	Example string `json:"example,omitempty" doc:"What the importer of an imported sample calls it"`
 	Described
 }
 
@@ -38,6 +43,17 @@ type Described struct {
 	Scenario map[string]any    `json:"scenario" doc:"A level by factor, or the value of a numeric one"`
 	Levels   map[string]string `json:"levels,omitempty" doc:"The bin of each numeric factor"`
 	Labels   map[string]string `json:"labels,omitempty" doc:"The derived labels"`
+}
+
+// DescribeImported is Describe of an imported sample, with its own values.
+func DescribeImported(space *loop.Space, s *loop.ImportedSample) Described {
+	d := Describe(space, s.Scenario)
+	for f, value := range s.Values {
+		if _, there := d.Scenario[space.Factors[f].Name]; there && !math.IsNaN(value) {
+			d.Scenario[space.Factors[f].Name] = value
+		}
+	}
+	return d
 }
 
 // Describe says a scenario in the words of its space.

@@ -23,6 +23,8 @@ type Gates interface {
 		epoch uint64, deliveries []loop.Delivery) ([]loop.Judged, error)
 	// CheckGates refuses a list that names a gate which there is not.
 	CheckGates(names []string) error
+	// Import packs staged samples that were not made here, hashed again.
+	Import(ctx context.Context, epoch uint64, d loop.Delivery) (loop.Judged, error)
 }
 
 // PartWriter writes what the leader makes durable before it proposes it (C17):
@@ -38,7 +40,9 @@ type PartWriter interface {
 // Staging is where workers leave bytes for the gates (C19): package lake's.
 type Staging interface {
 	Stage(ctx context.Context, worker, unitID, name string, r io.Reader) (int64, error)
+	OpenStaged(ctx context.Context, worker, unitID, name string) (io.ReadCloser, int64, error)
 	Sweep(ctx context.Context, worker, unitID string) error
+	StagedUnits(ctx context.Context, worker string) ([]loop.Unit, error)
 }
 
 // View answers from state and lake: package analytics'.
@@ -49,6 +53,9 @@ type View interface {
 	Committed(ctx context.Context, s loop.Selection) iter.Seq2[loop.CommittedSample, error]
 	// Locate finds committed samples' bytes; a digest it does not know is left out.
 	Locate(ctx context.Context, digests []loop.Digest) (map[loop.Digest]loop.Address, error)
+	// Imported reads samples of an imported version from an index on, with the space
+	// by whose codes they are told.
+	Imported(ctx context.Context, space, set string, version int, from uint64, limit int, atLeast uint64) (*loop.Space, []loop.ImportedSample, error)
 }
 
 // Options configure a coordinator.
@@ -77,6 +84,9 @@ type Coordinator struct {
 	node *Node
 	log  *slog.Logger
 
+	// importing is held by the one import that is under way: it bounds memory, and
+	// versions come one after another anyway.
+	importing chan struct{}
 	// joined numbers sessions over all terms, so that none is taken for another.
 	joined atomic.Uint64
 
@@ -99,7 +109,7 @@ func New(o Options) *Coordinator {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Coordinator{o: o, node: o.Node, log: o.Logger, led: make(chan struct{})}
+	return &Coordinator{o: o, node: o.Node, log: o.Logger, led: make(chan struct{}), importing: make(chan struct{}, 1)}
 }
 
 // Run runs the node, and a term whenever it leads, until ctx ends.

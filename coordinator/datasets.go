@@ -27,6 +27,9 @@ type datasetOf struct {
 func (c *Control) datasets(to huma.API) {
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets", "list-datasets", "List the latest version of each dataset", "Datasets"), answering(c, c.listDatasets))
 	huma.Register(to, operation(http.MethodPost, "/v1/datasets", "publish-dataset", "Publish some of a version's samples under another name", "Datasets"), answering(c, c.publishDataset))
+	o := operation(http.MethodPost, "/v1/datasets/{name}/import", "import-dataset", "Make staged samples that were not made here a dataset's next version", "Datasets")
+	o.Description = "Outcomes that are posted with this version as their eval set may name its examples alone. All bytes are hashed again; what is wrong is told by example and column, and then nothing is imported."
+	huma.Register(to, o, answering(c, c.importDataset))
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}", "list-dataset-versions", "List a dataset's versions", "Datasets"), answering(c, c.listVersions))
 	huma.Register(to, operation(http.MethodGet, "/v1/datasets/{name}/{version}", "show-dataset", "Show a dataset version", "Datasets"), answering(c, c.showDataset))
 	huma.Register(to, streams(operation(http.MethodGet, "/v1/datasets/{name}/{version}/manifest", "dataset-manifest",
@@ -38,6 +41,9 @@ func (c *Control) datasets(to huma.API) {
 func dataset(d *state.DatasetVersion) api.Dataset {
 	out := api.Dataset{Name: d.Name, Version: d.Version, Samples: int64(d.Samples), Manifest: d.Manifest.Digest,
 		Sequence: d.Sequence, Campaign: d.Campaign, Split: d.Split}
+	if d.Import != nil {
+		out.Origin = string(d.Import.Origin)
+	}
 	revoked := uint64(0)
 	for _, a := range d.Advisory {
 		revoked += a.Indices.Count()

@@ -12,10 +12,13 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"hone/api"
+	"hone/coordinator/state"
 	"hone/loop"
 )
 
@@ -53,10 +56,7 @@ func (l *store) put(kind string, epoch uint64, rows int64, content []byte) (loop
 }
 
 func (l *store) WriteSamples(_ context.Context, epoch uint64, space *loop.Space, rows []loop.SampleRow) (loop.Object, error) {
-	content, err := json.Marshal([]any{space.Name, space.Version, rows})
-	if err != nil {
-		return loop.Object{}, err
-	}
+	content := fmt.Appendf(nil, "%s@%d %+v", space.Name, space.Version, rows)
 	o, err := l.put("parts", epoch, int64(len(rows)), content)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,8 +118,31 @@ func (l *store) Stage(_ context.Context, worker, unitID, name string, r io.Reade
 func (l *store) Sweep(_ context.Context, worker, unitID string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.staged, worker+"/"+unitID+"/"+loop.Bundle)
+	maps.DeleteFunc(l.staged, func(key string, _ []byte) bool { return strings.HasPrefix(key, worker+"/"+unitID+"/") })
 	return nil
+}
+
+func (l *store) OpenStaged(_ context.Context, worker, unitID, name string) (io.ReadCloser, int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	content, ok := l.staged[worker+"/"+unitID+"/"+name]
+	if !ok {
+		return nil, 0, fs.ErrNotExist
+	}
+	return io.NopCloser(bytes.NewReader(content)), int64(len(content)), nil
+}
+
+func (l *store) StagedUnits(_ context.Context, worker string) ([]loop.Unit, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := map[string]loop.Unit{}
+	for key := range l.staged {
+		if rest, ok := strings.CutPrefix(key, worker+"/"); ok {
+			id, _, _ := strings.Cut(rest, "/")
+			all[id], _ = loop.ParseUnit(id)
+		}
+	}
+	return slices.Collect(maps.Values(all)), nil
 }
 
 func (l *store) isStaged(worker string, u loop.Unit) bool {
@@ -238,6 +261,32 @@ func (g *court) judge(lookup func(string, int) (*loop.Definition, []string, erro
 		j.Packs = []loop.Object{object}
 	}
 	return j
+}
+
+func (g *court) Import(ctx context.Context, epoch uint64, d loop.Delivery) (loop.Judged, error) {
+	j := loop.Judged{Delivery: d}
+	in, _, err := g.store.OpenStaged(ctx, d.Worker, d.Unit.ID(), loop.Bundle)
+	if err != nil {
+		return j, loop.ErrStagingGone
+	}
+	bundle, err := io.ReadAll(in)
+	if err != nil {
+		return j, err
+	}
+	object, err := g.store.put("packs", epoch, int64(len(d.Samples)), bundle)
+	if err != nil {
+		return j, err
+	}
+	for i, s := range d.Samples {
+		_, _, digest, err := loop.ReadSample(bundle[s.Offset:s.Offset+s.Length], loop.MaxSampleBytes)
+		if err != nil || digest != s.Digest {
+			return j, &loop.Error{Field: "digest", Problem: fmt.Sprintf("%v, %s", err, digest)}
+		}
+		j.Samples = append(j.Samples, loop.SampleRow{Campaign: d.Unit.Campaign, Name: d.Unit.Name(i), Weight: 1, Digest: digest,
+			Address: loop.Address{Key: object.Key, Offset: s.Offset, Length: s.Length}})
+	}
+	j.Packs = []loop.Object{object}
+	return j, nil
 }
 
 func (g *court) CheckGates(names []string) error {
@@ -375,6 +424,22 @@ func (v *reading) Locate(_ context.Context, digests []loop.Digest) (map[loop.Dig
 		}
 	}
 	return at, nil
+}
+
+func (v *reading) Imported(ctx context.Context, space, set string, version int, from uint64, limit int, atLeast uint64) (of *loop.Space, samples []loop.ImportedSample, err error) {
+	if err := v.await(ctx, atLeast); err != nil {
+		return nil, nil, err
+	}
+	v.node.View(func(s *state.State) {
+		latest, _ := s.Space(space, 0)
+		of = latest.Space
+	})
+	for _, row := range v.rows() {
+		if row.Campaign == set && row.Name.Round == version && row.Name.Index >= from && len(samples) < limit {
+			samples = append(samples, loop.ImportedSample{Index: row.Name.Index, Digest: row.Digest, Example: row.Example, Scenario: row.Scenario})
+		}
+	}
+	return of, samples, nil
 }
 
 // Query stands in for analysts' SQL.

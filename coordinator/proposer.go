@@ -85,6 +85,9 @@ func refusal(r state.Refused) error {
 
 func weigh(c *state.Command) int {
 	w := 1
+	if c.Import != nil {
+		w += len(c.Import.Packs)
+	}
 	if c.Commit != nil {
 		for i := range c.Commit.Deliveries {
 			w += c.Commit.Deliveries[i].Unit.Count

@@ -23,7 +23,8 @@ type rowsOf struct {
 
 // rows streams a version's samples with their scenarios. These are not read
 // anywhere but drawn again: a name decides them (I4), so a version keeps them as
-// long as it is there, whatever became of its samples since.
+// long as it is there, whatever became of its samples since. Those of imported
+// samples, which nobody revokes, the view has.
 func (c *Control) rows(ctx context.Context, in *rowsOf) (*huma.StreamResponse, error) {
 	d, err := c.version(&datasetOf{in.Name, in.Version})
 	if err != nil {
@@ -32,7 +33,7 @@ func (c *Control) rows(ctx context.Context, in *rowsOf) (*huma.StreamResponse, e
 	if uint64(in.From) > d.Samples {
 		return nil, c.problem(&loop.Error{Field: "from", Problem: fmt.Sprintf("%s@%d has only %d rows", in.Name, in.Version, d.Samples)})
 	}
-	x, err := c.newExpansion(&d)
+	x, err := c.newExpansion(ctx, &d)
 	if err != nil {
 		return nil, c.problem(err)
 	}
@@ -44,7 +45,7 @@ func (c *Control) rows(ctx context.Context, in *rowsOf) (*huma.StreamResponse, e
 		defer object.Close()
 		answer.SetHeader("Content-Type", api.NDJSON)
 		to := bufio.NewWriterSize(answer.BodyWriter(), 1<<16)
-		err := x.write(to, object, in.From)
+		err := x.write(ctx, to, object, in.From)
 		if err == nil {
 			err = to.Flush()
 		}
@@ -65,10 +66,16 @@ type expansion struct {
 	// sampler is of round, that of the last row: a manifest is in their order.
 	sampler *loop.Sampler
 	round   int
+	// page are samples of an imported version.
+	view View
+	page []loop.ImportedSample
 }
 
-func (c *Control) newExpansion(d *state.DatasetVersion) (*expansion, error) {
-	x := &expansion{node: c.c.node, version: d}
+func (c *Control) newExpansion(ctx context.Context, d *state.DatasetVersion) (*expansion, error) {
+	x := &expansion{node: c.c.node, version: d, view: c.c.o.View}
+	if d.Import != nil {
+		return x, x.turn(ctx, 0)
+	}
 	ok := false
 	c.c.node.View(func(s *state.State) {
 		if campaign, there := s.Campaign(d.Campaign); there {
@@ -100,6 +107,38 @@ func (x *expansion) scenario(name loop.Name) (loop.Scenario, error) {
 	return x.sampler.Scenario(name.Domain, name.Component, name.Index)
 }
 
+// pageRows is how many imported samples are read at a time.
+const pageRows = 8192
+
+// turn reads the page of imported samples that begins with an index.
+func (x *expansion) turn(ctx context.Context, from uint64) error {
+	d := x.version
+	space, page, err := x.view.Imported(ctx, d.Import.Space, d.Name, d.Version, from, pageRows, d.Sequence)
+	if err != nil {
+		return err
+	}
+	if x.space != nil && x.space.Version != space.Version {
+		return fmt.Errorf("space %q got another version meanwhile: %w", space.Name, loop.ErrUnavailable)
+	}
+	x.space, x.page = space, page
+	return nil
+}
+
+// imported is the sample of a row of an imported version.
+func (x *expansion) imported(ctx context.Context, row *api.ManifestRow) (*loop.ImportedSample, error) {
+	if len(x.page) == 0 || row.Index < x.page[0].Index || row.Index > x.page[len(x.page)-1].Index {
+		if err := x.turn(ctx, row.Index); err != nil {
+			return nil, err
+		}
+	}
+	if len(x.page) > 0 && row.Index-x.page[0].Index < uint64(len(x.page)) {
+		if s := &x.page[row.Index-x.page[0].Index]; s.Index == row.Index && s.Digest == row.Digest {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("the view lacks sample %d of %s@%d", row.Index, x.version.Name, x.version.Version)
+}
+
 func (x *expansion) header() api.RowsHeader {
 	d := x.version
 	h := api.RowsHeader{Hone: api.RowsFormat, Dataset: fmt.Sprintf("%s@%d", d.Name, d.Version), Manifest: d.Manifest.Digest,
@@ -114,7 +153,7 @@ func (x *expansion) header() api.RowsHeader {
 }
 
 // write writes the rows of a manifest from one on, behind the header.
-func (x *expansion) write(to io.Writer, manifest io.Reader, from int64) error {
+func (x *expansion) write(ctx context.Context, to io.Writer, manifest io.Reader, from int64) error {
 	lines := json.NewEncoder(to)
 	lines.SetEscapeHTML(false)
 	if err := lines.Encode(x.header()); err != nil {
@@ -131,6 +170,16 @@ func (x *expansion) write(to io.Writer, manifest io.Reader, from int64) error {
 		name, err := nameOf(&row)
 		if err != nil {
 			return err
+		}
+		if x.version.Import != nil {
+			s, err := x.imported(ctx, &row)
+			if err == nil {
+				err = lines.Encode(api.Row{ManifestRow: row, Key: name.Key(), Example: s.Example, Described: api.DescribeImported(x.space, s)})
+			}
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		scenario, err := x.scenario(name)
 		if err != nil {

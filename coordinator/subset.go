@@ -34,7 +34,11 @@ func (c *Control) publishDataset(ctx context.Context, in *publishBody) (api.Publ
 	if err != nil {
 		return api.Published{}, err
 	}
-	x, err := c.newExpansion(&from)
+	if from.Import != nil {
+		return api.Published{}, &loop.Error{Field: "from", Problem: fmt.Sprintf("%s@%d was imported, and only what was made here is published again", from.Name, from.Version),
+			Remedy: "import what is wanted of it under another name"}
+	}
+	x, err := c.newExpansion(ctx, &from)
 	if err != nil {
 		return api.Published{}, err
 	}
@@ -43,7 +47,7 @@ func (c *Control) publishDataset(ctx context.Context, in *publishBody) (api.Publ
 		return api.Published{}, err
 	}
 	p := &subset{t: t, name: in.Body.Name, from: &from, where: where, x: x}
-	if err := p.checkName(); err != nil {
+	if err := t.checkDatasetName(p.name); err != nil {
 		return api.Published{}, err
 	}
 	for tries := 0; ; tries++ {
@@ -91,15 +95,15 @@ func (p *subset) changed() (changed bool) {
 	return changed
 }
 
-// checkName refuses the names that rounds are published under.
-func (p *subset) checkName() (err error) {
-	if !loop.ValidName(p.name) {
-		return &loop.Error{Field: "name", Problem: fmt.Sprintf("%q is not a name", p.name), Remedy: "a letter, then up to 62 letters, digits, '_', '.' or '-'"}
+// checkDatasetName refuses the names that rounds are published under.
+func (t *term) checkDatasetName(name string) (err error) {
+	if !loop.ValidName(name) {
+		return &loop.Error{Field: "name", Problem: fmt.Sprintf("%q is not a name", name), Remedy: "a letter, then up to 62 letters, digits, '_', '.' or '-'"}
 	}
-	p.t.c.node.View(func(s *state.State) {
-		for _, owner := range []string{p.name, loop.EvaluatedCampaign(p.name)} {
+	t.c.node.View(func(s *state.State) {
+		for _, owner := range []string{name, loop.EvaluatedCampaign(name)} {
 			if _, ok := s.Campaign(owner); ok {
-				err = loop.Conflict("name", "%q is kept for the rounds of campaign %q; choose another name", p.name, owner)
+				err = loop.Conflict("name", "%q is kept for the rounds of campaign %q; choose another name", name, owner)
 			}
 		}
 	})

@@ -67,7 +67,9 @@ func (t *touched) note(c *state.Command, event state.Event) {
 			t.campaign(c.Commit.Extensions[i].Campaign, false)
 		}
 	case state.Published:
-		t.campaign(c.Publish.Campaign, false)
+		if c.Publish != nil { // an import is no campaign's
+			t.campaign(c.Publish.Campaign, false)
+		}
 	case state.Revoked:
 		for i := range e.Reopened {
 			t.campaign(e.Reopened[i].Campaign, true)

@@ -31,6 +31,8 @@ type Lineage struct {
 	Generator string `json:"generator"`
 	Seed      uint64 `json:"seed"`
 	Document  string `json:"document"`
+	// Origin is of samples that were imported, which have nothing of the others.
+	Origin string `json:"origin,omitempty"`
 }
 
 // Head says what an export is of. Two exports with one head have the same

@@ -270,9 +270,13 @@ func (e *Export) describe(ctx context.Context) (*Description, error) {
 		}
 		e.header = header
 	}
-	campaign, err := e.client.Campaign(ctx, d.Campaign)
-	if err != nil {
-		return nil, err
+	lineage := Lineage{Origin: d.Origin}
+	if d.Campaign != "" {
+		campaign, err := e.client.Campaign(ctx, d.Campaign)
+		if err != nil {
+			return nil, err
+		}
+		lineage = Lineage{Campaign: d.Campaign, Policy: campaign.Policy, Generator: campaign.Generator, Seed: campaign.Seed, Document: campaign.Document}
 	}
 	samples, bytes := e.there()
 	if samples != d.Samples {
@@ -284,5 +288,5 @@ func (e *Export) describe(ctx context.Context) (*Description, error) {
 	}
 	return &Description{Head: e.target.head, Dir: e.o.Dir, Samples: samples, Bytes: bytes, Split: d.Split, Advisory: d.Advisory,
 		Space: e.header.Space, Factors: e.header.Factors, Labels: e.header.Labels, Shards: shards,
-		Lineage: Lineage{Campaign: d.Campaign, Policy: campaign.Policy, Generator: campaign.Generator, Seed: campaign.Seed, Document: campaign.Document}}, nil
+		Lineage: lineage}, nil
 }

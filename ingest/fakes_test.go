@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -68,6 +69,16 @@ type entry struct {
 	sequence uint64
 }
 
+// importedSet is an eval set that was imported, imported what it holds: light=low,
+// size=large at 12.1, and the rest not known.
+const importedSet = "photos@1"
+
+var imported = map[string]loop.Resolved{"img/1": {SpaceVersion: 1,
+	Scenario: loop.Scenario{Codes: []loop.Code{0, loop.Unknown, 1, loop.Unknown, loop.Unknown, loop.Unknown}, Fractions: make([]uint32, 6)},
+	Values:   []float64{math.NaN(), math.NaN(), 12.1, math.NaN(), math.NaN(), math.NaN()},
+	Domain:   loop.Evaluation, Source: loop.SourceTarget, Digest: loop.Digest{7, 7}, Example: "img/1", Origin: loop.Real,
+}}
+
 func newWorld() *world {
 	return &world{space: testSpace(), keys: map[string]entry{}, sealed: map[string]bool{}}
 }
@@ -81,16 +92,31 @@ func (w *world) Space(_ context.Context, name string) (*loop.Space, error) {
 
 func (w *world) Resolve(_ context.Context, _, _ string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error) {
 	w.resolved = append(w.resolved, digests)
-	if w.respaced == nil {
-		return known, nil
+	if w.respaced != nil {
+		w.space, w.respaced = w.respaced, nil
 	}
-	w.space, w.respaced = w.respaced, nil
-	again := map[loop.Digest]loop.Resolved{}
-	for d, r := range known {
+	both := maps.Clone(known)
+	for _, r := range imported {
+		both[r.Digest] = r
+	}
+	for d, r := range both {
 		r.SpaceVersion = w.space.Version
-		again[d] = r
+		both[d] = r
 	}
-	return again, nil
+	return both, nil
+}
+
+func (w *world) Examples(_ context.Context, _, evalSet string, examples []string) (map[string]loop.Resolved, bool, error) {
+	if evalSet != importedSet {
+		return nil, false, nil
+	}
+	found := map[string]loop.Resolved{}
+	for _, e := range examples {
+		if r, ok := imported[e]; ok {
+			found[e] = r
+		}
+	}
+	return found, true, nil
 }
 
 func (w *world) WriteOutcomes(_ context.Context, _ *loop.Space, posts []loop.PostRows) (loop.Object, error) {

@@ -30,7 +30,7 @@ func checkDecoded(t *testing.T, b *builder, wrong *mistakes, err error) {
 	}
 	for i, o := range b.outcomes {
 		if o.Example == "" || o.Group == "" || len(o.Scenario) != len(b.names) || len(o.Values) != len(b.names) ||
-			o.Origin != loop.Real && o.Origin != loop.Synthetic || o.Loss > loop.MaxLoss*loop.MicroUnits || o.Loss < -loop.MaxLoss*loop.MicroUnits ||
+			o.Origin != loop.Real && o.Origin != loop.Synthetic && o.Origin != "" || o.Loss > loop.MaxLoss*loop.MicroUnits || o.Loss < -loop.MaxLoss*loop.MicroUnits ||
 			!utf8.ValidString(o.Example) || !utf8.ValidString(o.Group) || b.line(i) < 1 {
 			t.Fatalf("outcome %d is %+v", i, o)
 		}

@@ -20,6 +20,9 @@ type Spaces interface {
 // belongs to the eval set answers, and otherwise always the same one.
 type Samples interface {
 	Resolve(ctx context.Context, space, evalSet string, digests []loop.Digest) (map[loop.Digest]loop.Resolved, error)
+	// Examples looks samples of an imported eval set up by their examples; imported
+	// is false of any other eval set, whose examples nobody but the poster knows.
+	Examples(ctx context.Context, space, evalSet string, examples []string) (known map[string]loop.Resolved, imported bool, err error)
 }
 
 // Parts writes outcome rows durably as one part, post after post.

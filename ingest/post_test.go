@@ -96,7 +96,7 @@ func TestRefusedNDJSON(t *testing.T) {
 		{"present where absent, two steps", row(`{"glove":"no","glove_tint":"pale"}`), 422, []string{`"glove_tint" is absent where glove_colour=absent`}},
 		{"unknown sample", "\n" + `{"sample":"` + other + `","correct":true}`, 422, []string{"row 2, column sample: no committed sample"}},
 		{"no digest", `{"sample":"abc","correct":true}`, 422, []string{`row 1, column sample: "abc" is not a digest`}},
-		{"a real sample", `{"sample":"` + sampleDigest.String() + `","correct":true,"origin":"real"}`, 422, []string{"column origin: a sample is synthetic"}},
+		{"a real sample", `{"sample":"` + sampleDigest.String() + `","correct":true,"origin":"real"}`, 422, []string{"column origin: the sample is synthetic"}},
 		{"sample contradicted", `{"sample":"` + sampleDigest.String() + `","correct":true,"scenario":{"light":"high"}}`, 422, []string{"row 1, column light: the sample was made with light=low"}},
 		{"control character", `{"example":"a\u0000b","correct":true}`, 422, []string{"holds a control character"}},
 		{"long example", `{"example":"` + strings.Repeat("x", 1025) + `","correct":true}`, 422, []string{"row 1, column example: 1025 bytes; at most 1024 are allowed"}},

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -180,28 +178,8 @@ func (in *Ingest) read(ctx context.Context, space *loop.Space, task *loop.Task, 
 		return nil, api.NewProblem(http.StatusUnprocessableEntity, "the post is empty: it has no row",
 			api.Mistake{Location: "body", Message: "no row (send one line per evaluated thing)"})
 	}
-	if len(b.digests) > 0 {
-		digests := make([]loop.Digest, 0, len(b.digests))
-		for d := range b.digests {
-			digests = append(digests, d)
-		}
-		slices.SortFunc(digests, func(a, b loop.Digest) int { return slices.Compare(a[:], b[:]) })
-		known, err := in.Samples.Resolve(ctx, space.Name, evalSet, digests)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range known {
-			// A version that was put since the post's space was read may have its
-			// factors in another order: codes of the one mean nothing in the other.
-			if r.SpaceVersion != space.Version {
-				return nil, api.NewProblem(http.StatusServiceUnavailable, fmt.Sprintf(
-					"space %q became version %d while the post was read; nothing was counted: send the post again", space.Name, r.SpaceVersion))
-			}
-		}
-		b.resolve(known)
-		if p := wrong.problem(); p != nil {
-			return nil, p
-		}
+	if err := in.resolve(ctx, b, evalSet); err != nil {
+		return nil, err
 	}
 	return b.outcomes, nil
 }

@@ -175,9 +175,9 @@ func finite(v float64) any {
 // end checks the draft and makes an outcome of it.
 func (b *builder) end() {
 	d := &b.draft
-	out := loop.Outcome{Example: d.example, Group: d.group, Origin: loop.Real, Source: loop.SourceTarget}
+	out := loop.Outcome{Example: d.example, Group: d.group, Origin: loop.Origin(d.origin), Source: loop.SourceTarget}
 	if d.sample != "" {
-		out.Origin, out.Source = loop.Synthetic, ""
+		out.Source = ""
 		digest, err := loop.ParseDigest(d.sample)
 		if err != nil || digest.IsZero() {
 			b.mistake(sampleColumn, d.sample, "%s is not a digest (sha256: and 64 lower-case hex digits)", quote(d.sample))
@@ -205,14 +205,8 @@ func (b *builder) end() {
 		}
 		out.Loss, out.HasLoss = int64(math.RoundToEven(d.loss*loop.MicroUnits)), true
 	}
-	switch loop.Origin(d.origin) {
-	case "":
-	case loop.Synthetic:
-		out.Origin = loop.Synthetic
-	case loop.Real:
-		if d.sample != "" {
-			b.mistake(originColumn, d.origin, "a sample is synthetic (leave origin out, or name the example instead of the sample)")
-		}
+	switch out.Origin {
+	case "", loop.Synthetic, loop.Real:
 	default:
 		b.mistake(originColumn, d.origin, "%s is not an origin (real or synthetic)", quote(d.origin))
 	}

@@ -25,16 +25,23 @@ import (
 // those of numeric factors come back such that their values are the stored ones;
 // the others, which say nothing about the sample, are 0.
 func (l *Lake) ReadSamples(ctx context.Context, key string, space *loop.Space) ([]loop.SampleRow, error) {
-	fields, err := sampleFields(space)
+	made, err := sampleFields(space, false)
+	if err != nil {
+		return nil, fmt.Errorf("lake: read samples: %w", err)
+	}
+	imported, err := sampleFields(space, true)
 	if err != nil {
 		return nil, fmt.Errorf("lake: read samples: %w", err)
 	}
 	var rows []loop.SampleRow
 	levels := levelsOf(space)
-	err = l.readPart(ctx, key, fields, func(v *values) {
+	err = l.readPart(ctx, key, [][]field{made, imported}, func(v *values) {
 		r := loop.SampleRow{Digest: v.digest(), Campaign: v.text(), Name: v.name(), Seed: v.uint64(), Weight: v.double(),
 			Worker: v.text(), Generator: v.text(), Millis: v.double(),
 			Address: loop.Address{Key: v.text(), Offset: v.int64(), Length: v.int64()}, Scores: v.scores()}
+		if v.batch.NumCols() == int64(len(imported)) {
+			r.Example, r.Origin = v.text(), loop.Origin(v.text())
+		}
 		r.Scenario = v.scenario(space, levels)
 		rows = append(rows, r)
 	})
@@ -52,7 +59,7 @@ func (l *Lake) ReadVerdicts(ctx context.Context, key string, space *loop.Space) 
 	}
 	var rows []loop.VerdictRow
 	levels := levelsOf(space)
-	err = l.readPart(ctx, key, fields, func(v *values) {
+	err = l.readPart(ctx, key, [][]field{fields}, func(v *values) {
 		r := loop.VerdictRow{Campaign: v.text(), Name: v.name(), Worker: v.text(), Generator: v.text(),
 			Gate: v.text(), Reason: v.text(), Scores: v.scores()}
 		r.Scenario = v.scenario(space, levels)
@@ -64,9 +71,9 @@ func (l *Lake) ReadVerdicts(ctx context.Context, key string, space *loop.Space) 
 	return rows, nil
 }
 
-// readPart hands every row of a part to row. The object's digest has been
+// readPart hands every row of a part, of one of the kinds, to row. The object's digest has been
 // compared by then, so the decoder only ever sees what writePart wrote.
-func (l *Lake) readPart(ctx context.Context, key string, fields []field, row func(*values)) error {
+func (l *Lake) readPart(ctx context.Context, key string, kinds [][]field, row func(*values)) error {
 	if k, err := ParseKey(key); err != nil {
 		return err
 	} else if k.Kind != Part {
@@ -89,8 +96,12 @@ func (l *Lake) readPart(ctx context.Context, key string, fields []field, row fun
 	if err != nil {
 		return err
 	}
-	if err := sameColumns(schema, fields); err != nil {
-		return err
+	for i, fields := range kinds {
+		if err = sameColumns(schema, fields); err == nil {
+			break
+		} else if i == len(kinds)-1 {
+			return err
+		}
 	}
 	batches, err := reader.GetRecordReader(ctx, nil, nil)
 	if err != nil {

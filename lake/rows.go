@@ -15,13 +15,18 @@ import (
 // The columns of each kind of part. A row's place in its part, counted from 0,
 // is how a void names it (C11); it is not a column.
 
-func sampleFields(space *loop.Space) ([]field, error) {
-	return withFactors([]field{
+// sampleFields are those of samples that were made here, or imported.
+func sampleFields(space *loop.Space, imported bool) ([]field, error) {
+	fields := []field{
 		digest("digest"), text("campaign"), int32s("round"), int32s("component"), text("domain"), int64s("index"), int32s("attempt"),
 		{name: "seed", kind: arrow.PrimitiveTypes.Uint64}, doubles("importance_weight"),
 		text("worker"), text("generator"), doubles("millis"),
 		text("pack"), int64s("offset"), int64s("length"), orNull(text("scores")),
-	}, space)
+	}
+	if imported {
+		fields = append(fields, digest("example"), text("origin"))
+	}
+	return withFactors(fields, space)
 }
 
 func verdictFields(space *loop.Space) ([]field, error) {
@@ -46,9 +51,11 @@ func outcomeFields(space *loop.Space) ([]field, error) {
 // WriteSamples puts a part of committed samples, in the order given. Columns:
 // digest (text), campaign, round, component, domain, index, attempt, seed
 // (unsigned), importance_weight, worker, generator, millis, pack, offset,
-// length, scores (a JSON object, null without any), then the factors'.
+// length, scores (a JSON object, null without any), of imported samples example
+// and origin, then the factors'. A part's samples are all imported, or none is.
 func (l *Lake) WriteSamples(ctx context.Context, epoch uint64, space *loop.Space, rows []loop.SampleRow) (loop.Object, error) {
-	fields, err := sampleFields(space)
+	imported := len(rows) > 0 && rows[0].Example != ""
+	fields, err := sampleFields(space, imported)
 	if err != nil {
 		return loop.Object{}, fmt.Errorf("lake: write samples: %w", err)
 	}
@@ -62,6 +69,9 @@ func (l *Lake) WriteSamples(ctx context.Context, epoch uint64, space *loop.Space
 		}
 		if len(r.Scenario.Fractions) != len(r.Scenario.Codes) {
 			return &loop.Error{Field: "scenario", Problem: fmt.Sprintf("%d fractions for %d codes", len(r.Scenario.Fractions), len(r.Scenario.Codes))}
+		}
+		if (r.Example != "") != imported {
+			return &loop.Error{Field: "example", Problem: "imported samples and others in one part"}
 		}
 		c.text(r.Digest.String())
 		c.text(r.Campaign)
@@ -77,7 +87,16 @@ func (l *Lake) WriteSamples(ctx context.Context, epoch uint64, space *loop.Space
 		if err := c.scores(r.Scores); err != nil {
 			return err
 		}
-		return c.factors(space, r.Scenario.Codes, func(f int) (float64, bool) { return space.Value(f, r.Scenario) })
+		if imported {
+			c.text(r.Example)
+			c.text(string(r.Origin))
+		}
+		return c.factors(space, r.Scenario.Codes, func(f int) (float64, bool) {
+			if f < len(r.Values) {
+				return r.Values[f], true
+			}
+			return space.Value(f, r.Scenario)
+		})
 	})
 	if err != nil {
 		return loop.Object{}, fmt.Errorf("lake: write samples: %w", err)

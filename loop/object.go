@@ -72,6 +72,13 @@ type SampleRow struct {
 	Generator string // name@version
 	Millis    float64
 	Scores    []Score
+	// Example and Origin are of an imported sample: what its importer calls it, and
+	// whether it is real. One that was made here has neither.
+	Example string
+	Origin  Origin
+	// Values are an imported sample's own of the numeric factors, NaN elsewhere: a
+	// fraction says a value that somebody measured only nearly. Nil of one made here.
+	Values []float64
 }
 
 // VerdictRow is one row of a part of verdicts: an attempt that a gate sent back.
@@ -104,6 +111,15 @@ type Selection struct {
 	FirstRound, LastRound int
 	// AtLeast is the sequence that the view must have reached.
 	AtLeast uint64
+}
+
+// ImportedSample is one sample of an imported dataset version.
+type ImportedSample struct {
+	Index    uint64
+	Digest   Digest
+	Example  string
+	Scenario Scenario
+	Values   []float64
 }
 
 // CommittedSample is one committed sample: its line in a manifest, and where its

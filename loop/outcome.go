@@ -72,8 +72,17 @@ type Resolved struct {
 	Scenario     Scenario
 	Domain       Domain
 	// Source is what the sample's evaluation component was drawn from. It is
-	// empty for a training sample, whose outcomes report and move nothing.
+	// empty for a training sample, whose outcomes report and move nothing. Imported
+	// evaluation samples stand for the target.
 	Source Source
+	// Digest is the sample's; Example and Origin are what an importer said of it. A
+	// sample that was made here has no example, and is synthetic.
+	Digest  Digest
+	Example string
+	Origin  Origin
+	// Values are those of the numeric factors, NaN elsewhere; nil where fractions
+	// say them.
+	Values []float64
 }
 
 // PostRows is a post and its rows, in the order of its body.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -105,6 +106,21 @@ func (c *contract) hold(operation string, status int, contentType string, body [
 	}
 }
 
+// photo is an import of one example, a, as it is staged.
+type photo struct{ unit, bundle, rows, request string }
+
+func stagedPhoto(t *testing.T) photo {
+	t.Helper()
+	unit := api.ImportedUnit("photos", loop.Evaluation, 0, 1)
+	bundle, digest, err := loop.AppendSample(nil, unit.Name(0).Key(), []loop.Member{{Ext: "png", Bytes: []byte("picture")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := fmt.Sprintf(`{"example":"a","scenario":{"light":"low"},"digest":%q,"bytes":%d}`, digest, len(bundle)) + "\n"
+	return photo{unit.ID(), string(bundle), rows, fmt.Sprintf(`{"space":"shapes","split":"evaluation","origin":"real","units":[{"samples":1,"rows_sha256":%q}]}`,
+		loop.Digest(sha256.Sum256([]byte(rows))))}
+}
+
 // Every route that /openapi.json describes answers as it says, when it succeeds
 // and when it refuses: real answers of a real server, that has real work behind
 // it.
@@ -161,6 +177,7 @@ func TestContract(t *testing.T) {
 	unit := loop.Unit{Campaign: "c", Round: 1, Count: 3}.ID()
 	row := `{"example":"a","scenario":{"light":"low"},"correct":false,"origin":"real"}` + "\n"
 	outcomes := "/v1/outcomes?space=shapes&model=net@1"
+	photo := stagedPhoto(t)
 	for _, x := range []struct {
 		operation, path, kind, body string
 		status                      int
@@ -223,6 +240,17 @@ func TestContract(t *testing.T) {
 		{"GET /v1/campaigns/{name}/forecast", "/v1/campaigns/none/forecast", "", "", 404},
 		{"POST /v1/datasets", "/v1/datasets", jsonType, `{"name":"dark","from":"c@1","where":{"light":"low"}}`, 200},
 		{"POST /v1/datasets", "/v1/datasets", jsonType, `{"name":"dark","from":"none@1"}`, 404},
+		{"PUT /v1/staging/{worker}/{unit}/{name}", "/v1/staging/" + api.ImportWorker + "/" + photo.unit + "/" + loop.Bundle, "application/octet-stream", photo.bundle, 200},
+		{"PUT /v1/staging/{worker}/{unit}/{name}", "/v1/staging/" + api.ImportWorker + "/" + photo.unit + "/" + api.ImportRows, "application/octet-stream", photo.rows, 200},
+		{"POST /v1/datasets/{name}/import", "/v1/datasets/photos/import", jsonType, photo.request, 200},
+		{"POST /v1/datasets/{name}/import", "/v1/datasets/photos/import", jsonType, photo.request, 200}, // swept, but there
+		{"POST /v1/datasets/{name}/import", "/v1/datasets/photos/import", jsonType, strings.Replace(photo.request, "real", "odd", 1), 422},
+		{"POST /v1/datasets/{name}/import", "/v1/datasets/photos/import", jsonType, strings.Replace(photo.request, "real", "synthetic", 1), 409}, // not staged any more
+		{"POST /v1/datasets/{name}/import", "/v1/datasets/c/import", jsonType, photo.request, 409},
+		{"GET /v1/datasets/{name}/{version}", "/v1/datasets/photos/1", "", "", 200},
+		{"GET /v1/datasets/{name}/{version}/rows", "/v1/datasets/photos/1/rows", "", "", 200},
+		{"POST /v1/outcomes", "/v1/outcomes?space=shapes&model=net@2&eval_set=photos@1", api.NDJSON, `{"example":"a","correct":true}`, 200},
+		{"POST /v1/outcomes", "/v1/outcomes?space=shapes&model=net@2&eval_set=photos@1", api.NDJSON, `{"example":"b","correct":true}`, 422},
 		{"GET /v1/datasets", "/v1/datasets", "", "", 200},
 		{"GET /v1/datasets/{name}", "/v1/datasets/c", "", "", 200},
 		{"GET /v1/datasets/{name}", "/v1/datasets/none", "", "", 404},

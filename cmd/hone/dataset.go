@@ -55,6 +55,7 @@ func datasetCommand() *cli.Command {
 							"samples", digits(d.Samples),
 							"split", d.Split,
 							"campaign", d.Campaign,
+							"imported", d.Origin,
 							"manifest", d.Manifest.String(),
 							"sequence", digits(d.Sequence),
 							"advisory", d.Advisory,

@@ -30,6 +30,7 @@ func commands() []*cli.Command {
 		outcomesCommand(),
 		modelCommand(),
 		datasetCommand(),
+		importCommand(),
 		generatorCommand(),
 		gateCommand(),
 		sqlCommand(),

@@ -41,6 +41,7 @@ var commandRoutes = map[string][]string{
 	"dataset verify":    {"GET /v1/datasets/{name}/{version}/manifest", "POST /v1/samples"},
 	"dataset export":    {"GET /v1/datasets/{name}/{version}/rows", "POST /v1/samples"},
 	"dataset publish":   {"POST /v1/datasets"},
+	"import":            {"GET /v1/spaces/{name}", "PUT /v1/staging/{worker}/{unit}/{name}", "POST /v1/datasets/{name}/import"},
 	"make":              {"GET /v1/spaces/{name}", "POST /v1/campaigns", "GET /v1/campaigns/{name}", "GET /v1/datasets/{name}/{version}/rows", "POST /v1/samples"},
 	"report":            {"GET /v1/campaigns/{name}", "GET /v1/campaigns/{name}/rounds", "POST /v1/sql", "GET /v1/samples/{digest}"},
 	"work":              {"GET /v1/workers", "PUT /v1/staging/{worker}/{unit}/{name}"},

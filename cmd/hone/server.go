@@ -303,6 +303,18 @@ func (v currentView) Resolve(ctx context.Context, space, evalSet string, digests
 	return v.View.Resolve(ctx, space, evalSet, digests)
 }
 
+func (v currentView) Examples(ctx context.Context, space, evalSet string, examples []string) (map[string]loop.Resolved, bool, error) {
+	set, version, err := v.node.Imported(space, evalSet)
+	if set == "" || err != nil {
+		return nil, set != "", err
+	}
+	if err := v.Wait(ctx, v.node.Sequence()); err != nil {
+		return nil, true, err
+	}
+	known, err := v.View.Examples(ctx, space, set, version, examples)
+	return known, true, err
+}
+
 func (v currentView) Locate(ctx context.Context, digests []loop.Digest) (map[loop.Digest]loop.Address, error) {
 	if err := v.Wait(ctx, v.node.Sequence()); err != nil {
 		return nil, err

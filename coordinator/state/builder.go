@@ -250,6 +250,9 @@ func (b *builder) addDataset(r *datasetRecord) error {
 	if n := len(versions); n > 0 && (versions[n-1].Version >= r.Version || versions[n-1].Campaign != r.Campaign) {
 		return errOrder
 	}
+	if (r.Import != nil) != (r.Campaign == "") {
+		return errors.New("a dataset is neither a campaign's nor imported")
+	}
 	for _, selection := range [...][]Selected{r.Selection, r.Advisory} {
 		for i, x := range selection {
 			if x.Indices.Count() == 0 || i > 0 && compareSelected(selection[i-1], x) >= 0 {
@@ -260,6 +263,10 @@ func (b *builder) addDataset(r *datasetRecord) error {
 	v := &DatasetVersion{Name: r.Name, Version: r.Version, Campaign: r.Campaign, Split: splitOf(r.Selection),
 		Samples: uint64(r.Manifest.Rows), Manifest: loop.Object(r.Manifest), Addresses: loop.Object(r.Addresses),
 		Sequence: r.Sequence, At: r.At, Selection: r.Selection, Advisory: r.Advisory}
+	if r.Import != nil {
+		imported := Imported(*r.Import)
+		v.Import = &imported
+	}
 	for i := range r.Packs.All() {
 		if i >= uint64(len(b.packs)) {
 			return errors.New("a pack is not in the table")

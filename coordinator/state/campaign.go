@@ -63,7 +63,7 @@ func (s *State) createCampaign(c *CreateCampaign) Event {
 	}
 	for _, set := range [...]string{campaignName, loop.EvaluationSet(campaignName)} {
 		if len(s.datasets[set]) > 0 {
-			return *refused(Conflict, "name", "there is a dataset %q of another campaign", set).remedy("choose another name")
+			return *refused(Conflict, "name", "there is a dataset %q already", set).remedy("choose another name")
 		}
 	}
 	s.campaigns[campaignName] = &campaign{

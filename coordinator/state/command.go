@@ -18,6 +18,7 @@ type Command struct {
 	SteerCampaign     *SteerCampaign     `cbor:"12,keyasint,omitempty"`
 	ExtendCampaign    *ExtendCampaign    `cbor:"13,keyasint,omitempty"`
 	GiveUp            *GiveUp            `cbor:"14,keyasint,omitempty"`
+	Import            *Import            `cbor:"15,keyasint,omitempty"`
 }
 
 // PutSpace stores a space as its next version. Content equal to the latest
@@ -200,6 +201,29 @@ type Publish struct {
 	Sequence  uint64     `cbor:"7,keyasint"`
 	Campaign  string     `cbor:"8,keyasint"`
 	Selection []Selected `cbor:"9,keyasint,omitempty"`
+}
+
+// Import makes a dataset version of samples that were not made here: their parts
+// enter the catalogue and the version its dataset, both or neither. The samples
+// are those of component 0 of a round that has the version's number. Content equal
+// to the latest version's is that version again. Answer: Published.
+type Import struct {
+	Name string `cbor:"1,keyasint"`
+	// ExpectedLatest is the latest version at the time of proposing; 0 if none. The
+	// version is the one after it.
+	ExpectedLatest int         `cbor:"2,keyasint"`
+	Space          string      `cbor:"3,keyasint"`
+	Domain         loop.Domain `cbor:"4,keyasint"`
+	Origin         loop.Origin `cbor:"5,keyasint"`
+	// Content is the digest of all that the samples are: bytes, examples, what they
+	// show, split, origin. The manifest's is of one version alone, whose number its
+	// rows bear.
+	Content   loop.Digest `cbor:"6,keyasint"`
+	Manifest  loop.Object `cbor:"7,keyasint"`
+	Addresses loop.Object `cbor:"8,keyasint"`
+	// Samples are the parts that hold one row per sample, in their order.
+	Samples []loop.Object `cbor:"9,keyasint"`
+	Packs   []string      `cbor:"10,keyasint"`
 }
 
 // Selected are samples of one component.

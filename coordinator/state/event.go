@@ -165,12 +165,13 @@ type ModelSealed struct {
 	Duplicate bool
 }
 
-// Published answers Publish.
+// Published answers Publish and Import.
 type Published struct {
 	Name    string
 	Version int
 	Samples uint64
-	// Sequence is where the selection of the version that stands was evaluated.
+	// Sequence is where the selection of the version that stands was evaluated, or
+	// that of its last part.
 	Sequence  uint64
 	Duplicate bool
 }

@@ -76,13 +76,8 @@ func (s *State) checkPublish(c *Publish, latest int) *Refused {
 	if campaign == nil {
 		return refused(NotFound, "campaign", "there is no campaign %q", c.Campaign)
 	}
-	if versions := s.datasets[c.Name]; len(versions) > 0 && versions[0].Campaign != c.Campaign {
-		return refused(Conflict, "name", "dataset %q is of campaign %q", c.Name, versions[0].Campaign)
-	}
-	for _, owner := range [...]string{c.Name, loop.EvaluatedCampaign(c.Name)} {
-		if owner != c.Campaign && s.campaigns[owner] != nil {
-			return refused(Conflict, "name", "the name is kept for the datasets of campaign %q", owner).remedy("choose another name")
-		}
+	if r := s.checkOwner(c.Name, c.Campaign); r != nil {
+		return r
 	}
 	switch {
 	case c.Version <= c.ExpectedLatest || c.ExpectedLatest < 0:
@@ -106,6 +101,23 @@ func (s *State) checkPublish(c *Publish, latest int) *Refused {
 		}
 	}
 	return s.checkSelection(c)
+}
+
+// checkOwner refuses a dataset that is another campaign's, or would be; no campaign
+// owns what is imported.
+func (s *State) checkOwner(name, campaign string) *Refused {
+	if versions := s.datasets[name]; len(versions) > 0 && versions[0].Campaign != campaign {
+		if versions[0].Import != nil {
+			return refused(Conflict, "name", "dataset %q was imported", name).remedy("choose another name")
+		}
+		return refused(Conflict, "name", "dataset %q is of campaign %q", name, versions[0].Campaign).remedy("choose another name")
+	}
+	for _, owner := range [...]string{name, loop.EvaluatedCampaign(name)} {
+		if owner != campaign && s.campaigns[owner] != nil {
+			return refused(Conflict, "name", "the name is kept for the datasets of campaign %q", owner).remedy("choose another name")
+		}
+	}
+	return nil
 }
 
 // checkSelection refuses a selection of anything but committed samples, or one

@@ -160,6 +160,14 @@ type datasetRecord struct {
 	Advisory  []Selected   `cbor:"9,keyasint,omitempty"`
 	// Packs are positions in the snapshot's table of packs.
 	Packs Indices `cbor:"10,keyasint"`
+	// Import is of an imported version.
+	Import *importRecord `cbor:"11,keyasint,omitempty"`
+}
+
+type importRecord struct {
+	Space   string      `cbor:"1,keyasint"`
+	Origin  loop.Origin `cbor:"2,keyasint"`
+	Content loop.Digest `cbor:"3,keyasint"`
 }
 
 // The sizes of chunks, and of a packed use of a key.

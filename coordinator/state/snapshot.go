@@ -229,8 +229,13 @@ func (e *emitter) datasets(datasets map[string][]*DatasetVersion) {
 			for i, key := range v.Packs {
 				packs[i] = at[key]
 			}
-			e.put(&record{Dataset: &datasetRecord{v.Name, v.Version, v.Campaign, objectRecord(v.Manifest), objectRecord(v.Addresses),
-				v.Sequence, v.At, v.Selection, v.Advisory, IndicesOf(packs...)}})
+			r := &datasetRecord{v.Name, v.Version, v.Campaign, objectRecord(v.Manifest), objectRecord(v.Addresses),
+				v.Sequence, v.At, v.Selection, v.Advisory, IndicesOf(packs...), nil}
+			if v.Import != nil {
+				imported := importRecord(*v.Import)
+				r.Import = &imported
+			}
+			e.put(&record{Dataset: r})
 		}
 	}
 }

@@ -100,6 +100,8 @@ func (s *State) apply(c *Command) Event {
 		return s.extend(c.ExtendCampaign)
 	case c.GiveUp != nil:
 		return s.giveUp(c.GiveUp)
+	case c.Import != nil:
+		return s.importDataset(c.Import)
 	default:
 		return s.raiseEpoch(c.RaiseEpoch)
 	}

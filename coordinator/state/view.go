@@ -178,4 +178,14 @@ type DatasetVersion struct {
 	Selection []Selected
 	// Advisory are those of its samples that were revoked since (I8).
 	Advisory []Selected
+	// Import says where the samples of an imported version come from; nil for one of
+	// a campaign.
+	Import *Imported
+}
+
+// Imported is what an imported version has in a campaign's place.
+type Imported struct {
+	Space   string
+	Origin  loop.Origin
+	Content loop.Digest
 }
