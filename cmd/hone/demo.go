@@ -60,11 +60,11 @@ Examples:
 			// What is to be read by a program has stdout to itself.
 			asData := c.String("output") != outputTable
 			d.show = newDemoScreen(c.App.Writer, c.App.ErrWriter, asData, d.size)
-			result, err := d.run(c.Context)
-			if err != nil {
-				return err
+			// Whoever keeps the service up does not have to end it for the result.
+			d.tell = func(r *demoResult) error {
+				return show(c, r, func(io.Writer) {}) // the screen has shown it
 			}
-			return show(c, result, func(io.Writer) {}) // the screen has shown it
+			return d.run(c.Context)
 		},
 	}
 }
@@ -101,6 +101,7 @@ type demo struct {
 	started time.Time
 	logger  *slog.Logger
 	show    *demoScreen
+	tell    func(*demoResult) error // what the result is written by
 
 	url    string
 	client *api.Client
@@ -108,9 +109,9 @@ type demo struct {
 
 // run starts the service, the workers and the training jobs, and ends them in
 // the reverse order.
-func (d *demo) run(ctx context.Context) (*demoResult, error) {
+func (d *demo) run(ctx context.Context) error {
 	if err := d.makeDir(); err != nil {
-		return nil, err
+		return err
 	}
 	service, stopService := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopService()
@@ -120,7 +121,6 @@ func (d *demo) run(ctx context.Context) (*demoResult, error) {
 		return serve(serving, serverOptions{dir: filepath.Join(d.dir, "server"), listen: "127.0.0.1:0",
 			logger: d.logger, ready: func(url string) { ready <- url }})
 	})
-	var result *demoResult
 	err := func() error {
 		select {
 		case d.url = <-ready:
@@ -144,8 +144,8 @@ func (d *demo) run(ctx context.Context) (*demoResult, error) {
 			fleet.Go(func() error { return agent.Run(fleeting) })
 		}
 		d.show.started(d)
-		var err error
-		if result, err = d.campaigns(fleeting); err == nil {
+		result, err := d.campaigns(fleeting)
+		if err == nil {
 			err = d.finish(ctx, result)
 		}
 		stop(nil)
@@ -155,9 +155,9 @@ func (d *demo) run(ctx context.Context) (*demoResult, error) {
 	err = errors.Join(err, group.Wait())
 	d.show.close()
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	return result, err
+	return err
 }
 
 func (d *demo) makeDir() (err error) {
@@ -263,8 +263,8 @@ func (d *demo) finish(ctx context.Context, r *demoResult) error {
 		return err
 	}
 	d.show.report(page)
-	if !d.keep {
-		return nil
+	if err := d.tell(r); err != nil || !d.keep {
+		return err
 	}
 	d.show.kept(d)
 	<-ctx.Done()

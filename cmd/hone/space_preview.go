@@ -165,7 +165,7 @@ func contactOf(space *loop.Space, scenario loop.Scenario, members []loop.Member)
 		sample.Facts = append(sample.Facts, report.Fact{Name: space.Derived[i].Name, Value: space.Derived[i].Levels[level]})
 	}
 	for _, m := range members {
-		sample.Files = append(sample.Files, m.Ext+" "+bytesText(int64(len(m.Bytes))))
+		sample.Files = append(sample.Files, m.Ext+" "+sizeText(int64(len(m.Bytes))))
 	}
 	var err error
 	if sample.Picture, sample.Width, sample.Height, err = report.Thumbnail(members, sheetPicture); err != nil {
@@ -175,18 +175,6 @@ func contactOf(space *loop.Space, scenario loop.Scenario, members []loop.Member)
 		sample.Problem = err.Error() // no worker could deliver it
 	}
 	return sample
-}
-
-func bytesText(n int64) string {
-	switch {
-	case n < 1<<10:
-		return fmt.Sprintf("%d B", n)
-	case n < 1<<20:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	case n < 1<<30:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
 // previewGenerator is the generator that the flags name, and what stops it.

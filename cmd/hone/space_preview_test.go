@@ -83,7 +83,7 @@ func TestSpacePreviewOfAProgram(t *testing.T) {
 	}
 	html, err := os.ReadFile(page)
 	if err != nil || bytes.Contains(html, []byte("<script>")) || !bytes.Contains(html, []byte("&lt;script&gt;")) ||
-		bytes.Count(html, []byte("no picture")) != 20 || !bytes.Contains(html, []byte("note.txt 7 B")) {
+		bytes.Count(html, []byte("no picture")) != 20 || !bytes.Contains(html, []byte("note.txt 7 bytes")) {
 		t.Errorf("%v: the sheet is\n%.2000s", err, html)
 	}
 	before, _ := filepath.Glob(filepath.Join(os.TempDir(), "hone-preview-*"))
