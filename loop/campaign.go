@@ -194,13 +194,8 @@ func (e *EvaluationPlan) validate(s *Space) error {
 		if p.Count == 0 || p.Count >= MaxQuota {
 			return refuse(field+".count", "%d samples of %s; 1 to %d are allowed", p.Count, s.Describe(p.Slice), MaxQuota-1)
 		}
-		drawable, err := x.drawable(target, p.Slice)
-		if err != nil {
+		if err := x.inTarget(target, field+".slice", p.Slice, "pin a slice whose levels have a target share"); err != nil {
 			return err
-		}
-		if !drawable {
-			return refuse(field+".slice", "%s hardly occurs in the target distribution, or the constraints all but forbid it", s.Describe(p.Slice)).
-				remedy("pin a slice whose levels have a target share")
 		}
 	}
 	return nil

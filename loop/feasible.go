@@ -56,15 +56,34 @@ func (x *feasibility) mass(marginals []Marginal, slice Slice) (float64, error) {
 	return mass * accepted / all, nil
 }
 
+// leastMass is the least mass of a slice that can be drawn: with it importance
+// weights, which have it as a factor, stay far from being rounded to 0.
+const leastMass = 1e-100
+
 // drawable reports whether a component that fixes the slice can be drawn by
 // rejection: it has mass, and the constraints leave enough of it.
 func (x *feasibility) drawable(marginals []Marginal, slice Slice) (bool, error) {
-	inside, _ := x.space.condition(marginals, slice)
-	if inside == nil {
+	inside, mass := x.space.condition(marginals, slice)
+	if inside == nil || mass < leastMass {
 		return false, nil
 	}
 	accepted, err := x.acceptance(inside)
 	return accepted >= minAcceptance, err
+}
+
+// inTarget refuses a slice of which nothing can be drawn from the target; otherwise
+// says what to do where levels have no share of it.
+func (x *feasibility) inTarget(target []Marginal, field string, slice Slice, otherwise string) error {
+	if pin := x.space.apart(slice); pin != nil {
+		return refuse(field, "%s is never made: the space pins %s", x.space.Describe(slice), x.space.Describe(Slice{*pin})).
+			remedy("remove the pin, or the slice")
+	}
+	drawable, err := x.drawable(target, slice)
+	if err == nil && !drawable {
+		err = refuse(field, "%s hardly occurs in the target distribution, or the constraints all but forbid it", x.space.Describe(slice)).
+			remedy("%s", otherwise)
+	}
+	return err
 }
 
 // acceptor sums over the joint distribution of one group's factors.

@@ -201,17 +201,8 @@ func (s *Space) validateProtected() error {
 			return refuse(field+".share", "the protected slices claim %.4g of the mixture; at most %g is allowed", total, maxProtected).
 				remedy("protect less, so that something is left to follow the evidence")
 		}
-		if pin := s.apart(p.Slice); pin != nil {
-			return refuse(field+".slice", "%s is never made: the space pins %s", s.Describe(p.Slice), s.Describe(Slice{*pin})).
-				remedy("remove the pin, or the protection")
-		}
-		drawable, err := x.drawable(target, p.Slice)
-		if err != nil {
+		if err := x.inTarget(target, field+".slice", p.Slice, "protect a slice whose levels have a target share"); err != nil {
 			return err
-		}
-		if !drawable {
-			return refuse(field+".slice", "%s hardly occurs in the target distribution, or the constraints all but forbid it", s.Describe(p.Slice)).
-				remedy("protect a slice whose levels have a target share")
 		}
 	}
 	return nil

@@ -41,13 +41,8 @@ func (s *Space) validateRequests(requests []Request) error {
 		if err := s.validatePredicates(field+".where", r.Slice); err != nil {
 			return err
 		}
-		drawable, err := x.drawable(target, r.Slice)
-		if err != nil {
+		if err := x.inTarget(target, field+".where", r.Slice, "ask for levels that have a target share"); err != nil {
 			return err
-		}
-		if !drawable {
-			return refuse(field+".where", "%s hardly occurs in the target distribution, or the constraints all but forbid it", s.Describe(r.Slice)).
-				remedy("ask for levels that have a target share")
 		}
 	}
 	return nil

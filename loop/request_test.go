@@ -2,7 +2,9 @@ package loop
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,5 +164,56 @@ func BenchmarkMake(b *testing.B) {
 		if _, err := Decide(s, nil, nil, nil, Budget{Campaign: "c", Number: 1, Make: requests}, 1); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What can never be made is refused when it is asked for, in words that say why:
+// at another level of a pinned factor, or so rare that its importance weight
+// would be rounded to nothing and no sample of it could ever be counted.
+func TestNeverMade(t *testing.T) {
+	s := &Space{Name: "s"}
+	var rare Slice
+	for f := range 40 {
+		s.Factors = append(s.Factors, Factor{Name: fmt.Sprint("f", f), Kind: Categorical,
+			Levels: []Level{{Name: "usual", Target: 1 - 1e-9}, {Name: "rare", Target: 1e-9}}})
+		rare = append(rare, Predicate{f, 1})
+	}
+	pinned := *s
+	pinned.Factors = slices.Clone(s.Factors)
+	pinned.Factors[0].Pin = new(int)
+	for _, test := range []struct {
+		space *Space
+		slice Slice
+		want  string
+	}{
+		{s, rare, "hardly occurs"}, {&pinned, rare[:1], "never made: the space pins f0=usual"},
+		{s, rare[:9], ""}, {&pinned, rare[1:9], ""},
+	} {
+		if err := test.space.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		made := Budget{Campaign: "c", Number: 1, Make: []Request{{test.slice, 3}}}
+		r, err := Decide(test.space, nil, nil, nil, made, 7)
+		if test.want != "" {
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%d predicates: %v, want %q", len(test.slice), err, test.want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sampler, err := NewSampler(test.space, &r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := sampler.Scenario(Train, 0, 0)
+		if w := sampler.Weight(Train, 0, x.Codes); err != nil || !(w > 0) || !test.slice.Matches(x.Codes) {
+			t.Errorf("%d predicates: weight %v, %v", len(test.slice), w, err)
+		}
+	}
+	shown := EvaluationPlan{Pinned: []Pinned{{rare[:1], 3}}}
+	if err := shown.validate(&pinned); err == nil || !strings.Contains(err.Error(), "the space pins f0=usual") {
+		t.Errorf("a pinned set: %v", err)
 	}
 }
