@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"fmt"
 	"math"
 	"math/bits"
 	"testing"
@@ -189,4 +190,60 @@ func TestDivergenceOfStickySpaces(t *testing.T) {
 	if kl[0] != kl[MaxSticky] {
 		t.Errorf("the third round's step is %v, and %v where all is sticky", kl[0], kl[MaxSticky])
 	}
+}
+
+// I4, golden: which value a block of a sticky factor has, steady or under a
+// constraint, conditional or pinned, and what number a fraction is on each scale,
+// to the bit, on any machine and for ever.
+func TestStickyVectors(t *testing.T) {
+	type vector struct {
+		Domain    Domain   `json:"domain"`
+		Component int      `json:"component"`
+		Index     uint64   `json:"index"`
+		Codes     []Code   `json:"codes"`
+		Fractions []uint32 `json:"fractions"`
+		// Values are the bits of the numeric factors', in their order.
+		Values []string `json:"values"`
+	}
+	s := &Space{Name: "stage", Version: 1, Factors: []Factor{
+		factor("scene", "a", .5, "b", .3, "c", .2), factor("light", "low", .3, "day", .7), factor("part", "x", .4, "y", .6), factor("line", "1", .5, "2", .5),
+		{Name: "exposure", Kind: Numeric, Scale: Log, Levels: []Level{{Name: "short", Low: .001, High: .01, Target: .5}, {Name: "long", Low: .01, High: 3, Target: .5}}},
+		{Name: "yaw", Kind: Numeric, Scale: Circular, Levels: []Level{{Name: "front", Low: -45, High: 135, Target: .5}, {Name: "back", Low: 135, High: 315, Target: .5}}},
+		{Name: "gain", Kind: Numeric, Levels: []Level{{Name: "all", Low: -.3, High: .7, Target: 1}}, When: &LevelSet{0, []int{0, 1}}},
+	}}
+	for f, k := range []int{8, 4, 0, 0, 8, 3, 5} {
+		s.Factors[f].Sticky = k
+	}
+	s.Factors[3].Pin = new(int)
+	s.Constraints = []Constraint{{When: []LevelSet{{1, []int{0}}, {2, []int{1}}}}, {When: []LevelSet{{5, []int{1}}}, Then: []LevelSet{{2, []int{0}}}}}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	r := vectorRound(s, .1, Component{Share: whole / 2}, Component{Share: whole / 2, Slice: s.slice(t, "scene", "b", "light", "low")},
+		Component{Domain: Evaluation, Over: OverTarget, Source: SourceTarget, Share: whole})
+	sampler, err := NewSampler(s, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []vector
+	for _, c := range r.Components {
+		for _, index := range []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 999, 65_536, 1_000_000, MaxQuota - 1} {
+			x, err := sampler.Scenario(c.Domain, c.Number, index)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := vector{c.Domain, c.Number, index, x.Codes, x.Fractions, nil}
+			for f := range s.Factors {
+				if value, ok := s.Value(f, x); ok {
+					v.Values = append(v.Values, fmt.Sprintf("%016x", math.Float64bits(value)))
+				}
+			}
+			vectors = append(vectors, v)
+		}
+	}
+	golden(t, "sticky.json", struct {
+		Space   *Space   `json:"space"`
+		Round   *Round   `json:"round"`
+		Vectors []vector `json:"vectors"`
+	}{s, r, vectors})
 }
