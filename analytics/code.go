@@ -117,6 +117,10 @@ func (t *Table) column(flag, name string) (string, error) {
 	return "", refusal
 }
 
+// maxLoss is the greatest loss of a row: the squares of any number of them have a
+// sum.
+const maxLoss = 1e100
+
 // checkError refuses an error that is neither a truth value nor a number of 0 or
 // more, and makes its text a number.
 func (t *Table) checkError(ctx context.Context, e *expression) error {
@@ -129,12 +133,15 @@ func (t *Table) checkError(ctx context.Context, e *expression) error {
 	default:
 		return e.refuse(fmt.Sprintf("it gives %s; a condition such as 'correct = false', 0 or 1, or a loss is expected", strings.ToLower(e.kind)))
 	}
-	var low *float64
-	if err := t.conn.QueryRowContext(ctx, "SELECT min("+e.text+") FROM evals").Scan(&low); err != nil {
-		return e.refuse(plain(err).Error())
+	var low, high *float64
+	if err := t.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT min(%s), max(%[1]s) FILTER (isfinite(%[1]s)) FROM evals", e.text)).Scan(&low, &high); err != nil {
+		return e.failed(ctx, err)
 	}
-	if low != nil && *low < 0 {
+	switch {
+	case low != nil && *low < 0:
 		return e.refuse(fmt.Sprintf("it gives %v; a loss is 0 or more", *low))
+	case high != nil && *high > maxLoss:
+		return e.refuse(fmt.Sprintf("it gives %v; a loss is at most %v", *high, maxLoss))
 	}
 	return nil
 }
@@ -254,7 +261,7 @@ func (t *Table) read(ctx context.Context, relation string, c *Coded, factors []c
 	})
 	if err != nil {
 		if e.text != "" {
-			return e.refuse(plain(err).Error())
+			return e.failed(ctx, err)
 		}
 		return fmt.Errorf("read: %w", err)
 	}

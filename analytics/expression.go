@@ -33,7 +33,7 @@ func (t *Table) expression(ctx context.Context, flag, text string) (expression, 
 	}
 	refs, err := t.references(ctx, text)
 	if err != nil {
-		return e, e.refuse(plain(err).Error())
+		return e, e.failed(ctx, err)
 	}
 	for _, ref := range refs {
 		if i := slices.IndexFunc(e.known, func(name string) bool { return strings.EqualFold(name, ref) }); i >= 0 && !slices.Contains(e.columns, e.known[i]) {
@@ -54,7 +54,7 @@ func (t *Table) expression(ctx context.Context, flag, text string) (expression, 
 			return e, refusal
 		}
 	}
-	return e, e.refuse(plain(err).Error())
+	return e, e.failed(ctx, err)
 }
 
 // single refuses several statements, and what would end the parentheses around
@@ -88,6 +88,15 @@ func (e *expression) single() error {
 		return e.refuse("a parenthesis is not closed")
 	}
 	return nil
+}
+
+// failed is the error of an expression that DuckDB does not compute. That somebody
+// ended it is no fault of the expression.
+func (e *expression) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return e.refuse(plain(err).Error())
 }
 
 func (e *expression) refuse(problem string) *loop.Error {

@@ -255,7 +255,7 @@ func (t *Table) restrict(ctx context.Context, where string) error {
 			return err
 		}
 		if _, err := t.conn.ExecContext(ctx, "DELETE FROM evals WHERE ("+e.text+"\n) IS NOT TRUE"); err != nil {
-			return e.refuse(plain(err).Error())
+			return e.failed(ctx, err)
 		}
 	}
 	return t.conn.QueryRowContext(ctx, "SELECT count(*) FROM evals").Scan(&t.Rows)

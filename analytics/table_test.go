@@ -239,7 +239,7 @@ func TestErrorExpressions(t *testing.T) {
 	for text, want := range map[string]string{
 		"corect = false":            `there is no column "corect" (did you mean "correct"? The columns are image, clip`,
 		"correct; drop table evals": "several statements", "correct) from evals; --": "a parenthesis closes", "(correct": "a parenthesis is not closed",
-		"": "needs", "  -- nothing": "it is empty", "correct =": "syntax error", "light": "it gives varchar", "people - 3": "it gives -3", "max(loss)": "",
+		"": "needs", "  -- nothing": "it is empty", "correct =": "syntax error", "light": "it gives varchar", "people - 3": "it gives -3", "loss * 1e101": "a loss is at most 1e+100", "sum(loss)": "nested", "max(loss)": "",
 		"correct, loss": "", "* from evals": "", "nonsense(correct)": "nonsense",
 	} {
 		if text == "" {
@@ -255,6 +255,14 @@ func TestErrorExpressions(t *testing.T) {
 		_, err := table.Code(t.Context(), s)
 		if refusal, ok := errors.AsType[*loop.Error](err); !ok || refusal.Field != flag {
 			t.Errorf("%s: %v", flag, err)
+		}
+	}
+	// Whoever breaks off is not told that the expression was wrong.
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, text := range []string{"not correct", "loss"} {
+		if _, err := table.Code(ended, Selection{Error: text}); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, broken off: %v", text, err)
 		}
 	}
 	if where := openTable(t, table.Path, "light = 'low' and distance < 50"); where.Rows < 50 || where.Rows > 150 {
