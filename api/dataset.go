@@ -1,6 +1,11 @@
 package api
 
-import "hone/loop"
+import (
+	"strings"
+	"unicode/utf8"
+
+	"hone/loop"
+)
 
 // Dataset is one published version of a dataset.
 type Dataset struct {
@@ -45,6 +50,12 @@ const (
 	ImportWorker = "hone-import"
 	ImportRows   = "rows.ndjson"
 )
+
+// ValidExample reports whether outcomes can name an example so: by 1 to 1024 bytes
+// of UTF-8 without control characters.
+func ValidExample(name string) bool {
+	return name != "" && len(name) <= 1024 && utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f })
+}
 
 // ImportedUnit names the unit of an import that begins with the sample first.
 func ImportedUnit(name string, domain loop.Domain, first uint64, samples int) loop.Unit {

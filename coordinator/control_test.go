@@ -249,7 +249,7 @@ func TestOpenAPI(t *testing.T) {
 			"/v1/campaigns/{name}/extend": {"post"}, "/v1/campaigns/{name}/watch": {"get"}, "/v1/campaigns/{name}/forecast": {"get"}, "/v1/campaigns/{name}/rounds": {"get"},
 			"/v1/campaigns/{name}/rounds/{number}": {"get"}, "/v1/campaigns/{name}/rounds/{number}/canonical": {"get"},
 			"/v1/models": {"get"}, "/v1/models/{line}/{version}/seal": {"post"}, "/v1/datasets": {"get", "post"}, "/v1/datasets/{name}": {"get"},
-			"/v1/datasets/{name}/import": {"post"},
+			"/v1/datasets/{name}/import":    {"post"},
 			"/v1/datasets/{name}/{version}": {"get"}, "/v1/datasets/{name}/{version}/manifest": {"get"}, "/v1/datasets/{name}/{version}/rows": {"get"}, "/v1/samples": {"post"},
 			"/v1/samples/{digest}": {"get"}, "/v1/status": {"get"}, "/v1/sql": {"post"}, "/v1/staging/{worker}/{unit}/{name}": {"put"},
 		}

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"hone/api"
 	"hone/coordinator/state"
@@ -28,10 +27,8 @@ type importBody struct {
 
 // Bounds of an import.
 const (
-	// maxImportRows bounds a unit's rows.ndjson, in bytes, and maxExample the name of
-	// an example, as ingest does.
+	// maxImportRows bounds a unit's rows.ndjson, in bytes.
 	maxImportRows = 64 << 20
-	maxExample    = 1024
 	// maxImportMistakes is how many mistakes a refusal lists.
 	maxImportMistakes = 20
 	// importPartRows is how many rows of samples a part has.
@@ -252,11 +249,8 @@ func (i *importing) mistake(example, column, format string, args ...any) {
 
 // check judges one row.
 func (i *importing) check(row *api.ImportRow) {
-	switch {
-	case row.Example == "":
-		i.mistake("", "example", "it is empty")
-	case len(row.Example) > maxExample || !utf8.ValidString(row.Example) || strings.ContainsFunc(row.Example, func(r rune) bool { return r < 0x20 || r == 0x7f || r == utf8.RuneError }):
-		i.mistake(row.Example, "example", "a name has at most %d bytes of UTF-8 without control characters", maxExample)
+	if !api.ValidExample(row.Example) {
+		i.mistake(row.Example, "example", "a name has 1 to 1024 bytes of UTF-8 without control characters")
 	}
 	if row.Digest.IsZero() || row.Bytes <= 0 || row.Bytes > loop.MaxSampleBytes {
 		i.mistake(row.Example, "digest", "%d bytes with digest %s are no sample", row.Bytes, row.Digest)

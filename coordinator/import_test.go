@@ -143,7 +143,7 @@ func TestImportMistakes(t *testing.T) {
 			"number":         {[][2]string{{"a", `{"light":3}`}}, nil, `422 3 is not a level`},
 			"absent":         {[][2]string{{"a", `{"light":"absent"}`}}, nil, `422 it is always present`},
 			"twice":          {[][2]string{{"a", `{}`}, {"b", `{}`}, {"a", `{}`}}, nil, `422 two examples of that name`},
-			"unnamed":        {[][2]string{{"", `{}`}}, nil, `422 it is empty`},
+			"unnamed":        {[][2]string{{"", `{}`}}, nil, `422 1 to 1024 bytes`},
 			"control":        {[][2]string{{"a\nb", `{}`}}, nil, `422 without control characters`},
 			"many":           {many, nil, `422 30 mistakes in the rows; nothing was imported (the first 20 are listed)`},
 			"other rows":     {photos, func(i *api.Import) { i.Units[1].Rows[0]++ }, `409 stage all of it again`},

@@ -206,6 +206,9 @@ func (i *importing) survey(ctx context.Context) error {
 			}
 			return err
 		}
+		if !api.ValidExample(x.id) {
+			i.mistake(&loop.Error{Field: x.where, Problem: fmt.Sprintf("%q is no name of an example: 1 to 1024 bytes of UTF-8 without control characters", x.id)})
+		}
 		if seen[x.id] {
 			i.mistake(&loop.Error{Field: x.where, Problem: fmt.Sprintf("there is another example %q", x.id), Remedy: "name a column of ids of their own with --id"})
 		}
