@@ -119,7 +119,7 @@ func TestImportKilled(t *testing.T) {
 		n0++
 	}
 	// No publish, and no campaign of its name.
-	run(2, "dataset", "publish", "more", "--from", "real-eval@1", "--where", "light=low")
+	run(1, "dataset", "publish", "more", "--from", "real-eval@1", "--where", "light=low")
 	if _, err := c.client.CreateCampaign(c.ctx, []byte("name: real-eval\nspace: shapes\npolicy: flat\ngenerator: shapes\nsamples: 10\n")); err == nil || !strings.Contains(err.Error(), "there is a dataset") {
 		t.Errorf("a campaign took its name: %v", err)
 	}

@@ -169,7 +169,7 @@ func (s *importSource) openFolder(space *loop.Space, ignore []string) error {
 	s.examples = func() iter.Seq2[*labelled, error] {
 		return func(yield func(*labelled, error) bool) {
 			for _, id := range ids {
-				x := &labelled{id: id, where: filepath.Join(s.name, filepath.FromSlash(id)), files: groups[id]}
+				x := &labelled{id: id, where: printable(filepath.Join(s.name, filepath.FromSlash(id))), files: groups[id]}
 				if !yield(x, s.describe(x, space, ignore)) {
 					return
 				}
@@ -193,7 +193,7 @@ func (s *importSource) describe(x *labelled, space *loop.Space, ignore []string)
 			return nil // a list, say: a label, but nothing of factors
 		}
 		if x.values, err = readRecord(text); err != nil {
-			return &loop.Error{Field: filepath.Join(s.name, name), Problem: "it is not JSON: " + err.Error()}
+			return &loop.Error{Field: x.where, Problem: "its JSON is broken: " + err.Error()}
 		}
 		maps.DeleteFunc(x.values, func(column string, _ any) bool { return space.Factor(column) < 0 || slices.Contains(ignore, column) })
 	}
@@ -384,17 +384,17 @@ func (s *importSource) size(name string) (int64, error) {
 	info, err := s.root.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return 0, fmt.Errorf("there is no file %s in %s", name, s.root.Name())
+		return 0, fmt.Errorf("there is no file %q in %s", name, s.root.Name())
 	case err != nil && strings.Contains(err.Error(), "escapes"):
-		return 0, fmt.Errorf("%s leads out of %s", name, s.root.Name())
+		return 0, fmt.Errorf("%q leads out of %s", name, s.root.Name())
 	case err != nil:
 		return 0, err
 	case !info.Mode().IsRegular():
-		return 0, fmt.Errorf("%s is not a plain file", name)
+		return 0, fmt.Errorf("%q is not a plain file", name)
 	case extension(name) == "":
-		return 0, fmt.Errorf("%s has no extension, which a member is called by", name)
+		return 0, fmt.Errorf("%q has no extension, which a member is called by", name)
 	case info.Size() > loop.MaxSampleBytes:
-		return 0, fmt.Errorf("%s has %s; a sample has at most %s", name, sizeText(info.Size()), sizeText(loop.MaxSampleBytes))
+		return 0, fmt.Errorf("%q has %s; a sample has at most %s", name, sizeText(info.Size()), sizeText(loop.MaxSampleBytes))
 	}
 	return info.Size(), nil
 }

@@ -199,6 +199,14 @@ func (m *machine) publish(t *rapid.T) {
 		Packs: []string{object("packs", 1, fmt.Sprint("p", m.proposed%3), 1).Key, object("packs", 1, "p", 1).Key}}})
 }
 
+// importDataset proposes an import, honest or computed from what was.
+func (m *machine) importDataset(t *rapid.T) {
+	name := rapid.SampledFrom([]string{"photos", "field", "a"}).Draw(t, "name")
+	latest := len(m.state.DatasetVersions(name)) - rapid.IntRange(0, 1).Draw(t, "behind")
+	content := rapid.SampledFrom([]string{"x", "y"}).Draw(t, "content")
+	m.propose(importOf(name, max(latest, 0), content, 1, 2))
+}
+
 // revoke proposes to take a sample back that the view shows, by the right row or
 // another.
 func (m *machine) revoke(t *rapid.T) {
@@ -392,6 +400,17 @@ func (m *machine) check(t *rapid.T) {
 			m.checkVersion(t, name, n, want)
 		}
 	}
+	for name, versions := range m.twin.imports {
+		all := m.state.DatasetVersions(name)
+		if len(all) != len(versions) {
+			t.Fatalf("%s has %d versions, the twin's %d", name, len(all), len(versions))
+		}
+		for i, v := range all {
+			if v.Version != i+1 || v.Import.Content != versions[i].content || v.Samples != uint64(versions[i].rows) {
+				t.Fatalf("%s@%d is %+v, the twin's %+v (I8)", name, i+1, v, versions[i])
+			}
+		}
+	}
 }
 
 // checkView rebuilds a view from the catalogue alone and demands exactly the
@@ -429,7 +448,17 @@ func (m *machine) checkView(t *rapid.T) {
 		}
 	}
 	shown := map[twinName]bool{}
+	imported := 0
+	for _, versions := range m.twin.imports {
+		for _, v := range versions {
+			imported += v.rows
+		}
+	}
 	for _, r := range view {
+		if m.names[r.key] == nil {
+			imported -= int(r.rows)
+			continue
+		}
 		for row := range uint32(r.rows) {
 			if r.void[row] {
 				continue
@@ -443,6 +472,9 @@ func (m *machine) checkView(t *rapid.T) {
 			}
 			shown[name] = true
 		}
+	}
+	if imported != 0 {
+		t.Fatalf("%d imported samples are not visible (I7)", imported)
 	}
 	committed := uint64(0)
 	for _, c := range m.state.Campaigns() {
@@ -609,6 +641,7 @@ func TestStateMachine(t *testing.T) {
 			"post":       m.post,
 			"seal":       m.seal,
 			"publish":    m.publish,
+			"import":     m.importDataset,
 			"revoke":     m.revoke,
 			"revoke 2":   m.revoke,
 			"steer":      m.steer,

@@ -39,6 +39,7 @@ func populated(t testing.TB) *State {
 	answer[Revoked](t, s, revoked(added.Samples, 7, sampleName(1, 0, 7, 0)))
 	answer[Published](t, s, published(s, "c", 2, s.Sequence()))
 	answer[RoundOpened](t, s, openRound(testRound("c", 2, 300), []uint64{200, 100}, []uint64{10}))
+	answer[Published](t, s, importOf("photos", 0, "x", 3, 2))
 	answer[EpochRaised](t, s, Command{RaiseEpoch: &RaiseEpoch{Closes: 1}})
 	return s
 }
@@ -77,11 +78,13 @@ func TestRestoreKeepsEverything(t *testing.T) {
 				out += fmt.Sprint(s.OpenRuns("c", v.Decided.Round.Number, k.Domain, k.Component, 0, 1000))
 			}
 		}
-		for _, v := range s.DatasetVersions("c") {
+		photos, _ := s.Dataset("photos", 0)
+		out += fmt.Sprint(*photos.Import)
+		for _, v := range append(s.DatasetVersions("c"), photos) {
 			for _, x := range append(v.Selection, v.Advisory...) {
 				out += fmt.Sprint(x.Round, x.Domain, x.Component, slices.Collect(x.Indices.All()))
 			}
-			v.Selection, v.Advisory = nil, nil
+			v.Selection, v.Advisory, v.Import = nil, nil, nil
 			out += fmt.Sprintf("%+v", v)
 		}
 		for _, c := range s.Changes(0, 1000) {

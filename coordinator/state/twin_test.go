@@ -19,6 +19,13 @@ type twin struct {
 	rows      map[string]uint64
 	sealed    []string
 	versions  map[string]map[int]twinVersion
+	imports   map[string][]twinImport
+}
+
+// twinImport is a version of an imported dataset.
+type twinImport struct {
+	content loop.Digest
+	rows    int
 }
 
 type twinCampaign struct {
@@ -78,7 +85,7 @@ type twinVersion struct {
 
 func newTwin(remember int, campaigns ...loop.Campaign) *twin {
 	w := &twin{campaigns: map[string]*twinCampaign{}, parts: map[uint64]*twinPart{}, remember: remember,
-		rows: map[string]uint64{}, versions: map[string]map[int]twinVersion{}, sequence: 1} // 1: the space
+		rows: map[string]uint64{}, versions: map[string]map[int]twinVersion{}, imports: map[string][]twinImport{}, sequence: 1} // 1: the space
 	for _, c := range campaigns {
 		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1, steering: 1}
 	}
@@ -139,6 +146,8 @@ func (w *twin) apply(c Command) (event Event, refused bool) {
 		return w.extend(c.ExtendCampaign)
 	case c.GiveUp != nil:
 		return w.giveUp(c.GiveUp)
+	case c.Import != nil:
+		return w.importDataset(c.Import)
 	default:
 		return w.revoke(c.Revoke)
 	}
@@ -335,6 +344,24 @@ func (w *twin) publish(c *Publish) (Event, bool) {
 	}
 	w.versions[c.Name][c.Version] = v
 	return Published{Name: c.Name, Version: c.Version, Samples: uint64(len(v.samples))}, false
+}
+
+func (w *twin) importDataset(c *Import) (Event, bool) {
+	if w.campaigns[c.Name] != nil {
+		return nil, true
+	}
+	versions := w.imports[c.Name]
+	for i, v := range versions {
+		if v.content == c.Content && (i+1 == len(versions) || i == c.ExpectedLatest) {
+			return Published{Name: c.Name, Version: i + 1, Samples: uint64(v.rows), Duplicate: true}, false
+		}
+	}
+	if c.ExpectedLatest != len(versions) {
+		return nil, true
+	}
+	w.sequence += uint64(len(c.Samples))
+	w.imports[c.Name] = append(versions, twinImport{c.Content, int(c.Manifest.Rows)})
+	return Published{Name: c.Name, Version: len(versions) + 1, Samples: uint64(c.Manifest.Rows)}, false
 }
 
 func (w *twin) revoke(c *Revoke) (Event, bool) {
