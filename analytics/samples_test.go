@@ -4,6 +4,7 @@ package analytics
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -130,6 +131,72 @@ func TestResolve(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(located, map[loop.Digest]loop.Address{train.Digest: train.Address, mixture.Digest: mixture.Address}) {
 		t.Errorf("located %v: %v", located, err)
 	}
+}
+
+// Imported samples are found by their examples, version by version, and by digest:
+// those of the eval set first, then made ones by name. They have no lineage.
+func TestImported(t *testing.T) {
+	w := newWorld(t)
+	s := shapes()
+	w.addSpace(s)
+	photo := func(version, index int, example string, codes ...loop.Code) loop.SampleRow {
+		r := sample("photos", loop.Name{Domain: loop.Evaluation, Round: version, Index: uint64(index)}, codes...)
+		r.Digest, r.Example, r.Origin = digestOf(uint64(9000+index)), example, loop.Real
+		return r
+	}
+	u := loop.Unknown
+	first := []loop.SampleRow{photo(1, 0, "a", 0, 0, u, loop.Absent), photo(1, 1, "b", u, u, 1, u), photo(1, 2, "c", 1, 1, 1, 0)}
+	w.addPart(loop.SampleParts, s.Name, w.imported(s, first...))
+	made := sample("aaa", loop.Name{Domain: loop.Train, Round: 1}, 2, 1, 1, 0) // the first by name
+	made.Digest = first[0].Digest
+	w.addPart(loop.SampleParts, s.Name, w.samples(s, made))
+	w.addPart(loop.SampleParts, s.Name, w.imported(s, photo(2, 0, "a", 1, 0, u, loop.Absent)))
+	trained := photo(1, 7, "x", 0, 0, 0, loop.Absent)
+	trained.Campaign, trained.Name.Domain, trained.Origin = "drawings", loop.Train, loop.Synthetic
+	w.addPart(loop.SampleParts, s.Name, w.imported(s, trained))
+	v := w.run(t.TempDir()).latest(w)
+
+	got, err := v.Examples(t.Context(), "shapes", "photos", 1, []string{"b", "a", "none", "a"})
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	for i, row := range first[:2] {
+		r := got[row.Example]
+		if !slices.Equal(r.Scenario.Codes, row.Scenario.Codes) || r.Digest != row.Digest || r.Origin != loop.Real || r.Source != loop.SourceTarget ||
+			r.Example != row.Example || r.Domain != loop.Evaluation || r.SpaceVersion != 1 || len(r.Values) != 4 {
+			t.Errorf("example %d is %+v, want %+v", i, r, row)
+		}
+		if want, ok := s.Value(1, row.Scenario); ok != !math.IsNaN(r.Values[1]) || ok && r.Values[1] != want {
+			t.Errorf("example %d has the value %v, want %v", i, r.Values[1], want)
+		}
+	}
+	if got, err := v.Examples(t.Context(), "shapes", "drawings", 1, []string{"x"}); err != nil || got["x"].Source != "" || got["x"].Origin != loop.Synthetic {
+		t.Errorf("outcomes of what is trained on move nothing: %+v, %v", got, err)
+	}
+	for evalSet, want := range map[string]string{"": "", "photos@1": "a 0", "photos@2": "a 1", "photos": "", "field@1": ""} {
+		got, err := v.Resolve(t.Context(), "shapes", evalSet, []loop.Digest{made.Digest})
+		r := got[made.Digest]
+		text := ""
+		if r.Example != "" {
+			text = fmt.Sprint(r.Example, " ", r.Scenario.Codes[0])
+		}
+		if err != nil || text != want {
+			t.Errorf("eval set %q: %q, %v; want %q", evalSet, text, err, want)
+		}
+	}
+	for from, want := range map[uint64]string{0: "[0 a][1 b]", 1: "[1 b][2 c]", 2: "[2 c]", 3: ""} {
+		space, page, err := v.Imported(t.Context(), "shapes", "photos", 1, from, 2, 0)
+		text := ""
+		for _, x := range page {
+			text += fmt.Sprint([]any{x.Index, x.Example})
+		}
+		if err != nil || text != want || space.Name != "shapes" {
+			t.Errorf("from %d: %s, %v; want %s", from, text, err, want)
+		}
+	}
+	equalLines(t, "lineage", v.table(`SELECT count(*) FROM shapes.lineage WHERE campaign = 'photos'`), []string{"0"})
+	equalLines(t, "origins", v.table(`SELECT campaign, example, origin FROM shapes.samples WHERE "index" = 0 ORDER BY ALL`),
+		[]string{"aaa|<nil>|<nil>", "photos|a|real", "photos|a|real"})
 }
 
 // Committed yields a selection in the order of a manifest, and nothing else (I7).

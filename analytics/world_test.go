@@ -212,6 +212,18 @@ var sampleColumns = []string{"digest VARCHAR", "campaign VARCHAR", "round INTEGE
 	"attempt INTEGER", "seed UBIGINT", "importance_weight DOUBLE", "worker VARCHAR", "generator VARCHAR", "millis DOUBLE", "pack VARCHAR",
 	`"offset" BIGINT`, "length BIGINT", "scores VARCHAR"}
 
+// imported is samples of an import: with the columns that only these have.
+func (w *world) imported(s *loop.Space, rows ...loop.SampleRow) loop.Object {
+	w.t.Helper()
+	var values [][]driver.Value
+	for _, r := range rows {
+		row := []driver.Value{r.Digest.String(), r.Campaign, int32(r.Name.Round), int32(r.Name.Component), r.Name.Domain.String(), int64(r.Name.Index),
+			int32(r.Name.Attempt), r.Seed, r.Weight, r.Worker, r.Generator, r.Millis, r.Address.Key, r.Address.Offset, r.Address.Length, nil, r.Example, string(r.Origin)}
+		values = append(values, append(row, factorValues(s, r.Scenario)...))
+	}
+	return w.parquet(append(append(slices.Clone(sampleColumns), "example VARCHAR", "origin VARCHAR"), factorColumns(s)...), values)
+}
+
 func (w *world) samples(s *loop.Space, rows ...loop.SampleRow) loop.Object {
 	w.t.Helper()
 	var values [][]driver.Value

@@ -40,17 +40,21 @@ type Row struct {
 // Described is a scenario in the user's words, as generators get it. A factor
 // that is absent is left out.
 type Described struct {
-	Scenario map[string]any    `json:"scenario" doc:"A level by factor, or the value of a numeric one"`
+	Scenario map[string]any    `json:"scenario" doc:"A level by factor, or the value of a numeric one; null where an importer did not know"`
 	Levels   map[string]string `json:"levels,omitempty" doc:"The bin of each numeric factor"`
 	Labels   map[string]string `json:"labels,omitempty" doc:"The derived labels"`
 }
 
-// DescribeImported is Describe of an imported sample, with its own values.
+// DescribeImported is Describe of an imported sample, with its own values, and null
+// for a factor that is not known.
 func DescribeImported(space *loop.Space, s *loop.ImportedSample) Described {
 	d := Describe(space, s.Scenario)
-	for f, value := range s.Values {
-		if _, there := d.Scenario[space.Factors[f].Name]; there && !math.IsNaN(value) {
-			d.Scenario[space.Factors[f].Name] = value
+	for f, code := range s.Scenario.Codes {
+		name := space.Factors[f].Name
+		if code == loop.Unknown {
+			d.Scenario[name] = nil
+		} else if _, there := d.Scenario[name]; there && f < len(s.Values) && !math.IsNaN(s.Values[f]) {
+			d.Scenario[name] = s.Values[f]
 		}
 	}
 	return d

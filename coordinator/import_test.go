@@ -83,7 +83,7 @@ func TestImportDataset(t *testing.T) {
 		}
 		keys, rows := w.rowsOfVersion("photos@1")
 		if !slices.Equal(keys, []string{"r1-e0-i0-a0", "r1-e0-i1-a0", "r1-e0-i2-a0"}) || rows[1].Example != "a/2" ||
-			fmt.Sprint(rows[0].Scenario, rows[1].Scenario, rows[2].Scenario) != "map[light:low] map[glove:bare] map[]" {
+			fmt.Sprint(rows[0].Scenario, rows[1].Scenario, rows[2].Scenario) != "map[glove:<nil> light:low] map[glove:bare light:<nil>] map[glove:<nil> light:<nil>]" {
 			t.Errorf("%s %+v", keys, rows)
 		}
 		if got := w.must("GET", "/v1/samples/"+rows[2].Digest.String(), ""); !strings.Contains(got, "r1-e0-i2-a0.txt") {
@@ -106,7 +106,7 @@ func TestImportDataset(t *testing.T) {
 		if _, rows := w.rowsOfVersion("photos@2"); rows[2].Scenario["light"] != "high" {
 			t.Errorf("%+v", rows)
 		}
-		if _, rows := w.rowsOfVersion("photos@1"); len(rows[2].Scenario) != 0 {
+		if _, rows := w.rowsOfVersion("photos@1"); rows[2].Scenario["light"] != nil {
 			t.Errorf("the first version changed: %+v (I8)", rows)
 		}
 		w.restart()

@@ -130,9 +130,21 @@ func rowColumns(h *api.RowsHeader) []parquetColumn {
 		}},
 		text("split", func(r *api.Row) string { return r.Split }),
 	}
+	if h.Campaign == "" { // they were imported
+		columns = append(columns, text("example", func(r *api.Row) string { return r.Example }))
+	}
 	for _, f := range h.Factors {
+		unknown := func(to array.Builder, row *api.Row) bool {
+			value, there := row.Scenario[f.Name]
+			if there && value == nil {
+				to.AppendNull()
+			}
+			return there && value == nil
+		}
 		level := parquetColumn{f.Name, arrow.BinaryTypes.String, func(to array.Builder, row *api.Row, _ *api.Sample) {
-			appendLevel(to, row.Scenario[f.Name])
+			if !unknown(to, row) {
+				appendLevel(to, row.Scenario[f.Name])
+			}
 		}}
 		if f.Kind == loop.Numeric {
 			columns = append(columns, parquetColumn{f.Name, arrow.PrimitiveTypes.Float64, func(to array.Builder, row *api.Row, _ *api.Sample) {
@@ -146,9 +158,9 @@ func rowColumns(h *api.RowsHeader) []parquetColumn {
 			level.put = func(to array.Builder, row *api.Row, _ *api.Sample) {
 				if l, ok := row.Levels[f.Name]; ok {
 					appendLevel(to, l)
-					return
+				} else if !unknown(to, row) {
+					appendLevel(to, nil)
 				}
-				appendLevel(to, nil)
 			}
 		}
 		columns = append(columns, level)

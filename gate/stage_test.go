@@ -567,3 +567,51 @@ func (c counting) Judge(context.Context, *Sample) (bool, string, []loop.Score, e
 	defer func() { c.mu.Lock(); *c.running--; c.mu.Unlock() }()
 	return true, "", nil, nil
 }
+
+// What was not made here is hashed again and packed like what was, but judged by
+// no gate; what is not what it is said to be is refused (C16).
+func TestImport(t *testing.T) {
+	s := newShelf()
+	st := New(Options{Lake: s})
+	u := unitOf(loop.Evaluation, 0, 100, 7)
+	staged := func() loop.Delivery {
+		d := deliver(t, s, u, members(t, 103))
+		key := "w1/" + u.ID() + "/" + loop.Bundle
+		s.staged[key] = s.staged[key][:len(s.staged[key])-1024] // no end: it is not the last word of a tar
+		return d
+	}
+	d := staged()
+	j, err := st.Import(context.Background(), 5, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(j.Samples) != 7 || len(j.Packs) != 1 || len(j.Verdicts) != 0 {
+		t.Fatalf("%d samples, %d packs", len(j.Samples), len(j.Packs))
+	}
+	for i, row := range j.Samples {
+		want := loop.SampleRow{Campaign: "loop", Name: u.Name(i), Digest: d.Samples[i].Digest, Weight: 1,
+			Address: loop.Address{Key: j.Packs[0].Key, Offset: d.Samples[i].Offset, Length: d.Samples[i].Length}}
+		if !reflect.DeepEqual(row, want) {
+			t.Errorf("row %d is %+v, want %+v", i, row, want)
+		}
+	}
+	for name, spoil := range map[string]func(d *loop.Delivery){
+		"another digest": func(d *loop.Delivery) { d.Samples[3].Digest[0]++ },
+		"a gap":          func(d *loop.Delivery) { d.Samples[3].Offset += 512; d.Samples[3].Length -= 512 },
+		"too long":       func(d *loop.Delivery) { d.Samples[6].Length += 512 },
+		"too short":      func(d *loop.Delivery) { d.Samples[6].Length -= 512 },
+		"too few":        func(d *loop.Delivery) { d.Samples, d.Unit.Count = d.Samples[:6], 6 },
+		"another name":   func(d *loop.Delivery) { s.staged["w1/"+u.ID()+"/"+loop.Bundle][1]++ },
+	} {
+		d := staged()
+		spoil(&d)
+		if j, err := st.Import(context.Background(), 5, d); err == nil {
+			t.Errorf("%s: it was taken: %+v", name, j.Samples)
+		}
+	}
+	d = staged()
+	clear(s.staged)
+	if _, err := st.Import(context.Background(), 5, d); !errors.Is(err, loop.ErrStagingGone) {
+		t.Errorf("gone: %v", err)
+	}
+}

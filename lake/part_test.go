@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -131,6 +132,46 @@ func table(t *testing.T, l *Lake, key string) arrow.Table {
 		t.Fatal(err)
 	}
 	return table
+}
+
+// Imported samples have columns of their own, and values that no fraction says;
+// parts of others stay as they were.
+func TestImportedSamplesRoundTrip(t *testing.T) {
+	l, ctx, space := openLake(t), context.Background(), glove(t)
+	var rows []loop.SampleRow
+	for i := range 5 {
+		r := sampleRow(i)
+		r.Example, r.Origin = fmt.Sprint("img/", i), loop.Real
+		r.Values = []float64{math.NaN(), math.NaN(), math.NaN(), 0.1}
+		if r.Scenario.Codes[3] == 1 {
+			r.Values[3] = 2.3
+		}
+		if i == 4 {
+			r.Scenario = loop.Scenario{Codes: []loop.Code{loop.Unknown, loop.Unknown, loop.Unknown, loop.Unknown}, Fractions: make([]uint32, 4)}
+		}
+		rows = append(rows, r)
+	}
+	o, err := l.WriteSamples(ctx, 1, space, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.ReadSamples(ctx, o.Key, space)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		if got[i].Example != rows[i].Example || got[i].Origin != loop.Real || !slices.Equal(got[i].Scenario.Codes, rows[i].Scenario.Codes) || got[i].Digest != rows[i].Digest {
+			t.Errorf("row %d is %+v, want %+v", i, got[i], rows[i])
+		}
+	}
+	column := table(t, l, o.Key)
+	values := column.Column(column.Schema().FieldIndices("distance")[0]).Data().Chunk(0).(*array.Float64)
+	if values.Value(1) != rows[1].Values[3] || !values.IsNull(4) {
+		t.Errorf("distances are %s", values)
+	}
+	if _, err := l.WriteSamples(ctx, 1, space, []loop.SampleRow{rows[0], sampleRow(1)}); err == nil {
+		t.Error("imported samples and others went into one part")
+	}
 }
 
 // Others read parts by these names and types.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -88,6 +89,9 @@ func TestImportKilled(t *testing.T) {
 	}
 	run(0, "dataset", "verify", "real-eval@1")
 	run(0, "dataset", "export", "real-eval", "--format", "parquet", "--to", c.data("out"))
+	if got := queried(t, `SELECT count(*), count(light), count(example), count(DISTINCT example), bool_and(occluder_side IS NULL) FROM read_parquet('`+c.data("out")+`/*.parquet')`); got != fmt.Sprintf("[%d %d %d %d true]", n, n-n/3, n, n) {
+		t.Errorf("the Parquet export has %s", got)
+	}
 	d, err := c.client.Dataset(c.ctx, "real-eval", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -162,4 +166,23 @@ func TestImportKilled(t *testing.T) {
 		t.Errorf("staging holds %s still", unit[0].Name())
 	}
 	c.check()
+}
+
+// queried is the one row that a query of files answers.
+func queried(t *testing.T, query string) string {
+	t.Helper()
+	db, err := sql.Open("duckdb", "") // the driver comes with analytics
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	row := make([]any, 5)
+	into := make([]any, len(row))
+	for i := range row {
+		into[i] = &row[i]
+	}
+	if err := db.QueryRowContext(t.Context(), query).Scan(into...); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(row)
 }

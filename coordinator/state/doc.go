@@ -13,6 +13,9 @@
 // The package is pure: no clock, no I/O, no goroutine, no randomness. Apply
 // reads no map order and lets no float decide anything (I6).
 //
+// What was made elsewhere enters by one command as parts and a dataset version
+// together; its samples' campaign is the dataset, of which no campaign bears the name.
+//
 // # What fails, and how
 //
 // A command is atomic: it takes effect whole, or it has no effect at all and
