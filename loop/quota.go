@@ -93,10 +93,11 @@ func (d *decision) split() error {
 				continue
 			}
 			// The constraints all but forbid the level here. A boost does without it;
-			// the base must not lose what the target has.
-			if accepted > 0 && len(c.Slice) == 0 {
+			// the base must not lose what the target has, nor a request what was asked
+			// for.
+			if accepted > 0 && (len(c.Slice) == 0 || len(d.budget.Make) > 0) {
 				return refuse("quota_by", "the constraints leave %.2g of %s; at least %g is needed for a quota of its own",
-					accepted, d.space.Describe(Slice{{factor, l}}), minAcceptance).
+					accepted, d.space.Describe(c.Slice.With(Predicate{factor, l})), minAcceptance).
 					remedy("split by another factor, or forbid the level altogether")
 			}
 		}

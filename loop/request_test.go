@@ -66,7 +66,7 @@ func TestMakeKeepsItsPromises(t *testing.T) {
 			for _, request := range b.Make {
 				inside = inside || request.Slice.Matches(x.codes)
 			}
-			if inside && b.QuotaBy == "" {
+			if inside {
 				covered += pi
 			}
 			if q > 0 && !inside {
@@ -74,7 +74,7 @@ func TestMakeKeepsItsPromises(t *testing.T) {
 			}
 			mean += q * sampler.Weight(Train, 0, x.codes)
 		}
-		if b.QuotaBy == "" && math.Abs(mean-covered) > 1e-9 {
+		if math.Abs(mean-covered) > 1e-9 {
 			t.Fatalf("weights average to %v, the requests cover %v of deployment", mean, covered)
 		}
 	})
@@ -215,5 +215,23 @@ func TestNeverMade(t *testing.T) {
 	shown := EvaluationPlan{Pinned: []Pinned{{rare[:1], 3}}}
 	if err := shown.validate(&pinned); err == nil || !strings.Contains(err.Error(), "the space pins f0=usual") {
 		t.Errorf("a pinned set: %v", err)
+	}
+}
+
+// A level that the constraints all but forbid within a request cannot be counted
+// by itself, and is not left out in silence: it is part of what was asked for.
+func TestMakeLosesNoLevel(t *testing.T) {
+	s := &Space{Name: "s", Factors: []Factor{factor("light", "low", .5, "day", .5), factor("weather", "dry", .5, "fog", .5), factor("hand", "none", .9995, "bare", .0005)}}
+	s.Constraints = []Constraint{{When: []LevelSet{{0, []int{0}}, {1, []int{1}}}, Then: []LevelSet{{2, []int{1}}}}}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	b := Budget{Campaign: "c", Number: 1, QuotaBy: "weather", Make: []Request{{s.slice(t, "light", "low"), 100_000}}}
+	if _, err := Decide(s, nil, nil, nil, b, 7); err == nil || !strings.Contains(err.Error(), "of light=low ∧ weather=fog") {
+		t.Errorf("decided: %v", err)
+	}
+	b.Make[0].Slice = s.slice(t, "light", "day")
+	if r, err := Decide(s, nil, nil, nil, b, 7); err != nil || len(r.Components) != 2 {
+		t.Errorf("%v: %s", err, r.Canonical())
 	}
 }
