@@ -153,7 +153,8 @@ const lookEvery = time.Second / 4
 func (c *conductor) advance(ctx context.Context) (step, error) {
 	var campaign state.Campaign
 	var round state.Round
-	var exists, trained, evaluated, sealed bool
+	var owed []loop.Domain
+	var exists, sealed bool
 	c.t.c.node.View(func(s *state.State) {
 		for {
 			if _, ok := s.Round(c.name, c.round+1); !ok {
@@ -168,8 +169,7 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 			}
 		}
 		if campaign, exists = s.Campaign(c.name); c.round > 0 {
-			_, trained = s.Dataset(c.name, c.round)
-			_, evaluated = s.Dataset(loop.EvaluationSet(c.name), c.round)
+			owed = unpublished(s, c.name, &round)
 			sealed = len(unsealed(s, &campaign, &round)) == 0
 		}
 	})
@@ -186,32 +186,14 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 		// A revoke may have opened an index of an earlier round, too.
 		return waiting, nil
 	}
-	decided := &round.Decided.Round
-	if !trained && decided.Quota(loop.Train) > 0 && owed(&campaign, &round, loop.Train) {
-		return moved, c.t.publish(ctx, &campaign, loop.Train)
-	}
-	if !evaluated && decided.Quota(loop.Evaluation) > 0 && owed(&campaign, &round, loop.Evaluation) {
-		return moved, c.t.publish(ctx, &campaign, loop.Evaluation)
+	if len(owed) > 0 {
+		return moved, c.t.publish(ctx, &campaign, owed[0])
 	}
 	// An extension may yet make a campaign run on that is done.
 	if campaign.State != state.Running || campaign.Round >= campaign.Campaign.Rounds || !sealed {
 		return waiting, nil
 	}
 	return moved, c.t.open(ctx, &campaign, &round)
-}
-
-// owed reports whether a terminal round's version is still to be published. That
-// of a closed campaign is published with what there is, if there is anything.
-func owed(campaign *state.Campaign, round *state.Round, domain loop.Domain) bool {
-	if campaign.State != state.Closed {
-		return true
-	}
-	for _, p := range round.Components {
-		if p.Domain == domain && p.Committed > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // giveUp ends a closed campaign once nobody makes anything of it any more, and

@@ -68,7 +68,7 @@ func (c *Control) showRound(ctx context.Context, in *roundWait) (api.Round, erro
 		c.c.node.View(func(s *state.State) {
 			round, ok := s.Round(in.Name, in.Number)
 			if ok {
-				ready = published(s, in.Name, &round)
+				ready = published(s, in.Name, &round) || over(s, in.Name, &round)
 			}
 			if ready || done {
 				out, err = decidedRound(s, in)
@@ -97,6 +97,8 @@ func refuseRound(s *state.State, in *roundWait) error {
 		return loop.NotFound("campaign", "there is no campaign %q", in.Name)
 	case in.Number > campaign.Campaign.Rounds:
 		return loop.NotFound("round", "campaign %q has only %d rounds", in.Name, campaign.Campaign.Rounds)
+	case in.Number > campaign.Round && campaign.State == state.Closed:
+		return loop.NotFound("round", "campaign %q was closed after %d rounds", in.Name, campaign.Round)
 	}
 	return nil
 }
@@ -117,14 +119,33 @@ func decidedRound(s *state.State, in *roundWait) (api.Round, error) {
 }
 
 // published reports whether nothing of a round is open, and its dataset versions
-// are there.
+// are there: of a closed campaign's those that there is anything for.
 func published(s *state.State, campaign string, round *state.Round) bool {
+	return round.Terminal && !over(s, campaign, round) && len(unpublished(s, campaign, round)) == 0
+}
+
+// over reports whether a round of a closed campaign has ended without a sample,
+// so that nothing of it will be published.
+func over(s *state.State, campaign string, round *state.Round) bool {
+	steered, _ := s.Steered(campaign)
+	return steered.To == state.Closed && round.Terminal && round.Total.Committed == 0
+}
+
+// unpublished are the dataset versions that a terminal round still owes. That of a
+// closed campaign is published with what there is, if there is anything.
+func unpublished(s *state.State, campaign string, round *state.Round) (owed []loop.Domain) {
+	steered, _ := s.Steered(campaign)
+	made := map[loop.Domain]bool{}
+	for _, p := range round.Components {
+		made[p.Domain] = made[p.Domain] || p.Committed > 0
+	}
 	for _, set := range roundSets(campaign) {
-		if _, ok := s.Dataset(set.name, round.Decided.Round.Number); !ok && round.Decided.Round.Quota(set.domain) > 0 {
-			return false
+		_, there := s.Dataset(set.name, round.Decided.Round.Number)
+		if !there && round.Decided.Round.Quota(set.domain) > 0 && (made[set.domain] || steered.To != state.Closed) {
+			owed = append(owed, set.domain)
 		}
 	}
-	return round.Terminal
+	return owed
 }
 
 type roundSet struct {

@@ -13,6 +13,7 @@ import (
 
 	"hone/api"
 	"hone/coordinator/schedule"
+	"hone/loop"
 )
 
 const fourRounds = "name: c\nseed: 7\nsamples: 400\nrounds: 4\nlearn_from: [{model_line: net}]\n"
@@ -202,6 +203,40 @@ func TestCloseWithoutWorkers(t *testing.T) {
 			t.Errorf("a round of nothing was published: %s", answer.Body)
 		}
 	})
+}
+
+// Who waits for a round of a closed campaign is answered: with what there is of
+// it, whichever of its sets that is, or that nothing will come.
+func TestWaitForARoundOfAClosedCampaign(t *testing.T) {
+	o := Options{Schedule: schedule.Options{FirstLease: time.Minute, MinLease: time.Minute}}
+	for _, made := range []bool{true, false} {
+		inWorld(t, o, func(t *testing.T, w *world) {
+			w.campaign(fourRounds + "evaluation: {target: 10}\n")
+			s := w.join("ann")
+			for _, u := range w.next(s, 2) {
+				if made && u.Domain == loop.Train {
+					w.accepted(s, "ann", u)
+				}
+			}
+			w.steer("close", "")
+			begun := time.Now()
+			if answer := w.request("GET", "/v1/campaigns/c/rounds/2?wait=1m", ""); answer.Code != http.StatusNotFound || !strings.Contains(answer.Body.String(), "was closed after 1 rounds") {
+				t.Errorf("round 2: %d %s", answer.Code, answer.Body)
+			}
+			if waited := time.Since(begun); waited > time.Second {
+				t.Errorf("waited %v for a round that never comes", waited)
+			}
+			w.pass(2 * time.Minute)
+			begun = time.Now()
+			round := w.must("GET", "/v1/campaigns/c/rounds/1?wait=1m", "")
+			if got := strings.Contains(round, `"state":"published"`) && strings.Contains(round, `"dataset":"c@1"`); got != made {
+				t.Errorf("samples were made: %t, but %s", made, round)
+			}
+			if waited := time.Since(begun); waited > time.Second {
+				t.Errorf("waited %v for a round that has ended", waited)
+			}
+		})
+	}
 }
 
 // An extension is what later rounds share; a campaign that is done runs again,

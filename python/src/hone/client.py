@@ -159,9 +159,12 @@ class Client:
                 return None
             state = self.campaign(campaign)  # a 404 here is the caller's
             done = state["state"] in ("done", "done_short") and state["round"] < number
-            ended = done or state["state"] == "closed" or number > state["rounds"] > 0
+            closed = state["state"] == "closed"
+            settled = not any(c["pending"] + c["in_flight"] for c in (state, state.get("evaluation") or state))
+            ended = done or number > state["rounds"] > 0 or (closed and (settled or state["round"] < number))
             if ended:  # perhaps since the round was published: look once more
-                wait = 0.0
+                # A closed campaign's last round is published once all is settled; the server knows if it is not.
+                wait = LONG_POLL / 2 if closed else 0.0
                 continue
             if deadline is not None and time.monotonic() >= deadline:
                 waiting = f"; it waits for {state['waiting']}" if state.get("waiting") else ""
