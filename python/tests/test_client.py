@@ -62,6 +62,15 @@ def test_a_closed_campaign_has_no_more_rounds(server: Server) -> None:
     assert [round.number for round in server.client.rounds("closing", start=2)] == []
 
 
+def test_the_last_round_of_a_closed_campaign(server: Server) -> None:
+    client = server.client
+    server.campaign("ending", line="ender", samples=20_000, rounds=2)
+    while client.campaign("ending")["committed"] == 0:
+        pass
+    server.hone("campaign", "close", "ending")
+    assert [round.dataset for round in client.rounds("ending")] == ["ending@1"]
+
+
 def test_a_question_is_asked_again_while_nobody_answers(server: Server) -> None:
     with proxy(server.port, lambda n, answer: b"" if n < 2 else answer) as network:
         assert hone.Client(network.url).status()["role"] == "leader"
