@@ -13,7 +13,7 @@ func (r *Rows) Unfit() map[int]string {
 	unfit := make(map[int]string)
 	for f := range r.Codes {
 		if part := r.explained(f); part > telling {
-			unfit[f] = fmt.Sprintf("it alone explains %.0f %% of the error, as an outcome does and a condition does not", 100*part)
+			unfit[f] = fmt.Sprintf("it alone explains %.0f%% of the error, as an outcome does and a condition does not", 100*part)
 		}
 	}
 	for f := range r.Codes {

@@ -276,11 +276,11 @@ func (r *Rows) sentence(s *Survey, f *Finding, alone bool) string {
 	elsewhere := "the rate elsewhere"
 	if s.Loss {
 		elsewhere = "the mean elsewhere"
-		fmt.Fprintf(&b, "%s has a mean loss of %s (%d rows; 95 %% %s-%s)", r.Space.Describe(f.Slice),
+		fmt.Fprintf(&b, "%s has a mean loss of %s (%d rows, 95%% interval %s to %s)", r.Space.Describe(f.Slice),
 			short(f.Rate), f.Rows, short(f.Lower), short(f.Upper))
 	} else {
-		fmt.Fprintf(&b, "%s fails %s %% of the time (%.0f of %d; 95 %% %s-%s %%)", r.Space.Describe(f.Slice),
-			hundredths(f.Rate), f.Failures, f.Rows, hundredths(f.Lower), hundredths(f.Upper))
+		fmt.Fprintf(&b, "%s fails %s of the time (%.0f of %d rows, 95%% interval %s to %s)", r.Space.Describe(f.Slice),
+			percent(f.Rate), f.Failures, f.Rows, percent(f.Lower), percent(f.Upper))
 	}
 	switch {
 	case alone:
@@ -294,15 +294,10 @@ func (r *Rows) sentence(s *Survey, f *Finding, alone bool) string {
 		fmt.Fprintf(&b, " Its %d rows are worth %.0f independent ones.", f.Rows, f.Effective)
 	}
 	if f.Known < 1 {
-		fmt.Fprintf(&b, " It is known of %s %% of all rows.", hundredths(f.Known))
+		fmt.Fprintf(&b, " It is known of %s of all rows.", percent(f.Known))
 	}
 	return b.String()
 }
 
 // short is a number with three digits that matter.
 func short(x float64) string { return fmt.Sprintf("%.3g", x) }
-
-// hundredths is a part in percent, with the digits that matter.
-func hundredths(x float64) string {
-	return strings.TrimSuffix(percent(x), "%")
-}

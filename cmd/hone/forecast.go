@@ -44,7 +44,7 @@ func writeForecast(w io.Writer, f *api.Forecast) {
 		fmt.Fprintf(w, "Campaign %s learns from no model line, so there is no curve to extrapolate.\n", printable(f.Campaign))
 		return
 	}
-	fmt.Fprintf(w, "If it goes on as so far: what the next %s samples are expected to bring (extrapolation, 90 %% intervals).\n\n", thousands(f.More))
+	fmt.Fprintf(w, "If it goes on as so far: what the next %s samples are expected to bring (extrapolation, 90%% intervals).\n\n", thousands(f.More))
 	writeForecastGrid(w, f.Slices)
 	writeUnlearnable(w, f.Slices, len(f.Slices))
 }

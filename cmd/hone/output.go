@@ -118,6 +118,14 @@ func facts(w io.Writer, pairs ...string) {
 	}
 }
 
+// counted is a number and what it counts, whose plural takes an s.
+func counted[T int | int64 | uint64](n T, one string) string {
+	if n != 1 {
+		one += "s"
+	}
+	return digits(n) + " " + one
+}
+
 func digits[T int | int64 | uint64](n T) string { return fmt.Sprint(n) }
 
 // percent writes a fraction with the digits that matter.

@@ -194,9 +194,9 @@ func notes(c *analytics.Coded, rows *loop.Rows, s *loop.Survey, search loop.Sear
 		rate = fmt.Sprintf("mean loss %.3g", s.Rate)
 	}
 	if s.Groups > 0 {
-		rate += fmt.Sprintf(", in %d groups (correlation within a group %.2g)", s.Groups, s.Correlation)
+		rate += fmt.Sprintf(", in %s (correlation within a group %.2g)", counted(s.Groups, "group"), s.Correlation)
 	}
-	add("%d rows, %s; %d factors: %s.", s.Rows, rate, len(rows.Codes), factorNames(rows.Space))
+	add("%s, %s; %s: %s.", counted(s.Rows, "row"), rate, counted(len(rows.Codes), "factor"), factorNames(rows.Space))
 	if c.Unknown > 0 {
 		add("%d more rows are left out: their error is unknown.", c.Unknown)
 	}
@@ -213,17 +213,17 @@ func notes(c *analytics.Coded, rows *loop.Rows, s *loop.Survey, search loop.Sear
 	for _, n := range s.Tested {
 		tests += n
 	}
-	add("False alarms: of the slices shown at most %s %% are expected to be chance (Benjamini-Hochberg at each number of conditions, over the %d slices that could show at all by Tarone's minimum).",
+	add("False alarms: of the slices shown at most %s%% are expected to be chance (Benjamini-Hochberg at each number of conditions, over the %d slices that could show at all by Tarone's minimum).",
 		strings.TrimSuffix(strconv.FormatFloat(100*search.FalseDiscovery, 'f', 2, 64), ".00"), tests)
 	for _, d := range s.Detectable {
 		if d.Rows > s.Rows {
-			add("Too small to show: a slice that fails %g times as often would be seen with 80 %% power from %d rows, more than there are.", d.Lift, d.Rows)
+			add("Too small to show: a slice that fails %g times as often would be seen with 80%% power from %d rows, more than there are.", d.Lift, d.Rows)
 		} else {
-			add("Too small to show: a slice that fails %g times as often is seen with 80 %% power from %d rows (%s); smaller ones are likelier missed.", d.Lift, d.Rows, percent(d.Share))
+			add("Too small to show: a slice that fails %g times as often is seen with 80%% power from %d rows (%s); smaller ones are likelier missed.", d.Lift, d.Rows, percent(d.Share))
 		}
 	}
 	if len(s.Detectable) > 0 {
-		add("About %d more rows like these would halve those sizes.", s.More)
+		add("About %s like these would halve those sizes.", counted(s.More, "more row"))
 	}
 	return notes
 }
