@@ -149,10 +149,18 @@ def failing(line: str) -> str:
     """
 
 
+@pytest.mark.parametrize("value", ["'out/7.png'", "[0.5, 0.5]"])
+def test_a_picture_is_bytes(start: Start, unit: dict[str, Any], value: str) -> None:
+    program = start(failing("pass").replace("a.json", "a.png").replace(": 1}", f": {value}}}"))
+    program.ask(unit)
+    assert "a.png is a " in (error := program.answer()["error"]) and "give its bytes" in error
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("raise ValueError('no lamp')", "sample 100: ValueError: no lamp"),
+        ("raise ValueError('no lamp')", "sample 100: ValueError: no lamp (program.py, line 5)"),
+        ("int('x')", "sample 100: ValueError: invalid literal for int() with base 10: 'x' (program.py, line 5)"),
         ("raise KeyError", "sample 100: KeyError"),
         ("return None", "sample 100: TypeError: the generator returned None; return a dict of ['a.json']"),
         ("return {}", "sample 100: ValueError: the sample has no a.json, which is one of outputs=['a.json']"),

@@ -292,6 +292,7 @@ def _send(
         connection.close()
         raise Unavailable(
             f"no server answers at {url.scheme}://{url.netloc}: {error or type(error).__name__}"
+            " (hone serve starts one; HONE_SERVER names another)"
         ) from None
     connection.close()
     location = answer.getheader("Location")

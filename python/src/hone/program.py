@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import math
 import os
@@ -21,6 +22,9 @@ from .errors import HoneError
 __all__ = ["Candidate", "Draft", "Gate", "Generator", "Verdict", "gate", "generator", "serve"]
 
 PROTOCOL = 1
+
+BINARY = {"png", "jpg", "jpeg", "webp", "exr", "tif", "tiff", "npy", "npz", "wav", "mp4"}
+"""Last parts of names whose files are never text: what is no bytes there is a slip, such as a path."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Generator(_Program):
                 labels=asked.get("labels") or {},
                 campaign=unit.get("campaign", ""),
             )
-            with _blaming(f"sample {draft.index}"):
+            with _blaming(f"sample {draft.index}", self._fn):
                 contents = {name: _bytes(name, value) for name, value in _outputs(self(draft), outputs).items()}
             files = {}
             for name, content in contents.items():
@@ -149,7 +153,7 @@ class Gate(_Program):
                 labels=asked.get("labels") or {},
                 members=_Files(Path(unit["dir"]), asked.get("files") or {}),
             )
-            with _blaming(f"sample {candidate.index}"):
+            with _blaming(f"sample {candidate.index}", self._fn):
                 verdict = self._verdict(self(candidate))
             answer = {"type": "verdict", "index": candidate.index, "accepted": verdict.accepted}
             if verdict.reason:
@@ -203,7 +207,8 @@ def generator(
 ) -> Callable[[Callable[[Draft], Mapping[str, Any]]], Generator]:
     """Makes a function of one :class:`Draft` a generator, to be run by :func:`serve`.
 
-    The function returns the sample's files by name: ``bytes`` as they are, a ``str`` as UTF-8, anything else as JSON.
+    The function returns the sample's files by name: ``bytes`` as they are, a ``str`` as UTF-8, anything else as JSON;
+    a picture or an array, as in ``image.png`` or ``depth.npy``, is ``bytes``.
     ``version`` names the code and whatever it loads: change it when the same seed would give other bytes. ``outputs``
     are the names of the files that every sample has. ``deterministic`` promises that equal seeds give equal bytes on
     any machine. The function stays an ordinary function for tests.
@@ -304,11 +309,18 @@ class _Blamed(Exception):
 
 
 @contextmanager
-def _blaming(what: str) -> Iterator[None]:
+def _blaming(what: str, fn: Callable[[Any], Any]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise _Blamed(f"{what}: {_words(error)}") from error
+        raise _Blamed(f"{what}: {_words(error)}{_where(error, fn)}") from error
+
+
+def _where(error: BaseException, fn: Callable[[Any], Any]) -> str:
+    """The innermost line of the function's own file that an exception came through."""
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    own = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _words(error: BaseException) -> str:
@@ -351,6 +363,8 @@ def _outputs(answer: object, outputs: list[str]) -> Mapping[str, Any]:
 def _bytes(name: str, value: object) -> bytes:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
+    if name.rpartition(".")[2] in BINARY:
+        raise TypeError(f"{name} is {_kind(value)}; give its bytes, as it would stand in a file")
     if isinstance(value, str):
         return value.encode()
     try:
