@@ -89,7 +89,7 @@ func (s *Stage) pick(names []string) ([]Gate, error) {
 			if ok {
 				problem = fmt.Sprintf("gate %q is named twice", name)
 			}
-			return nil, &loop.Error{Field: fmt.Sprintf("gates[%d]", i), Problem: problem, Remedy: "the gates are " + strings.Join(known, ", ")}
+			return nil, &loop.Error{Field: fmt.Sprintf("gates[%d]", i), Problem: problem, Remedy: "the gates are " + strings.Join(known, ", ") + "; hone serve --gate-cmd adds one"}
 		}
 		gates[i] = g
 	}

@@ -77,6 +77,7 @@ func TestRefusals(t *testing.T) {
 		{"not UTF-8", space, "name: s\nowner: é\xff\n", []string{"2:9: …not UTF-8"}},
 		{"control character", space, "name: s\nowner: a\x00b\n", []string{"2:9: …control character"}},
 		{"two documents", policy, "name: p\n---\nname: q\n", []string{"3:…a second document"}},
+		{"a tab", space, "name: s\nfactors:\n\t- name: light\n", []string{"3:1: …a tab; YAML is indented by spaces (put spaces there)"}},
 		{"not YAML", policy, "name: p\nsearch: [1\n", []string{"…this is not YAML"}},
 		{"not JSON", policy, "{\"name\": \"p\",\n \"floor\": }\n", []string{"2:11: …this is not JSON"}},
 		{"JSON cut off", policy, "{\"name\": \"p\",\n", []string{"2:1: …unexpected end"}},

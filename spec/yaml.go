@@ -87,6 +87,10 @@ func judge(tokens token.Tokens) error {
 			r.refuse(of(t), "", "remove it", "directives are not taken")
 			return r.err()
 		case token.InvalidType:
+			if strings.Contains(t.Error, "'\t'") {
+				r.refuse(of(t), "", "put spaces there", "a tab; YAML is indented by spaces")
+				return r.err()
+			}
 			r.refuse(of(t), "", "", "this is not YAML: %s", t.Error)
 			return r.err()
 		case token.SequenceStartType, token.MappingStartType:
