@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -57,9 +58,14 @@ func (e *expander) work(u loop.Unit) (Work, error) {
 	return w, nil
 }
 
+// warnAgain is how often a worker says that it still meets no server.
+const warnAgain = time.Minute
+
 // stayConnected connects, again and again, until the agent's life ends.
 func (a *Agent) stayConnected() {
 	pause := backoff{min: a.o.MinBackoff, max: a.o.MaxBackoff}
+	var told string // the last warning, which is not repeated for a while
+	var toldAt time.Time
 	for {
 		began := time.Now()
 		err := a.connect()
@@ -74,7 +80,11 @@ func (a *Agent) stayConnected() {
 		if time.Since(began) > a.o.MaxBackoff {
 			pause.reset()
 		}
-		a.o.Logger.Warn("not connected; trying again", "server", a.o.Server, "error", err)
+		level := slog.LevelInfo
+		if text := fmt.Sprint(err); text != told || time.Since(toldAt) >= warnAgain {
+			level, told, toldAt = slog.LevelWarn, text, time.Now()
+		}
+		a.o.Logger.Log(a.life, level, "not connected; trying again", "server", a.o.Server, "error", err)
 		if !pause.wait(a.life) {
 			return
 		}
