@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"hone/spec"
 )
 
 // arrange puts a command line into the only order that the flag library knows,
@@ -103,8 +105,9 @@ func allFlags(commands []*cli.Command) []cli.Flag {
 
 // nearest is a suggestion for a mistyped command.
 func nearest(commands []*cli.Command, name string) string {
-	if s := cli.SuggestCommand(commands, name); s != "" {
-		return ". " + strings.TrimSpace(s)
+	near := spec.Suggest(name, names(commands))
+	if word, ok := strings.CutPrefix(near, "did you mean "); ok {
+		return ". Did you mean " + word
 	}
-	return "; there are " + strings.Join(names(commands), ", ")
+	return " (" + near + ")"
 }

@@ -34,7 +34,7 @@ Examples:
 			&cli.Uint64Flag{Name: "seed", Value: 10, Usage: "`N` decides everything that is random"},
 			&cli.StringFlag{Name: "world", Value: "planted", Usage: "`WORLD` planted, or null: without the slices that mislead"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave the service up at the end, until Ctrl-C"},
-			&cli.StringFlag{Name: "data", Usage: "keep everything in `DIR`, which must not exist yet (default: a new one)"},
+			&cli.StringFlag{Name: "data", Usage: "keep everything in `DIR`, which must not exist yet", DefaultText: "a new one"},
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "how many workers to start"},
 			&cli.BoolFlag{Name: "verbose", Usage: "log what is going on, not only what goes wrong"},
 		},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,12 +109,20 @@ func (e *estimate) time(generator string) string {
 	if e.Measured == 0 {
 		return fmt.Sprintf("How long that takes is not known: nothing was made by %s yet.", generator)
 	}
-	rate := fmt.Sprintf("%s made %.3g accepted samples per second and slot (%s measured, %s sent back)",
-		generator, e.Rate, thousands(e.Measured), percent(e.Rejected))
+	rate := fmt.Sprintf("%s made %s accepted samples per second and slot (%s measured, %s sent back)",
+		generator, rateText(e.Rate), thousands(e.Measured), percent(e.Rejected))
 	if e.Slots == 0 {
 		return fmt.Sprintf("It takes about %s of one slot: %s.", duration(e.SlotHours*3600), rate)
 	}
 	return fmt.Sprintf("It takes about %s on the %d slots that are connected, if they have nothing else to make: %s.", duration(e.Seconds), e.Slots, rate)
+}
+
+// rateText is a rate with three digits that matter, and never an exponent.
+func rateText(rate float64) string {
+	if rate >= 100 {
+		return thousands(int64(math.Round(rate)))
+	}
+	return strconv.FormatFloat(rate, 'g', 3, 64)
 }
 
 // price says what it will cost, for a person.

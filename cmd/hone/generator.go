@@ -108,7 +108,7 @@ Examples:
 
 func checkFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "space", Usage: "ask for scenarios of the space in `FILE` (default: a little one)"},
+		&cli.StringFlag{Name: "space", Usage: "ask for scenarios of the space in `FILE`", DefaultText: "a little one"},
 		startTimeoutFlag(),
 		&cli.DurationFlag{Name: "unit-timeout", Value: time.Minute, Usage: "how long a unit of 8 samples, or a verdict, may take, in `TIME` as in 90s"},
 		&cli.BoolFlag{Name: "verbose", Usage: "show what the program writes to standard error"},
@@ -152,7 +152,7 @@ func commandLine(c *cli.Context) (string, error) {
 		return "", usage("%s needs CMD, a command to run (see %s --help)", c.Command.HelpName, c.Command.HelpName)
 	}
 	if len(words) == 1 {
-		return words[0], nil
+		return words[0], commandAlone("what "+c.Command.HelpName+" takes", words[0])
 	}
 	quoted := make([]string, len(words))
 	for i, w := range words {

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	root "hone"
+	"hone/loop"
 )
 
 // started is what `init` says with --output json.
@@ -109,7 +110,7 @@ func writeStarter(dir string, files []starterFile) error {
 	defer into.Close()
 	for _, f := range files {
 		if _, err := into.Lstat(f.name); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("init: %s is there already: choose another directory", filepath.Join(dir, f.name))
+			return loop.Conflict("DIR", "%s is there already; choose another directory", filepath.Join(dir, f.name))
 		}
 	}
 	for _, f := range files {

@@ -42,7 +42,7 @@ func TestInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, stderr = hone(t, "", "init", dir)
-	if text, _ := os.ReadFile(filepath.Join(dir, "space.yaml")); code != exitFailure || string(text) != "mine" || !strings.Contains(stderr, "is there already") {
+	if text, _ := os.ReadFile(filepath.Join(dir, "space.yaml")); code != exitConflict || string(text) != "mine" || !strings.Contains(stderr, "is there already") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	if code, _, _ := hone(t, "", "init"); code != exitUsage {

@@ -62,9 +62,9 @@ Examples:
 			&cli.StringFlag{Name: "generator", Usage: "the generator's `NAME`"},
 			&cli.StringFlag{Name: "gates", Usage: "the `GATES` that every sample must pass, joined by commas"},
 			&cli.StringFlag{Name: "quota-by", Usage: "split by the levels of `FACTOR`, so that their counts are exact, too"},
-			&cli.Uint64Flag{Name: "seed", Usage: "`N` decides everything that is random (default: by the name)"},
-			&cli.StringFlag{Name: "name", Usage: "`NAME` of the campaign and its dataset (default: by what is asked for)"},
-			&cli.IntFlag{Name: "unit-size", Usage: "make `N` samples in one go (default: 50)"},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N` decides everything that is random", DefaultText: "by the name"},
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of the campaign and its dataset", DefaultText: "by what is asked for"},
+			&cli.IntFlag{Name: "unit-size", Usage: "make `N` samples in one go", DefaultText: "50"},
 			&cli.Float64Flag{Name: "price-per-hour", Usage: "what a slot costs per hour, for the estimate"},
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask before it starts"},
 		}, exportFlags()...),
@@ -252,12 +252,9 @@ func (m *making) obstacle(c *api.Campaign) string {
 	switch {
 	case c.State == api.CampaignPaused:
 		return fmt.Sprintf("Campaign %s is paused: hone campaign resume %s", c.Name, c.Name)
-	case c.Waiting == "a worker with generator "+generator:
-		start := fmt.Sprintf("hone work --server %s --name w1 --generator-cmd %s=\"CMD ...\"", m.client.Server, generator)
-		if generator == "shapes" {
-			start = fmt.Sprintf("hone work --server %s --name w1", m.client.Server)
-		}
-		return fmt.Sprintf("No worker that is connected has generator %s; waiting for one. To start one:\n   %s", generator, start)
+	case c.Waiting == waitsForWorker+generator:
+		return fmt.Sprintf("No worker that is connected has generator %s; waiting for one. To start one:\n   %s --server %s",
+			generator, workerOf(generator), m.client.Server)
 	case c.Waiting != "" && c.Waiting != "its first round" && c.Waiting != "round 1 to be published":
 		return "Waiting for " + c.Waiting + "."
 	}
@@ -265,9 +262,11 @@ func (m *making) obstacle(c *api.Campaign) string {
 }
 
 func writeMade(w io.Writer, m *made) {
-	facts(w, "campaign", m.Campaign, "state", m.State, "dataset", m.Dataset, "samples", thousands(m.Committed)+" of "+thousands(m.Requested),
-		"rejected", thousands(m.Rejected), "abandoned", thousands(m.Abandoned), "reasons", strings.Join(m.Reasons, "; "), "directory", m.Dir)
+	shards, size := "", ""
 	if m.Dir != "" {
-		facts(w, "shards", fmt.Sprintf("%d, %s", m.Shards, sizeText(m.Bytes)))
+		shards, size = thousands(uint64(m.Shards)), sizeText(m.Bytes)
 	}
+	facts(w, "campaign", m.Campaign, "state", m.State, "dataset", m.Dataset, "samples", thousands(m.Committed)+" of "+thousands(m.Requested),
+		"rejected", thousands(m.Rejected), "abandoned", thousands(m.Abandoned), "reasons", strings.Join(m.Reasons, "; "),
+		"directory", m.Dir, "shards", shards, "size", size)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 
@@ -47,6 +48,18 @@ func programOptions(flag, value string) (program.Options, error) {
 		return program.Options{}, usage(`--%s is NAME="CMD ...", as in parts="python3 generator.py", not %q`, flag, value)
 	}
 	return program.Options{Name: name, Command: command}, nil
+}
+
+// nameless matches a command that begins as NAME="CMD ..." does; the lower case
+// tells it from CUDA_VISIBLE_DEVICES=0 and the like.
+var nameless = regexp.MustCompile(`^[a-z][a-z0-9_.-]*=(.*)`)
+
+// commandAlone refuses a NAME where a program needs none.
+func commandAlone(what, command string) error {
+	if m := nameless.FindStringSubmatch(command); m != nil {
+		return usage("%s is CMD alone here, without a NAME: %q, not %q", what, m[1], command)
+	}
+	return nil
 }
 
 // openGenerators starts the programs of --generator-cmd. The function that it

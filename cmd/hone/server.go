@@ -249,6 +249,9 @@ func listen(ctx context.Context, address string, insecure bool) (net.Listener, e
 		return nil, usage("--listen %s would let anyone who reaches this machine in, as there is no authentication yet; listen on 127.0.0.1, or say --insecure-listen if you mean it", address)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, loop.Conflict("--listen", "%s is taken, perhaps by a server that runs already (hone status --server %s); choose another", address, address)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}

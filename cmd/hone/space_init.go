@@ -23,7 +23,7 @@ func spaceInitCommand() *cli.Command {
 		Flags: append(tableFlags(),
 			&cli.StringFlag{Name: "from", Usage: "the `FILE` of evaluations: Parquet, CSV, NDJSON, JSON or Arrow IPC"},
 			&cli.StringFlag{Name: "field", Usage: "a `FILE` of what deployment looks like, with columns of the same names; targets are its shares"},
-			&cli.StringFlag{Name: "name", Usage: "the `NAME` of the space (default: that of the file)"},
+			&cli.StringFlag{Name: "name", Usage: "the `NAME` of the space", DefaultText: "that of the file"},
 			&cli.StringFlag{Name: "to", Usage: "write to this new `FILE`", DefaultText: "standard output"}),
 		Description: "Columns become factors with levels or edges and their shares; a column that has values only under a condition becomes\n" +
 			"conditional. What is left out, what is missing, what goes together and what never occurs stands in comments: read them, edit, then\n" +

@@ -47,7 +47,7 @@ Examples:
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "draw other scenarios with another `SEED`"},
 			startTimeoutFlag(),
 			&cli.BoolFlag{Name: "verbose", Usage: "show what the program writes to stderr"},
-			&cli.StringFlag{Name: "to", Usage: "write the sheet to `FILE` (default: SPACE-preview.html)"},
+			&cli.StringFlag{Name: "to", Usage: "write the sheet to `FILE`", DefaultText: "SPACE-preview.html"},
 		},
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, "FILE")
@@ -107,7 +107,7 @@ Examples:
 				return fmt.Errorf("write %s: %w", to, err)
 			}
 			return show(c, out, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: %d samples of %s by %s\n", to, n, whereOf(c), out.Generator)
+				fmt.Fprintf(w, "%s shows %d samples of %s\n", to, n, whereOf(c))
 			})
 		},
 	}
@@ -141,7 +141,7 @@ func makePreview(ctx context.Context, g gpuworker.Generator, space *loop.Space, 
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("generator %s: %w", g.Describe().Name, err)
+		return nil, err
 	}
 	for i := range made {
 		if made[i] == nil {
@@ -188,6 +188,9 @@ func previewGenerator(c *cli.Context) (gpuworker.Generator, func(), error) {
 			return nil, nil, usage("--generator: there is no built-in generator %q; there is %s", name, shapes.GeneratorName)
 		}
 		return shapes.Generator{}, func() {}, nil
+	}
+	if err := commandAlone("--generator-cmd", command); err != nil {
+		return nil, nil, err
 	}
 	dir, err := os.MkdirTemp("", "hone-preview-")
 	if err != nil {

@@ -78,7 +78,7 @@ func TestSpacePreviewOfAProgram(t *testing.T) {
 	}
 	page := filepath.Join(dir, "sheet.html")
 	code, stdout, stderr := hone(t, "", "space", "preview", filepath.Join(dir, "space.yaml"), "--generator-cmd", filepath.Join(dir, "generator.sh"), "--to", page)
-	if code != exitOK || !strings.Contains(stdout, "20 samples of all of deployment by preview@1") {
+	if code != exitOK || !strings.Contains(stdout, "shows 20 samples of all of deployment") {
 		t.Fatalf("exit code %d, %s%s", code, stdout, stderr)
 	}
 	html, err := os.ReadFile(page)
@@ -97,7 +97,8 @@ func TestSpacePreviewOfAProgram(t *testing.T) {
 		"--generator shapes --where select=maybe":   {exitFailure, "--where"},
 		"--generator shapes --samples 0":            {exitUsage, "--samples"},
 		"--generator shapes --to " + dir + "/no/no": {exitFailure, "no/no"},
-		"--generator shapes":                        {exitFailure, "generator shapes"}, // of another space
+		"--generator shapes":                        {exitFailure, "the shapes generator"}, // of another space
+		"--generator-cmd strange=true":              {exitUsage, "without a NAME: \"true\""},
 	} {
 		code, _, stderr := hone(t, "", append([]string{"space", "preview", filepath.Join(dir, "space.yaml")}, strings.Fields(line)...)...)
 		if code != want.code || !strings.Contains(stderr, want.text) {

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hone/api"
+	"hone/examples/shapes"
 )
 
 // errEndedShort is the exit code 1 of a campaign that ended otherwise than done.
@@ -249,6 +250,19 @@ func createCampaign(c *cli.Context, text []byte) error {
 	return nil
 }
 
+// waitsForWorker is how a campaign's Waiting begins while no worker that is
+// connected has its generator, whose name follows.
+const waitsForWorker = "a worker with generator "
+
+// workerOf is the command line of a worker with a generator, which is a program
+// unless it is built in.
+func workerOf(generator string) string {
+	if generator == shapes.GeneratorName {
+		return "hone work"
+	}
+	return fmt.Sprintf("hone work --generator-cmd %s=\"CMD ...\"", generator)
+}
+
 // writeNext says what happens next with a campaign, and what to type.
 func writeNext(w io.Writer, c *api.Campaign) {
 	switch {
@@ -259,8 +273,8 @@ func writeNext(w io.Writer, c *api.Campaign) {
 	default:
 		fmt.Fprintln(w, "Its samples are being made.")
 	}
-	if strings.HasPrefix(c.Waiting, "a worker") {
-		fmt.Fprintln(w, "Start one:     hone work")
+	if generator, ok := strings.CutPrefix(c.Waiting, waitsForWorker); ok {
+		fmt.Fprintf(w, "Start one:     %s\n", workerOf(generator))
 	}
 	if c.Rounds > 1 {
 		fmt.Fprintf(w, "Train on it:   each round is published as %s@ROUND; seal the model trained on it, and the next is decided\n", c.Name)

@@ -34,7 +34,7 @@ Examples:
 			&cli.StringFlag{Name: "name", Value: host, Usage: "be known as `NAME`: stable over restarts, unique among the workers"},
 			&cli.IntFlag{Name: "slots", Value: 1, Usage: "make `N` units at a time"},
 			&cli.StringFlag{Name: "type", Value: "cpu", Usage: "the hardware's `TYPE`; rates are learned per type"},
-			&cli.StringFlag{Name: "data", Usage: "keep what is not committed yet in `DIR` (default: ./hone-worker-NAME)"},
+			&cli.StringFlag{Name: "data", Usage: "keep what is not committed yet in `DIR`", DefaultText: "./hone-worker-NAME"},
 			&cli.StringSliceFlag{Name: "generator-cmd", Usage: "run a program as a generator: `NAME=\"CMD ...\"`, repeatable"},
 			startTimeoutFlag(),
 			&cli.DurationFlag{Name: "unit-timeout", Value: 10 * time.Minute, Usage: "how long a unit may take to make, in `TIME` as in 90s"},
