@@ -9,7 +9,7 @@
 //
 // # What it owns
 //
-//	Catalogue.Changes ─┬─▶ _view.duckdb     ours: Evidence, Committed, Resolve, Locate
+//	Catalogue.Changes ─┬─▶ _view.duckdb     ours: Evidence, Committed, Imported, Resolve, Examples, Locate
 //	Parts.Path         ├─▶ _copy0.duckdb ┐  analysts': followed up and closed in turn;
 //	                   └─▶ _copy1.duckdb ┘  a process per query opens one, locked down
 //

@@ -36,6 +36,11 @@
 // state that others do not have. A command that would stop every node so, because
 // it could not be read back, is refused before it gets into the log.
 //
+// An import is one request of any length: its rows are judged first, all of them,
+// then its bytes are packed by the gate stage, and one command makes all of it count.
+// Until then it is nothing, and is sent again at any time; afterwards it finds itself
+// there, by the digest of the request.
+//
 // # Invariants and rules
 //
 // I1 (an answer follows the applied entry, C17: objects before references), I2

@@ -9,6 +9,7 @@
 // lets the gates of the campaign judge it, and writes the accepted ones into
 // packs. It decides nothing about indices and attempts: that is Apply's (C10).
 // It holds no state beyond a cache of samplers, and may run anywhere and twice.
+// What somebody imports it hashes and packs in the same way, but judges not.
 //
 // # Failures
 //
@@ -21,7 +22,8 @@
 //
 // # Invariants and rules guarded here
 //
-// I7: no sample reaches a pack that has not passed every gate of its campaign.
+// I7: no sample that was made reaches a pack unless it passed every gate of its
+// campaign.
 // C16: final keys name only bytes that were hashed again here. C17: packs are
 // durable before a delivery is returned. C5 and C4: seed and scenario follow from
 // the name, never from the worker. C27: gates of scope sample, in parallel.

@@ -39,6 +39,7 @@ func (in *Ingest) Register(server huma.API) {
 		Description: "Counts how a model version did, row by row, and answers when the rows are durable. A post counts whole or not at all. " +
 			"A post that was answered 503, or not at all, is sent again with the same Idempotency-Key: it counts once. " +
 			"A key is remembered for at least the next million posts. " +
+			"Where the eval set is an imported dataset's version, a row's example is one of its, and what it shows is filled in. " +
 			"In a space that declares tasks a row may also have each metric of the post's task, a number or null; where a metric with a " +
 			"threshold is given, correct may be left out: it is then whether none of them fails. " +
 			"An Arrow stream has the columns of a row, and one per factor in place of scenario; it is not compressed.",

@@ -24,7 +24,8 @@ func outcomesCommand() *cli.Command {
 			},
 			Description: "A row is {\"example\":\"a17\",\"scenario\":{\"light\":\"low\"},\"correct\":false} or {\"sample\":\"sha256:...\",\"correct\":true}, and may have\n" +
 				"the metrics of its task. A CSV or Parquet file has a column for each of these, and one per factor; an empty value is unknown.\n" +
-				"All rows count, or none; a CSV or Parquet file of more than 500,000 rows is posted in pieces, each of which does.\n\n" +
+				"All rows count, or none; a CSV or Parquet file of more than 500,000 rows is posted in pieces, each of which does.\n" +
+				"Of an imported eval set (hone import) a row names an example, and what it shows is filled in.\n\n" +
 				"Example:\n   hone outcomes push rows.ndjson --space shapes --model detector@7 --eval-set field@3 --key nightly-7\n" +
 				"   hone outcomes push evals.parquet --space shapes --model detector@7 --ignore path,score",
 			Action: pushOutcomes,

@@ -169,7 +169,7 @@ class Dataset:
         """Without the version."""
         self.version: int = found["version"]
         self.campaign: str = found["campaign"]
-        """The campaign that made the samples."""
+        """The campaign that made the samples; ``""`` if they were imported."""
         self.advisory: str = found.get("advisory", "")
         """What became known about the version after it was published; ``""`` if nothing did."""
         self.rows: Sequence[Row] = _manifest(client, f"{path}/{self.version}/manifest", found["manifest_sha256"])
