@@ -65,7 +65,13 @@ func (c *Control) putSpace(ctx context.Context, in *document) (api.Put, error) {
 	if err != nil {
 		return api.Put{}, err
 	}
-	event, err := c.c.node.Propose(ctx, state.Command{PutSpace: &state.PutSpace{Space: space, Document: string(in.RawBody)}})
+	event, err := c.c.node.proposeAnew(ctx, func(s *state.State) (state.Command, error) {
+		next := 1
+		if v, ok := s.Space(space.Name, 0); ok {
+			next += v.Space.Version
+		}
+		return state.Command{PutSpace: &state.PutSpace{Space: space, Document: string(in.RawBody), Next: next}}, nil
+	})
 	if err != nil {
 		return api.Put{}, err
 	}
@@ -78,7 +84,13 @@ func (c *Control) putPolicy(ctx context.Context, in *document) (api.Put, error) 
 	if err != nil {
 		return api.Put{}, err
 	}
-	event, err := c.c.node.Propose(ctx, state.Command{PutPolicy: &state.PutPolicy{Policy: policy, Document: string(in.RawBody)}})
+	event, err := c.c.node.proposeAnew(ctx, func(s *state.State) (state.Command, error) {
+		next := 1
+		if v, ok := s.Policy(policy.Name, 0); ok {
+			next += v.Policy.Version
+		}
+		return state.Command{PutPolicy: &state.PutPolicy{Policy: policy, Document: string(in.RawBody), Next: next}}, nil
+	})
 	if err != nil {
 		return api.Put{}, err
 	}

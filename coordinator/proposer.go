@@ -83,6 +83,22 @@ func refusal(r state.Refused) error {
 	}
 }
 
+// proposeAnew proposes what command makes of the state, and makes it anew where it
+// is refused as stale, which has no effect: whoever asked named no version. Only
+// what enters the log late, when nobody waits for it any more, stays refused.
+func (n *Node) proposeAnew(ctx context.Context, command func(*state.State) (state.Command, error)) (event state.Event, err error) {
+	for {
+		var next state.Command
+		n.View(func(s *state.State) { next, err = command(s) })
+		if err != nil {
+			return nil, err
+		}
+		if event, err = n.Propose(ctx, next); !errors.Is(err, errStale) || ctx.Err() != nil {
+			return event, err
+		}
+	}
+}
+
 func weigh(c *state.Command) int {
 	w := 1
 	if c.Import != nil {

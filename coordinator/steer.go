@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,13 +48,13 @@ func (c *Control) steer(to huma.API) {
 			if in.Body != nil {
 				command.Author, command.Reason = in.Body.Author, in.Body.Reason
 			}
-			return c.steered(ctx, in.Name, true, func() (state.Command, error) {
-				var now state.Steered
-				c.c.node.View(func(s *state.State) { now, _ = s.Steered(in.Name) })
+			_, err := c.c.node.proposeAnew(ctx, func(s *state.State) (state.Command, error) {
+				now, _ := s.Steered(in.Name)
 				next := command
 				next.Version = now.Version()
 				return state.Command{SteerCampaign: &next}, nil
 			})
+			return c.steered(ctx, in.Name, err)
 		}))
 	}
 	o := operation(http.MethodPost, "/v1/campaigns/{name}/extend", "extend-campaign", "Change how much a campaign asks for", "Campaigns")
@@ -68,24 +69,12 @@ func (c *Control) steer(to huma.API) {
 	huma.Register(to, watch, c.watchCampaign)
 }
 
-// steered proposes the command that compute makes of what stands, and answers
-// the campaign as it then stands. What is refused as stale had no effect: with
-// again it is computed anew, since whoever asked named no version. The schedule
-// hears of it before the answer goes out: what is handed out afterwards was
-// decided afterwards.
-func (c *Control) steered(ctx context.Context, name string, again bool, compute func() (state.Command, error)) (api.Campaign, error) {
-	for {
-		command, err := compute()
-		if err == nil {
-			_, err = c.c.node.Propose(ctx, command)
-		}
-		if err == nil {
-			break
-		}
+// steered answers the campaign as it stands now that its steering was proposed.
+// The schedule hears of it before the answer goes out: what is handed out
+// afterwards was decided afterwards.
+func (c *Control) steered(ctx context.Context, name string, err error) (api.Campaign, error) {
+	if err != nil {
 		if errors.Is(err, errStale) {
-			if again && ctx.Err() == nil {
-				continue
-			}
 			err = fmt.Errorf("%w: %w", loop.ErrConflict, err)
 		}
 		return api.Campaign{}, err
@@ -96,24 +85,28 @@ func (c *Control) steered(ctx context.Context, name string, again bool, compute 
 	return c.showCampaign(ctx, &named{Name: name})
 }
 
+// extendCampaign proposes numbers of the version that they were computed from,
+// so that two extensions at once never undo one another.
 func (c *Control) extendCampaign(ctx context.Context, in *extension) (api.Campaign, error) {
-	return c.steered(ctx, in.Name, in.Body.Version == 0, func() (state.Command, error) { return c.extend(in) })
+	var err error
+	if in.Body.Version == 0 {
+		_, err = c.c.node.proposeAnew(ctx, in.command)
+	} else {
+		var command state.Command
+		c.c.node.View(func(s *state.State) { command, err = in.command(s) })
+		if err == nil {
+			_, err = c.c.node.Propose(ctx, command)
+		}
+	}
+	return c.steered(ctx, in.Name, err)
 }
 
-// extend makes the command: its numbers are computed from the campaign's version
-// at the time, so that two extensions at once never undo one another.
-func (c *Control) extend(in *extension) (state.Command, error) {
-	var campaign state.Campaign
-	var space state.SpaceVersion
-	var ok bool
-	c.c.node.View(func(s *state.State) {
-		if campaign, ok = s.Campaign(in.Name); ok {
-			space, _ = s.Space(campaign.Campaign.Space, campaign.SpaceVersion)
-		}
-	})
+func (in *extension) command(s *state.State) (state.Command, error) {
+	campaign, ok := s.Campaign(in.Name)
 	if !ok {
 		return state.Command{}, loop.NotFound("campaign", "there is no campaign %q", in.Name)
 	}
+	space, _ := s.Space(campaign.Campaign.Space, campaign.SpaceVersion)
 	next := *campaign.Campaign
 	if in.Body.Samples != nil {
 		next.Samples = *in.Body.Samples
@@ -124,11 +117,7 @@ func (c *Control) extend(in *extension) (state.Command, error) {
 	if err := next.Validate(space.Space); err != nil {
 		return state.Command{}, err
 	}
-	version := in.Body.Version
-	if version == 0 {
-		version = campaign.Version
-	}
-	return state.Command{ExtendCampaign: &state.ExtendCampaign{Campaign: in.Name, Version: version,
+	return state.Command{ExtendCampaign: &state.ExtendCampaign{Campaign: in.Name, Version: cmp.Or(in.Body.Version, campaign.Version),
 		Samples: next.Samples, Rounds: next.Rounds, Author: in.Body.Author, Reason: in.Body.Reason}}, nil
 }
 

@@ -28,12 +28,17 @@ type PutSpace struct {
 	Space loop.Space `cbor:"1,keyasint"`
 	// Document is the source text as the user wrote it.
 	Document string `cbor:"2,keyasint"`
+	// Next is the version that it would become, as the proposer saw it; a late one
+	// (C10), which would undo another, is stale. 0 is any.
+	Next int `cbor:"3,keyasint,omitempty"`
 }
 
 // PutPolicy stores a policy like PutSpace a space. Answer: PolicyPut.
 type PutPolicy struct {
 	Policy   loop.Policy `cbor:"1,keyasint"`
 	Document string      `cbor:"2,keyasint"`
+	// Next is like that of PutSpace.
+	Next int `cbor:"3,keyasint,omitempty"`
 }
 
 // CreateCampaign creates a campaign, pinned to the versions of its space and

@@ -38,6 +38,9 @@ func (s *State) putSpace(c *PutSpace) Event {
 		}
 	}
 	space.Version = len(versions) + 1
+	if c.Next != 0 && c.Next != space.Version {
+		return *refused(Stale, "version", "the next version of space %q is %d, not %d", space.Name, space.Version, c.Next)
+	}
 	s.spaces[space.Name] = append(versions, SpaceVersion{Space: &space, Document: c.Document, At: s.last})
 	s.add(loop.Change{Space: &space})
 	return SpacePut{Name: space.Name, Version: space.Version, Created: true}
@@ -62,6 +65,9 @@ func (s *State) putPolicy(c *PutPolicy) Event {
 		}
 	}
 	policy.Version = len(versions) + 1
+	if c.Next != 0 && c.Next != policy.Version {
+		return *refused(Stale, "version", "the next version of policy %q is %d, not %d", policy.Name, policy.Version, c.Next)
+	}
 	s.policies[policy.Name] = append(versions, PolicyVersion{Policy: &policy, Document: c.Document, At: s.last})
 	return PolicyPut{Name: policy.Name, Version: policy.Version, Created: true}
 }

@@ -573,3 +573,31 @@ func TestChangesInPieces(t *testing.T) {
 		}
 	}
 }
+
+// A definition that enters the log after another version (C10) does not undo that;
+// sent again it is the version that it became.
+func TestLateDefinition(t *testing.T) {
+	s := prepared(t, 12, 3, 3)
+	other, mine := testSpace("lab"), testSpace("lab")
+	other.Owner, mine.Owner = "bob", "ann"
+	space := func(x loop.Space, next int) Command {
+		return Command{PutSpace: &PutSpace{Space: x, Next: next}}
+	}
+	policy := func(owner string, next int) Command {
+		return Command{PutPolicy: &PutPolicy{Policy: loop.Policy{Name: "plain", Owner: owner, Strategy: loop.StrategyUniform}, Next: next}}
+	}
+	for range 2 {
+		if got := answer[SpacePut](t, s, space(other, 2)); got.Version != 2 {
+			t.Errorf("%+v", got)
+		}
+		if got := answer[PolicyPut](t, s, policy("bob", 2)); got.Version != 2 {
+			t.Errorf("%+v", got)
+		}
+	}
+	refusedAs(t, s, Stale, space(mine, 2))
+	refusedAs(t, s, Stale, policy("ann", 2))
+	if got := answer[SpacePut](t, s, space(mine, 0)); got.Version != 3 { // an entry of before
+		t.Errorf("%+v", got)
+	}
+	answer[PolicyPut](t, s, policy("ann", 3))
+}
