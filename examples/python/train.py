@@ -80,10 +80,18 @@ def main() -> None:
     arguments.add_argument("campaign")
     arguments.add_argument("--line", default="parts-classifier", help="the model line that the campaign learns from")
     given = arguments.parse_args()
+    try:
+        follow(given.campaign, given.line)
+    except hone.HoneError as error:  # its words are enough: there is no such campaign, no server answers
+        raise SystemExit(f"train.py: {error}") from None
+
+
+def follow(campaign: str, line: str) -> None:
+    """Trains on each round of the campaign as it is published."""
     client = hone.Client()  # HONE_SERVER says where
-    space = client.campaign(given.campaign)["space"].partition("@")[0]
-    for round in client.rounds(given.campaign):
-        version = f"{given.line}@{round.number}"
+    space = client.campaign(campaign)["space"].partition("@")[0]
+    for round in client.rounds(campaign):
+        version = f"{line}@{round.number}"
         if client.sealed(version):
             continue
         data = hone.dataset(round.dataset, client=client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import random
 import ssl
@@ -20,7 +21,10 @@ __all__ = ["Client", "Round"]
 
 DEFAULT_SERVER = "http://127.0.0.1:7070"
 
+log = logging.getLogger("hone")
+
 MAX_PAUSE = 5.0  # seconds between two tries
+TELL_AFTER = 1.0  # seconds of silence, before a person is told what is waited for
 LONG_POLL = 60.0  # seconds; the longest that the server waits on purpose
 
 T = TypeVar("T")
@@ -257,9 +261,11 @@ def patiently(attempt: Callable[[], T], patience: float) -> T:
     for pause in pauses():
         try:
             return attempt()
-        except Unavailable:
+        except Unavailable as error:
             if spent + pause > patience:
                 raise
+            if spent <= TELL_AFTER < spent + pause:
+                log.warning("%s; trying again for %.0f s", error, patience - spent)
         spent += pause
         time.sleep(pause)
     raise AssertionError("pauses never end")
