@@ -127,7 +127,7 @@ func bind(schema *arrow.Schema, b *builder) []column {
 		wrong(correctColumn, "missing (a column of booleans)")
 	}
 	if !seen[exampleColumn] && !seen[sampleColumn] {
-		wrong(exampleColumn, "missing: rows name neither an example nor a sample")
+		wrong(exampleColumn, "missing: rows name neither an example nor a sample (an example is your own name of the row, as a file's or an id)")
 	}
 	if !good {
 		return nil

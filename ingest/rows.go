@@ -188,7 +188,7 @@ func (b *builder) end() {
 		}
 	}
 	if out.Example == "" {
-		b.mistake(exampleColumn, nil, "the row names neither an example nor a sample")
+		b.mistake(exampleColumn, nil, "the row names neither an example nor a sample (an example is your own name of the row, as a file's or an id)")
 	}
 	if out.Group == "" {
 		out.Group = out.Example
