@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hone/api"
+	"hone/spec"
 )
 
 // maxDocument bounds a space, policy or campaign, in bytes.
@@ -69,6 +71,30 @@ func document(c *cli.Context, path string) ([]byte, error) {
 	}
 	return text, nil
 }
+
+// fileError is a document that was refused.
+type fileError struct {
+	path string
+	err  error
+}
+
+// inFile says in which file a document was wrong: as PATH:LINE:COLUMN where the
+// error knows, which editors and terminals follow.
+func inFile(path string, err error) error { return &fileError{path, err} }
+
+func (e *fileError) Error() string {
+	many, ok := errors.AsType[spec.Errors](e.err)
+	if !ok {
+		return e.path + ": " + e.err.Error()
+	}
+	lines := make([]string, len(many))
+	for i, one := range many {
+		lines[i] = e.path + ":" + one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (e *fileError) Unwrap() error { return e.err }
 
 // versioned splits NAME[@VERSION]; 0 is the latest version.
 func versioned(s string) (name string, version int, err error) {

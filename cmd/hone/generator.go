@@ -136,7 +136,7 @@ func checkOptions(c *cli.Context, shaped bool) (*loop.Space, program.Options, er
 	if text != nil {
 		read, err := spec.ParseSpace(text)
 		if err != nil {
-			return nil, o, fmt.Errorf("%s: %w", path, err)
+			return nil, o, inFile(path, err)
 		}
 		space = &read
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -87,17 +89,26 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		},
 	}
 	for _, c := range app.Commands {
-		prepare(c)
+		prepare(c, "")
 	}
 	return app
 }
 
-// prepare gives a command, and those below it, what all have.
-func prepare(c *cli.Command) {
+// alone are the commands that speak to no server. They take --server like all,
+// as it may stand anywhere, but their help is silent about it.
+var alone = []string{
+	"init", "slices", "schema", "space init", "space check", "space preview", "generator check", "gate check",
+	"completion bash", "completion zsh", "completion fish",
+}
+
+// prepare gives a command below the words of a path, and those below it, what
+// all have.
+func prepare(c *cli.Command, path string) {
+	path = strings.TrimSpace(path + " " + c.Name)
 	c.OnUsageError = usageFailed
 	c.HideHelpCommand = true
 	for _, sub := range c.Subcommands {
-		prepare(sub)
+		prepare(sub, path)
 	}
 	if len(c.Subcommands) > 0 {
 		c.Action = func(c *cli.Context) error { return cli.ShowSubcommandHelp(c) }
@@ -107,7 +118,15 @@ func prepare(c *cli.Command) {
 		_, has := declared(c.Flags, f.Names()[0])
 		serves := c.Name == "serve" || c.Name == "demo" // they are the server
 		if !has && !(serves && f.Names()[0] == "server") {
+			if server, ok := f.(*cli.StringFlag); ok && server.Name == "server" {
+				server.Hidden = slices.Contains(alone, path)
+			}
 			c.Flags = append(c.Flags, f)
+		}
+	}
+	for _, f := range c.Flags {
+		if b, ok := f.(*cli.BoolFlag); ok {
+			b.DisableDefaultText = true // nobody needs to be told that a flag is off unless it is given
 		}
 	}
 	action := c.Action

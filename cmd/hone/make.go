@@ -57,7 +57,7 @@ Examples:
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "space", Usage: "the space's `NAME`; its latest version"},
 			&cli.StringFlag{Name: "where", Usage: "the `SLICE`, 'light=low & glove=yes', of any length; all of the space if it is left out"},
-			&cli.Int64Flag{Name: "samples", Aliases: []string{"n"}, Usage: "how many `N` samples to make"},
+			&cli.Int64Flag{Name: "samples", Aliases: []string{"n"}, Usage: "make `N` samples", DefaultText: "what --scenarios lists"},
 			&cli.StringFlag{Name: "scenarios", Usage: "make what `FILE` lists, or - for stdin"},
 			&cli.StringFlag{Name: "generator", Usage: "the generator's `NAME`"},
 			&cli.StringFlag{Name: "gates", Usage: "the `GATES` that every sample must pass, joined by commas"},
@@ -65,7 +65,7 @@ Examples:
 			&cli.Uint64Flag{Name: "seed", Usage: "`N` decides everything that is random", DefaultText: "by the name"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the campaign and its dataset", DefaultText: "by what is asked for"},
 			&cli.IntFlag{Name: "unit-size", Usage: "make `N` samples in one go", DefaultText: "50"},
-			&cli.Float64Flag{Name: "price-per-hour", Usage: "what a slot costs per hour, for the estimate"},
+			&cli.Float64Flag{Name: "price-per-hour", Usage: "a slot costs `X` per hour, for the estimate", DefaultText: "not known"},
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask before it starts"},
 		}, exportFlags()...),
 		Action: func(c *cli.Context) error {

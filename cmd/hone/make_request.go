@@ -98,7 +98,7 @@ func requested(c *cli.Context, space *loop.Space) ([]loop.Request, error) {
 		}
 		requests, err := spec.ParseScenarios(text, space)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, inFile(path, err)
 		}
 		return requests, nil
 	}

@@ -105,7 +105,7 @@ func TestMakeRefusesOnTheCommandLine(t *testing.T) {
 		{[]string{"--space", "shapes", "--generator", "g", "-n", "5", "--where", "light=lo"}, exitFailure, `--where.light: factor "light" has no level "lo" (did you mean "low"?)`},
 		{[]string{"--space", "shapes", "--generator", "g", "-n", "5", "--where", "light"}, exitFailure, "is not factor=level"},
 		{[]string{"--space", "shapes", "--generator", "g", "-n", "5", "--where", "background=foliage & occlusion=light & occluder_side=bottom"}, exitFailure, "the constraints all but forbid it"},
-		{[]string{"--space", "shapes", "--generator", "g", "--scenarios", list}, exitFailure, `wanted.yaml: 2:11: scenarios[1].light: factor "light" has no level "lo"`},
+		{[]string{"--space", "shapes", "--generator", "g", "--scenarios", list}, exitFailure, `wanted.yaml:2:11: scenarios[1].light: factor "light" has no level "lo"`},
 		{[]string{"--space", "shapes", "--generator", "g", "-n", "5", "--name", "taken"}, exitConflict, `there is another campaign "taken"`},
 	} {
 		code, _, stderr := hone(t, "", append([]string{"make", "--server", s.URL}, c.args...)...)

@@ -15,10 +15,10 @@ func outcomesCommand() *cli.Command {
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "space", Usage: "the `SPACE` whose factors the rows name"},
 				&cli.StringFlag{Name: "model", Usage: "the model version, `LINE@VERSION`"},
-				&cli.StringFlag{Name: "task", Usage: "what the model was asked; needed where the space declares several tasks"},
+				&cli.StringFlag{Name: "task", Usage: "the `TASK`, what the model was asked; needed where the space declares several tasks"},
 				&cli.StringFlag{Name: "eval-set", Usage: "what the rows were drawn from, `NAME[@VERSION]`"},
-				&cli.StringFlag{Name: "run", Usage: "the job; with it, an equal file is a duplicate"},
-				&cli.StringFlag{Name: "key", Usage: "the Idempotency-Key; a file pushed twice under one key counts once"},
+				&cli.StringFlag{Name: "run", Usage: "the job, as `ID`; with it, an equal file is a duplicate"},
+				&cli.StringFlag{Name: "key", Usage: "the Idempotency-`KEY`; a file pushed twice under one key counts once"},
 				&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the file, where its name does not say it: ndjson, arrow, csv or parquet"},
 				&cli.StringSliceFlag{Name: "ignore", Usage: "`COLUMNS` of a CSV or Parquet file that are no part of an outcome"},
 			},

@@ -23,17 +23,17 @@ func reportCommand() *cli.Command {
 the budget went and why, what is damped or looks unlearnable, coverage, gates, cost,
 what more samples are expected to bring, and the newest samples of what was boosted.
 With --output json or yaml its numbers are printed instead, and no file is written
-unless --file names one.
+unless --to names one.
 
 Examples:
-   hone report loop -o report.html --control uniform --exam exam.eval
+   hone report loop --to report.html --control uniform --exam exam.eval
    hone report loop --price-per-hour 2.50
    hone report loop --output json`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "file", Aliases: []string{"o"}, Usage: "write `FILE`; - is stdout", Value: "report.html"},
+			&cli.StringFlag{Name: "to", Aliases: []string{"file", "o"}, Usage: "write `FILE`; - is stdout", Value: "report.html"},
 			&cli.StringFlag{Name: "control", Usage: "compare with `CAMPAIGN`"},
 			&cli.StringFlag{Name: "exam", Usage: "judge both by the outcomes on `EVALSET`, rather than each by those that it learns from"},
-			&cli.Float64Flag{Name: "price-per-hour", Usage: "what an hour of generation costs, to say what the samples did"},
+			&cli.Float64Flag{Name: "price-per-hour", Usage: "an hour of generation costs `X`, to say what the samples did", DefaultText: "not known"},
 			// -o is a file here, as with compilers.
 			&cli.StringFlag{Name: "output", Usage: "`FORMAT` of what is printed: table, json or yaml", Value: outputTable},
 		},
@@ -54,7 +54,7 @@ Examples:
 				return err
 			}
 			plain := c.String("output") == outputTable
-			if plain || c.IsSet("file") {
+			if plain || c.IsSet("to") {
 				if err := putReport(c, numbers); err != nil {
 					return err
 				}
@@ -69,7 +69,7 @@ Examples:
 
 // putReport writes the page where the command line wants it.
 func putReport(c *cli.Context, n *report.Numbers) error {
-	path := c.String("file")
+	path := c.String("to")
 	if path == "-" {
 		return n.WriteHTML(c.App.Writer)
 	}

@@ -96,7 +96,7 @@ func readSpace(c *cli.Context, path string) (loop.Space, error) {
 	}
 	space, err := spec.ParseSpace(text)
 	if err != nil {
-		return loop.Space{}, fmt.Errorf("%s: %w", path, err)
+		return loop.Space{}, inFile(path, err)
 	}
 	return space, nil
 }

@@ -45,7 +45,11 @@ func spaceInitCommand() *cli.Command {
 				return err
 			}
 			if to := c.String("to"); to != "" {
-				return writeNew(to, text)
+				if err := writeNew(to, text); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.App.ErrWriter, "wrote %s; read it, edit it, then: hone space check %s\n", to, to)
+				return nil
 			}
 			_, err = io.WriteString(c.App.Writer, text)
 			return err
@@ -57,7 +61,7 @@ func spaceInitCommand() *cli.Command {
 func writeNew(path, text string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, os.ErrExist) {
-		return loop.Conflict("--to", "%s is there already", path)
+		return loop.Conflict("--to", "%s is there already; choose another, or remove it", path)
 	}
 	if err != nil {
 		return err
