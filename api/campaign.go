@@ -47,9 +47,12 @@ type Campaign struct {
 	Sequence   uint64      `json:"sequence,omitempty" doc:"Up to which change this was counted"`
 }
 
-// Ended reports whether nothing more will come of the campaign by itself: a
-// closed one has come to its end when what was in flight is settled.
+// Ended reports whether nothing more will come of the campaign by itself: its
+// last round is published, and of a closed one all that was in flight is settled.
 func (c *Campaign) Ended() bool {
+	if c.Waiting != "" {
+		return false
+	}
 	switch c.State {
 	case CampaignDone, CampaignDoneShort:
 		return true

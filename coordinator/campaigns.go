@@ -212,6 +212,9 @@ func (t *term) waiting(s *state.State, campaign *state.Campaign, flight [3]uint6
 	case campaign.State == state.Closed && campaign.Total.Pending > 0:
 		return "what is in flight"
 	case campaign.State == state.Closed:
+		if round, ok := s.Round(name, number); ok && len(unpublished(s, name, &round)) > 0 {
+			return fmt.Sprintf("round %d to be published", number)
+		}
 		return ""
 	}
 	if trouble := t.troubles[name]; trouble != "" {

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -203,6 +204,34 @@ func TestCloseWithoutWorkers(t *testing.T) {
 			t.Errorf("a round of nothing was published: %s", answer.Body)
 		}
 	})
+}
+
+// A campaign has not ended, for whoever watches it, before its last round is
+// published: what is typed next is to export it.
+func TestEndedIsPublished(t *testing.T) {
+	for _, end := range []string{"done", "closed"} {
+		inWorld(t, Options{}, func(t *testing.T, w *world) {
+			w.campaign(oneRound)
+			w.failWrites("manifests", errors.New("the disk is full"))
+			s := w.join("ann")
+			if end == "done" {
+				w.work(s, "ann")
+			} else {
+				w.accepted(s, "ann", w.next(s, 1)[0])
+				w.steer("close", "")
+			}
+			w.pass(time.Minute)
+			if c := w.show("c"); c.State != end || c.Ended() || c.Waiting == "" {
+				t.Errorf("ended: %+v", c)
+			}
+			w.failWrites("manifests", nil)
+			w.pass(time.Minute)
+			if c := w.show("c"); c.State != end || !c.Ended() {
+				t.Errorf("not ended: %+v", c)
+			}
+			w.must("GET", "/v1/datasets/c/1", "")
+		})
+	}
 }
 
 // Who waits for a round of a closed campaign is answered: with what there is of
