@@ -137,8 +137,10 @@ gates: [format, blank]
 		"a bit of a picture": {func() func() {
 			return edit(some("packs/1/*/*.tar"), func(b []byte) []byte { b[512+40] ^= 1; return b })
 		}, "no pack has"},
-		"a pack is gone":       {func() func() { return remove(some("packs/1/*/*.tar")) }, "is beyond pack"},
-		"a part is gone":       {func() func() { return remove(some("parts/1/*/*.parquet")) }, "part"},
+		"a pack is gone": {func() func() { return remove(some("packs/1/*/*.tar")) }, "is beyond pack"},
+		// Not any: a part of verdicts tells why samples were sent back, and is not among
+		// what the judge has to go by.
+		"a part is gone":       {func() func() { return remove(filepath.Join(dir, "lake", history.somePart())) }, "part"},
 		"the manifest is gone": {func() func() { return remove(manifest) }, "there is no manifest"},
 		"a manifest of nobody": {func() func() {
 			b := []byte(`{"hone":"manifest/1","name":"small","rows":0}` + "\n")

@@ -160,6 +160,17 @@ func (h *history) commit(c *state.Commit) {
 	}
 }
 
+// somePart is the key of a part with rows of committed samples.
+func (h *history) somePart() string {
+	for _, s := range h.samples {
+		if s.committed {
+			return s.part
+		}
+	}
+	h.t.Fatal("nothing is committed")
+	return ""
+}
+
 // fresh is the standing of a sample that counts if it is delivered now, or nil.
 func (h *history) fresh(u loop.Unit, offset int) *standing {
 	name := u.Name(offset)

@@ -42,7 +42,7 @@ func TestTwoServersOnOneDirectory(t *testing.T) {
 	c.start("server")
 	c.put(shapes.SpaceDocument, nil, nil)
 	refused(t, exitFailure, "is in use by another process: stop that one, or choose another --data", "serve", "--data", c.data("server"), "--listen", "127.0.0.1:0")
-	refused(t, exitFailure, "address already in use", "serve", "--data", c.data("other"), "--listen", strings.TrimPrefix(c.server, "http://"))
+	refused(t, exitConflict, "is taken, perhaps by a server that runs already", "serve", "--data", c.data("other"), "--listen", strings.TrimPrefix(c.server, "http://"))
 	if _, err := c.client.ShowSpace(c.ctx, "shapes", 1); err != nil {
 		t.Errorf("the first server has suffered: %v", err)
 	}
