@@ -110,7 +110,7 @@ func (e *Export) Run(ctx context.Context, p Progress) (*Description, error) {
 
 func (e *Export) run(ctx context.Context) (*Description, error) {
 	if n := len(e.target.shards); n > 0 {
-		e.progress.note("Verifying the %d shards that are there.", n)
+		e.progress.note("Verifying what is there already (shards: %d).", n)
 	}
 	bad, err := e.target.damaged()
 	if err != nil {

@@ -144,6 +144,19 @@ func TestReadme(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(r.dir, "examples"), os.DirFS("../../examples")); err != nil {
 		t.Fatal(err)
 	}
+	// The photos of the page are the reader's own.
+	photos := filepath.Join(r.dir, "task", "photos")
+	if err := os.MkdirAll(photos, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"0001.jpg": "\xff\xd8\xff\xe0", "0001.json": `{"part": "nut", "light": "low"}`,
+		"0002.jpg": "\xff\xd8\xff\xe1", "0002.json": `{"part": "bolt", "light": "day", "distance": 1.2}`,
+	} {
+		if err := os.WriteFile(filepath.Join(photos, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	page := snippets(t, "../../README.md")
 	if len(page) < 15 {
 		t.Fatalf("the page has only %q", page)
