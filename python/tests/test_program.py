@@ -153,7 +153,9 @@ def failing(line: str) -> str:
 def test_a_picture_is_bytes(start: Start, unit: dict[str, Any], value: str) -> None:
     program = start(failing("pass").replace("a.json", "a.png").replace(": 1}", f": {value}}}"))
     program.ask(unit)
-    assert "a.png is a " in (error := program.answer()["error"]) and "give its bytes" in error
+    error = program.answer()["error"]
+    assert "a.png is a " in error
+    assert "give its bytes" in error
 
 
 @pytest.mark.parametrize(
