@@ -212,7 +212,8 @@ func TestGeneratorThatIsOdd(t *testing.T) {
 			g := open(t, p)
 			isRight(t, g, 0)
 			if mode == "ends after the unit" || mode == "talks on" {
-				await(t, "that it is noticed", func() bool { return len(p.processes()) == 0 })
+				// That the process is gone does not mean that the pool knows.
+				await(t, "that it is noticed", func() bool { return g.pool.strayed() != nil })
 			}
 			if mode != "closes stdin" { // which cannot be asked again
 				isRight(t, g, 100)
@@ -298,7 +299,7 @@ func TestGeneratorThatBecomesAnother(t *testing.T) {
 	if number, err := strconv.Atoi(pid); err != nil || syscall.Kill(number, syscall.SIGKILL) != nil {
 		t.Fatalf("kill %s: %v", pid, err)
 	}
-	await(t, "that its end is noticed", func() bool { return len(p.processes()) == 0 })
+	await(t, "that its end is noticed", func() bool { return g.pool.strayed() != nil })
 	_, err := makeUnit(t.Context(), g, someUnit(0, 4))
 	if breach := breachOf(t, err); breach.Rule != RuleDescription || !strings.Contains(err.Error(), "start Hone's process again") {
 		t.Errorf("breach of %s: %v", breach.Rule, err)
