@@ -73,7 +73,7 @@ func evidenceQuery(l *layout, models []loop.EvidenceModel) (string, []any) {
 	age.WriteString(" END::UTINYINT")
 	// Sums of BIGINT are HUGEINT, which Arrow knows only as decimals.
 	return fmt.Sprintf(`SELECT %s_age, _source, _origin,
-	count(*)::BIGINT, count(DISTINCT "group")::BIGINT, count(*) FILTER (WHERE NOT correct)::BIGINT,
+	count(*)::BIGINT, count(*) FILTER (WHERE NOT correct)::BIGINT,
 	coalesce(sum(round(loss * %d)::BIGINT), 0)::BIGINT
 FROM (
 	SELECT *, %s AS _age, (source = 'mixture')::UTINYINT AS _source, (origin = 'synthetic')::UTINYINT AS _origin
@@ -122,12 +122,15 @@ func (r *evidenceReader) batch(b arrow.RecordBatch) error {
 			}
 		}
 	}
-	for i, into := range []*[]int64{&e.Rows, &e.Groups, &e.Failures, &e.Loss} {
+	for i, into := range []*[]int64{&e.Rows, &e.Failures, &e.Loss} {
 		column, ok := b.Column(n + 3 + i).(*array.Int64)
 		if !ok {
 			return fmt.Errorf("column %d is %s", n+3+i, b.Column(n+3+i).DataType())
 		}
 		*into = append(*into, column.Int64Values()...)
+	}
+	for len(e.Group) < len(e.Rows) {
+		e.From, e.Weight, e.Group = append(e.From, 0), append(e.Weight, loop.MicroUnits), append(e.Group, 0)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func naive(s *loop.Space, q loop.EvidenceQuery, posts []loop.PostRows) loop.Evid
 		source loop.Source
 		origin loop.Origin
 	}
-	lines, groups := map[key]*loop.Line{}, map[key]map[string]bool{}
+	lines := map[key]*loop.Line{}
 	for _, p := range posts {
 		for _, r := range p.Rows {
 			if r.Source != loop.SourceTarget && r.Source != loop.SourceMixture {
@@ -36,10 +36,8 @@ func naive(s *loop.Space, q loop.EvidenceQuery, posts []loop.PostRows) loop.Evid
 				k := key{fmt.Sprint(r.Scenario), m.Age, r.Source, r.Origin}
 				if lines[k] == nil {
 					lines[k] = &loop.Line{Codes: r.Scenario, Age: m.Age, Source: r.Source, Origin: r.Origin}
-					groups[k] = map[string]bool{}
 				}
 				lines[k].Rows++
-				groups[k][r.Group] = true
 				if !r.Correct {
 					lines[k].Failures++
 				}
@@ -51,8 +49,7 @@ func naive(s *loop.Space, q loop.EvidenceQuery, posts []loop.PostRows) loop.Evid
 		}
 	}
 	var e loop.Evidence
-	for k, l := range lines {
-		l.Groups = int64(len(groups[k]))
+	for _, l := range lines {
 		e.Append(*l)
 	}
 	e.Sort()

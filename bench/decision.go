@@ -336,7 +336,7 @@ func (a *arm) evaluate(round *loop.Round) error {
 	e := &loop.Evidence{}
 	for i, j := range a.learner.Evaluate(pictures, classes) {
 		line := loop.Line{Codes: samples[i].codes, Source: samples[i].component.Source, Origin: loop.Synthetic,
-			Rows: 1, Groups: 1, Loss: int64(math.Round(j.Loss * loop.MicroUnits))}
+			Rows: 1, Loss: int64(math.Round(j.Loss * loop.MicroUnits))}
 		if !j.Correct {
 			line.Failures = 1
 		}
@@ -360,7 +360,7 @@ func (a *arm) evidence() *loop.Evidence {
 				codes[f] = e.Codes[f][i]
 			}
 			all.Append(loop.Line{Codes: codes, Age: uint8(age), Source: e.Source[i], Origin: e.Origin[i],
-				Rows: e.Rows[i], Groups: e.Groups[i], Failures: e.Failures[i], Loss: e.Loss[i]})
+				Rows: e.Rows[i], Failures: e.Failures[i], Loss: e.Loss[i]})
 		}
 	}
 	all.Sort()

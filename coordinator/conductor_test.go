@@ -243,7 +243,7 @@ func TestTroubleIsShown(t *testing.T) {
 		w.view.set(func(v *reading) {
 			v.evidence = func(loop.EvidenceQuery) (loop.Evidence, error) {
 				e := loop.Evidence{}
-				e.Append(loop.Line{Codes: []loop.Code{0, 0}, Source: loop.SourceTarget, Origin: loop.Real, Rows: 3, Groups: 3, Failures: 4})
+				e.Append(loop.Line{Codes: []loop.Code{0, 0}, Source: loop.SourceTarget, Origin: loop.Real, Rows: 3, Failures: 4})
 				return e, nil
 			}
 		})
@@ -265,7 +265,7 @@ func TestEvidenceIsKept(t *testing.T) {
 	inWorld(t, Options{}, func(t *testing.T, w *world) {
 		w.campaign(threeRounds)
 		evidence := loop.Evidence{}
-		evidence.Append(loop.Line{Codes: []loop.Code{0, 1}, Source: loop.SourceTarget, Origin: loop.Synthetic, Rows: 30, Groups: 30, Failures: 4})
+		evidence.Append(loop.Line{Codes: []loop.Code{0, 1}, Source: loop.SourceTarget, Origin: loop.Synthetic, Rows: 30, Failures: 4})
 		w.view.set(func(v *reading) {
 			v.evidence = func(loop.EvidenceQuery) (loop.Evidence, error) { return evidence, nil }
 		})

@@ -99,9 +99,9 @@ func TestJudge(t *testing.T) {
 			Samples: test.samples, Judged: test.judged, Damping: test.before}}}
 		e := &Evidence{}
 		// Older versions and other slices do not count.
-		e.Append(Line{Codes: []Code{0}, Source: SourceTarget, Origin: Real, Rows: test.rows, Groups: 1, Failures: test.failures})
-		e.Append(Line{Codes: []Code{1}, Source: SourceTarget, Origin: Real, Rows: 1000, Groups: 1, Failures: 1000})
-		e.Append(Line{Codes: []Code{0}, Age: 1, Source: SourceTarget, Origin: Real, Rows: 1000, Groups: 1, Failures: 500})
+		e.Append(Line{Codes: []Code{0}, Source: SourceTarget, Origin: Real, Rows: test.rows, Failures: test.failures})
+		e.Append(Line{Codes: []Code{1}, Source: SourceTarget, Origin: Real, Rows: 1000, Failures: 1000})
+		e.Append(Line{Codes: []Code{0}, Age: 1, Source: SourceTarget, Origin: Real, Rows: 1000, Failures: 500})
 		m.judge(s, settings, e)
 		got := m.Slices[0]
 		if got.Damping != test.want || got.Quarantined != test.quarantined {

@@ -45,7 +45,7 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 		Campaign: b.Campaign, Number: b.Number, Seed: seed,
 		SpaceVersion: s.Version, PolicyVersion: p.Version, Strategy: p.Strategy,
 		EvidenceRows: e.TotalRows(),
-		Base:         s.baseMarginals(p.Floor), Target: s.targetMarginals(),
+		Base:         s.baseMarginals(strategies[p.Strategy].floor(p)), Target: s.targetMarginals(),
 		Step: 1,
 	}
 	if e.Len() > 0 {
@@ -54,10 +54,7 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 	if previous != nil {
 		r.Memory = previous.Memory.clone()
 	}
-	if p.Strategy == StrategyUniform {
-		r.Base = s.baseMarginals(1)
-	}
-	d := decision{space: s, policy: p, previous: previous, evidence: e.made(s), budget: b, round: &r,
+	d := decision{space: s, policy: p, previous: previous, evidence: e.reachable(s), budget: b, round: &r,
 		feasibility: s.feasibility()}
 	if err := d.decide(); err != nil {
 		return Round{}, err
@@ -121,13 +118,13 @@ func (d *decision) decide() error {
 		return refuse("floor", "the constraints leave %.2g of the base; at least %g is needed", accepted, minAcceptance).
 			remedy("a lower floor, so that the base leans less towards what is forbidden; strategy uniform leans all the way")
 	}
-	var boosts []boost
-	if d.policy.Strategy == StrategyHone && d.budget.Train > 0 {
-		if boosts, err = d.boosts(); err != nil {
+	var want wanted
+	if d.budget.Train > 0 {
+		if want, err = strategies[d.policy.Strategy].want(d); err != nil {
 			return err
 		}
 	}
-	mixture, err := d.step(boosts)
+	mixture, err := d.step(want.boosts)
 	if err != nil {
 		return err
 	}

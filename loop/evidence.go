@@ -2,43 +2,96 @@ package loop
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"math"
 	"slices"
 )
 
-// Evidence is what a decision is made from: coded columns, one line per
-// distinct (scenario codes, version age, source, origin), canonically sorted.
-// All columns have Len entries.
+// Evidence is what a decision is made from: coded columns, one line per distinct
+// (from, version age, source, origin, importance weight, group, scenario codes),
+// canonically sorted; beside them what the lines are of, and what making samples
+// took. All columns have Len entries.
 type Evidence struct {
+	// Learned is what From of a line refers to; empty where there is one thing to
+	// learn from, of which nothing more is known.
+	Learned []Learned
+	// Made is what samples took, by slice, in order of slices.
+	Made []Made
+
 	// Codes has one column per factor of the space.
 	Codes [][]Code
+	// From is the position in Learned of what the outcomes are of.
+	From []uint8
 	// Age is how many sealed versions of the model line ago: 0 is the newest.
 	Age    []uint8
 	Source []Source
 	Origin []Origin
-	// Rows, Groups, Failures and Loss are counts and sums over the line's
-	// outcomes; Loss is in micro-units. A line never has more failures than rows.
+	// Weight is the importance weight π/q of a row of the line, in micro-units: q is
+	// what its evaluation set was drawn from. A row drawn from the target has
+	// MicroUnits.
+	Weight []int64
+	// Group numbers the clip, image or patient of which the line's rows are: rows of a
+	// group are not independent. 0: every row stands for itself.
+	Group []uint32
+	// Rows, Failures and Loss are counts and sums over the line's outcomes; Loss
+	// is in micro-units of what was measured. A line never has more failures than
+	// rows.
 	Rows     []int64
-	Groups   []int64
 	Failures []int64
 	Loss     []int64
+	// Severity is the sum of how badly each row failed, from 0 to 1, and Squares
+	// that of the squares, both in micro-units. Nil: a failure is 1, all else 0.
+	Severity []int64
+	Squares  []int64
+}
+
+// Learned is one of the things that evidence is of: what a model line did at a
+// task, by a metric.
+type Learned struct {
+	ModelLine string `json:"model_line"`
+	EvalSet   string `json:"eval_set,omitempty"`
+	Task      string `json:"task,omitempty"`
+	// Metric names the metric by which outcomes fail; empty: what was posted as
+	// correct, and as loss.
+	Metric string `json:"metric,omitempty"`
+	// Unit is the metric's, and Better its direction.
+	Unit   string    `json:"unit,omitempty"`
+	Better Direction `json:"better,omitempty"`
+	// Cap is the measured value that counts as severity 1; 0 where severity is
+	// failure.
+	Cap float64 `json:"cap,omitempty"`
+	// Importance weighs what is learned from this against the rest.
+	Importance float64 `json:"importance"`
+}
+
+// Made is what the samples of a slice took, over all rounds of the evidence's
+// window. The empty slice is the base.
+type Made struct {
+	Slice     Slice `json:"slice"`
+	Accepted  int64 `json:"accepted"`
+	Rejected  int64 `json:"rejected"`
+	Abandoned int64 `json:"abandoned"`
+	// Millis is the milliseconds that generators spent on the accepted ones.
+	Millis int64 `json:"millis"`
 }
 
 // Len is the number of lines.
 func (e *Evidence) Len() int { return len(e.Rows) }
 
-// Line is one line of evidence, for building.
+// Line is one line of evidence, for building. Its zero Weight means MicroUnits.
 type Line struct {
 	Codes    []Code
+	From     uint8
 	Age      uint8
 	Source   Source
 	Origin   Origin
+	Weight   int64
+	Group    uint32
 	Rows     int64
-	Groups   int64
 	Failures int64
 	Loss     int64
+	// Severity and Squares count only in evidence that has them.
+	Severity int64
+	Squares  int64
 }
 
 // Append adds a line; Sort puts lines into canonical order.
@@ -49,24 +102,38 @@ func (e *Evidence) Append(l Line) {
 	for f := range e.Codes {
 		e.Codes[f] = append(e.Codes[f], l.Codes[f])
 	}
+	if e.Graded() {
+		e.Severity = append(e.Severity, l.Severity)
+		e.Squares = append(e.Squares, l.Squares)
+	}
+	if l.Weight == 0 {
+		l.Weight = MicroUnits
+	}
+	e.From = append(e.From, l.From)
 	e.Age = append(e.Age, l.Age)
 	e.Source = append(e.Source, l.Source)
 	e.Origin = append(e.Origin, l.Origin)
+	e.Weight = append(e.Weight, l.Weight)
+	e.Group = append(e.Group, l.Group)
 	e.Rows = append(e.Rows, l.Rows)
-	e.Groups = append(e.Groups, l.Groups)
 	e.Failures = append(e.Failures, l.Failures)
 	e.Loss = append(e.Loss, l.Loss)
 }
 
-// compare orders lines i and j by (age, source, origin, codes).
+// Graded reports whether rows fail more or less badly, which Severity says.
+func (e *Evidence) Graded() bool { return e.Severity != nil }
+
+// compare orders lines i and j by (from, age, source, origin, weight, group,
+// codes).
 func (e *Evidence) compare(i, j int) int {
-	if d := cmp.Compare(e.Age[i], e.Age[j]); d != 0 {
-		return d
-	}
-	if d := cmp.Compare(e.Source[i], e.Source[j]); d != 0 {
-		return d
-	}
-	if d := cmp.Compare(e.Origin[i], e.Origin[j]); d != 0 {
+	if d := cmp.Or(
+		cmp.Compare(e.From[i], e.From[j]),
+		cmp.Compare(e.Age[i], e.Age[j]),
+		cmp.Compare(e.Source[i], e.Source[j]),
+		cmp.Compare(e.Origin[i], e.Origin[j]),
+		cmp.Compare(e.Weight[i], e.Weight[j]),
+		cmp.Compare(e.Group[i], e.Group[j]),
+	); d != 0 {
 		return d
 	}
 	for _, column := range e.Codes {
@@ -77,23 +144,29 @@ func (e *Evidence) compare(i, j int) int {
 	return 0
 }
 
-// Sort puts the lines into canonical order and merges lines with equal codes,
-// age, source and origin, so that equal outcomes give equal bytes in whatever
-// order they arrived.
+// Sort puts the lines into canonical order and merges lines that differ in
+// nothing but what they count, so that equal outcomes give equal bytes in
+// whatever order they arrived.
 func (e *Evidence) Sort() {
 	order := make([]int, e.Len())
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, e.compare)
-	sorted := Evidence{Codes: make([][]Code, len(e.Codes))}
+	sorted := Evidence{Learned: e.Learned, Made: e.Made, Codes: make([][]Code, len(e.Codes))}
+	if e.Graded() {
+		sorted.Severity, sorted.Squares = []int64{}, []int64{}
+	}
 	for n, i := range order {
 		if n > 0 && e.compare(order[n-1], i) == 0 {
 			last := sorted.Len() - 1
 			sorted.Rows[last] += e.Rows[i]
-			sorted.Groups[last] += e.Groups[i]
 			sorted.Failures[last] += e.Failures[i]
 			sorted.Loss[last] += e.Loss[i]
+			if e.Graded() {
+				sorted.Severity[last] += e.Severity[i]
+				sorted.Squares[last] += e.Squares[i]
+			}
 			continue
 		}
 		sorted.Append(e.line(i))
@@ -106,13 +179,22 @@ func (e *Evidence) line(i int) Line {
 	for f := range codes {
 		codes[f] = e.Codes[f][i]
 	}
-	return Line{Codes: codes, Age: e.Age[i], Source: e.Source[i], Origin: e.Origin[i],
-		Rows: e.Rows[i], Groups: e.Groups[i], Failures: e.Failures[i], Loss: e.Loss[i]}
+	l := Line{Codes: codes, From: e.From[i], Age: e.Age[i], Source: e.Source[i], Origin: e.Origin[i],
+		Weight: e.Weight[i], Group: e.Group[i], Rows: e.Rows[i], Failures: e.Failures[i], Loss: e.Loss[i]}
+	if e.Graded() {
+		l.Severity, l.Squares = e.Severity[i], e.Squares[i]
+	}
+	return l
 }
 
-// maxEvidenceRows bounds the rows of all lines together, so that no sum of
+// Bounds of evidence. maxEvidenceRows is of all lines together, so that no sum of
 // rows or losses can overflow.
-const maxEvidenceRows = 1 << 40
+const (
+	maxEvidenceRows   = 1 << 40
+	maxEvidenceWeight = 1e6 * MicroUnits
+	MaxLearned        = 64
+	maxMade           = 1 << 16
+)
 
 // Validate refuses evidence that contradicts itself or does not fit the space:
 // more failures than rows, a negative count, an unknown level, lines out of
@@ -122,39 +204,104 @@ func (e *Evidence) Validate(s *Space) error {
 	if n > 0 && len(e.Codes) != len(s.Factors) {
 		return refuse("evidence", "%d factors; space %q has %d", len(e.Codes), s.Name, len(s.Factors))
 	}
-	for _, length := range []int{len(e.Age), len(e.Source), len(e.Origin), len(e.Groups), len(e.Failures), len(e.Loss)} {
+	lengths := []int{len(e.From), len(e.Age), len(e.Source), len(e.Origin), len(e.Weight), len(e.Group), len(e.Failures), len(e.Loss)}
+	if e.Graded() || e.Squares != nil {
+		lengths = append(lengths, len(e.Severity), len(e.Squares))
+	}
+	for _, column := range e.Codes {
+		lengths = append(lengths, len(column))
+	}
+	for _, length := range lengths {
 		if length != n {
 			return refuse("evidence", "columns of %d and %d lines", n, length)
 		}
 	}
 	for f, column := range e.Codes {
-		if len(column) != n {
-			return refuse("evidence", "columns of %d and %d lines", n, len(column))
-		}
 		for i, code := range column {
 			if code.IsLevel() && int(code) >= len(s.Factors[f].Levels) {
 				return refuse(at("evidence", i), "factor %q has no level %d", s.Factors[f].Name, code)
 			}
 		}
 	}
+	if err := e.validateLearned(); err != nil {
+		return err
+	}
+	if err := e.validateMade(s); err != nil {
+		return err
+	}
 	total := int64(0)
 	for i := range n {
-		switch {
-		case e.Rows[i] < 1 || e.Rows[i] > maxEvidenceRows:
-			return refuse(at("evidence", i)+".rows", "%d is not a number of rows", e.Rows[i])
-		case e.Failures[i] < 0 || e.Failures[i] > e.Rows[i]:
-			return refuse(at("evidence", i)+".failures", "%d failures of %d rows", e.Failures[i], e.Rows[i])
-		case e.Groups[i] < 1 || e.Groups[i] > e.Rows[i]:
-			return refuse(at("evidence", i)+".groups", "%d groups of %d rows", e.Groups[i], e.Rows[i])
-		case e.Source[i] != SourceTarget && e.Source[i] != SourceMixture:
-			return refuse(at("evidence", i)+".source", "%q is not an evaluation source", e.Source[i]).remedy("target or mixture")
-		case e.Origin[i] != Real && e.Origin[i] != Synthetic:
-			return refuse(at("evidence", i)+".origin", "%q is not an origin", e.Origin[i]).remedy("real or synthetic")
-		case i > 0 && e.compare(i-1, i) >= 0:
-			return refuse(at("evidence", i), "the lines are not in canonical order").remedy("sort them")
+		if err := e.validateLine(i); err != nil {
+			return err
 		}
 		if total += e.Rows[i]; total > maxEvidenceRows {
 			return refuse("evidence", "more than %d rows", int64(maxEvidenceRows))
+		}
+	}
+	return nil
+}
+
+func (e *Evidence) validateLine(i int) error {
+	switch {
+	case int(e.From[i]) >= max(1, len(e.Learned)):
+		return refuse(at("evidence", i)+".from", "number %d of %d that are learned from", e.From[i], max(1, len(e.Learned)))
+	case e.Rows[i] < 1 || e.Rows[i] > maxEvidenceRows:
+		return refuse(at("evidence", i)+".rows", "%d is not a number of rows", e.Rows[i])
+	case e.Failures[i] < 0 || e.Failures[i] > e.Rows[i]:
+		return refuse(at("evidence", i)+".failures", "%d failures of %d rows", e.Failures[i], e.Rows[i])
+	case e.Weight[i] < 1 || e.Weight[i] > maxEvidenceWeight:
+		return refuse(at("evidence", i)+".weight", "%d micro-units is not an importance weight", e.Weight[i]).remedy("1 to %d", int64(maxEvidenceWeight))
+	case e.Source[i] != SourceTarget && e.Source[i] != SourceMixture && e.Source[i] != SourceProbe:
+		return refuse(at("evidence", i)+".source", "%q is not an evaluation source", e.Source[i]).remedy("target, mixture or probe")
+	case e.Origin[i] != Real && e.Origin[i] != Synthetic:
+		return refuse(at("evidence", i)+".origin", "%q is not an origin", e.Origin[i]).remedy("real or synthetic")
+	case e.Graded() && (e.Severity[i] < 0 || e.Severity[i] > e.Rows[i]*MicroUnits):
+		return refuse(at("evidence", i)+".severity", "%d micro-units of %d rows", e.Severity[i], e.Rows[i])
+	case e.Graded() && (e.Squares[i] < 0 || e.Squares[i] > e.Severity[i]+e.Rows[i]):
+		// A square of a number from 0 to 1 is no larger than the number, but for
+		// rounding.
+		return refuse(at("evidence", i)+".squares", "%d micro-units, of severities that sum to %d", e.Squares[i], e.Severity[i])
+	case i > 0 && e.compare(i-1, i) >= 0:
+		return refuse(at("evidence", i), "the lines are not in canonical order").remedy("sort them")
+	}
+	return nil
+}
+
+func (e *Evidence) validateLearned() error {
+	if len(e.Learned) > MaxLearned {
+		return refuse("evidence.learned", "%d things to learn from; at most %d are allowed", len(e.Learned), MaxLearned)
+	}
+	for i := range e.Learned {
+		l, field := &e.Learned[i], at("evidence.learned", i)
+		if !(l.Importance > 0 && l.Importance <= 1e6) {
+			return refuse(field+".importance", "%v is not an importance", l.Importance).remedy("above 0, at most 1e6")
+		}
+		if !(l.Cap >= 0) || math.IsInf(l.Cap, 0) {
+			return refuse(field+".cap", "%v is not a value of the metric", l.Cap)
+		}
+		if l.Better != "" && l.Better != Higher && l.Better != Lower {
+			return refuse(field+".better", "%q is not a direction", l.Better)
+		}
+	}
+	return nil
+}
+
+func (e *Evidence) validateMade(s *Space) error {
+	if len(e.Made) > maxMade {
+		return refuse("evidence.made", "%d slices; at most %d are allowed", len(e.Made), maxMade)
+	}
+	for i := range e.Made {
+		m, field := &e.Made[i], at("evidence.made", i)
+		if err := s.validatePredicates(field+".slice", m.Slice); err != nil {
+			return err
+		}
+		for _, n := range []int64{m.Accepted, m.Rejected, m.Abandoned, m.Millis} {
+			if n < 0 || n > maxEvidenceRows {
+				return refuse(field, "%d is not a count", n)
+			}
+		}
+		if i > 0 && e.Made[i-1].Slice.compare(m.Slice) >= 0 {
+			return refuse(field, "the slices are not in order, each once").remedy("sort them")
 		}
 	}
 	return nil
@@ -167,119 +314,4 @@ func (e *Evidence) TotalRows() int64 {
 		n += rows
 	}
 	return n
-}
-
-const evidenceMagic = "hone/evidence/1\n"
-
-var (
-	evidenceSources = []Source{SourceTarget, SourceMixture}
-	evidenceOrigins = []Origin{Real, Synthetic}
-)
-
-// Encode is the evidence object: a magic line, the numbers of factors and
-// lines, then one column after another, every entry a (zig-zag, where it may be
-// negative) varint. Sort first: the encoding of sorted evidence is canonical.
-func (e *Evidence) Encode() []byte {
-	b := []byte(evidenceMagic)
-	b = binary.AppendUvarint(b, uint64(len(e.Codes)))
-	b = binary.AppendUvarint(b, uint64(e.Len()))
-	for _, column := range e.Codes {
-		for _, code := range column {
-			// Absent and Unknown, the largest codes, become the smallest varints.
-			b = binary.AppendUvarint(b, uint64(code+2))
-		}
-	}
-	for i := range e.Len() {
-		b = append(b, e.Age[i], byte(slices.Index(evidenceSources, e.Source[i])), byte(slices.Index(evidenceOrigins, e.Origin[i])))
-	}
-	for _, column := range [][]int64{e.Rows, e.Groups, e.Failures} {
-		for _, v := range column {
-			b = binary.AppendUvarint(b, uint64(v))
-		}
-	}
-	for _, v := range e.Loss {
-		b = binary.AppendVarint(b, v)
-	}
-	return b
-}
-
-// Digest is the SHA-256 of the encoding.
-func (e *Evidence) Digest() Digest { return sha256.Sum256(e.Encode()) }
-
-// DecodeEvidence is the inverse of Encode. It refuses anything that is not
-// exactly one encoding; Validate still has to hold it against a space.
-func DecodeEvidence(b []byte) (Evidence, error) {
-	d := evidenceDecoder{rest: b}
-	if len(b) < len(evidenceMagic) || string(b[:len(evidenceMagic)]) != evidenceMagic {
-		return Evidence{}, refuse("evidence", "this is not an evidence object")
-	}
-	d.rest = b[len(evidenceMagic):]
-	factors, lines := d.uvarint(MaxFactors), d.uvarint(math.MaxInt32)
-	// Each line has at least factors+7 bytes: a claim beyond that is a lie, and
-	// must not make us allocate.
-	if d.bad || uint64(len(d.rest)) < lines*(factors+7) {
-		return Evidence{}, refuse("evidence", "the evidence object is cut short or damaged")
-	}
-	e := Evidence{Codes: make([][]Code, factors)}
-	for f := range e.Codes {
-		e.Codes[f] = make([]Code, lines)
-		for i := range e.Codes[f] {
-			e.Codes[f][i] = Code(d.uvarint(MaxLevels+2)) - 2
-		}
-	}
-	for range lines {
-		e.Age = append(e.Age, d.byte(math.MaxUint8))
-		e.Source = append(e.Source, evidenceSources[d.byte(byte(len(evidenceSources)-1))])
-		e.Origin = append(e.Origin, evidenceOrigins[d.byte(byte(len(evidenceOrigins)-1))])
-	}
-	for _, column := range []*[]int64{&e.Rows, &e.Groups, &e.Failures} {
-		*column = make([]int64, lines)
-		for i := range *column {
-			(*column)[i] = int64(d.uvarint(maxEvidenceRows))
-		}
-	}
-	e.Loss = make([]int64, lines)
-	for i := range e.Loss {
-		e.Loss[i] = d.varint()
-	}
-	if d.bad || len(d.rest) > 0 {
-		return Evidence{}, refuse("evidence", "the evidence object is cut short or damaged")
-	}
-	return e, nil
-}
-
-// evidenceDecoder reads until something is bad, and zeroes from then on.
-type evidenceDecoder struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *evidenceDecoder) uvarint(limit uint64) uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if d.bad || n <= 0 || v > limit || n > 1 && d.rest[n-1] == 0 {
-		d.bad = true
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *evidenceDecoder) varint() int64 {
-	v, n := binary.Varint(d.rest)
-	if d.bad || n <= 0 || n > 1 && d.rest[n-1] == 0 {
-		d.bad = true
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *evidenceDecoder) byte(limit byte) byte {
-	if d.bad || len(d.rest) == 0 || d.rest[0] > limit {
-		d.bad = true
-		return 0
-	}
-	v := d.rest[0]
-	d.rest = d.rest[1:]
-	return v
 }

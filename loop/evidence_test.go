@@ -3,6 +3,7 @@ package loop
 import (
 	"bytes"
 	"errors"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -16,6 +17,15 @@ func TestEvidenceRoundTrip(t *testing.T) {
 		e := drawEvidence(t, drawSpace(t, 5, 5), 50)
 		for i := range e.Loss {
 			e.Loss[i] = rapid.Int64().Draw(t, "loss")
+			e.Weight[i] = rapid.Int64Range(1, maxEvidenceWeight).Draw(t, "weight")
+			e.Group[i] = rapid.Uint32().Draw(t, "group")
+		}
+		if rapid.Bool().Draw(t, "graded") {
+			e.grade()
+		}
+		if rapid.Bool().Draw(t, "more") {
+			e.Learned = []Learned{{ModelLine: "m", Task: "detect", Metric: "error", Unit: "mm", Better: Lower, Cap: 14.5, Importance: 2}, {Importance: 1}}
+			e.Made = []Made{{Accepted: 7, Rejected: 1, Millis: 900}, {Slice: Slice{{0, 1}}, Abandoned: 3}}
 		}
 		back, err := DecodeEvidence(e.Encode())
 		if err != nil {
@@ -41,7 +51,7 @@ func TestSortIsCanonical(t *testing.T) {
 			l := e.line(i)
 			for l.Rows > 1 && rapid.Bool().Draw(t, "split") { // part of the line arrives by itself
 				one := l
-				one.Rows, one.Groups = 1, 0
+				one.Rows = 1
 				one.Failures = min(1, l.Failures)
 				one.Loss = 5
 				l.Rows--
@@ -88,8 +98,19 @@ func TestEvidenceRefusals(t *testing.T) {
 		"too many rows together": {func(e *Evidence) { e.Rows[0] = maxEvidenceRows }, "evidence"},
 		"more failures":          {func(e *Evidence) { e.Failures[1] = e.Rows[1] + 1 }, "evidence[1].failures"},
 		"negative failures":      {func(e *Evidence) { e.Failures[1] = -1 }, "evidence[1].failures"},
-		"more groups":            {func(e *Evidence) { e.Groups[1] = e.Rows[1] + 1 }, "evidence[1].groups"},
-		"no group":               {func(e *Evidence) { e.Groups[1] = 0 }, "evidence[1].groups"},
+		"no weight":              {func(e *Evidence) { e.Weight[1] = 0 }, "evidence[1].weight"},
+		"hostile weight":         {func(e *Evidence) { e.Weight[1] = 1 << 60 }, "evidence[1].weight"},
+		"learned from nothing":   {func(e *Evidence) { e.From[1] = 1 }, "evidence[1].from"},
+		"worse than failed":      {func(e *Evidence) { e.grade(); e.Severity[1] = 3*MicroUnits + 1 }, "evidence[1].severity"},
+		"better than well":       {func(e *Evidence) { e.grade(); e.Severity[1] = -1 }, "evidence[1].severity"},
+		"squares too large":      {func(e *Evidence) { e.grade(); e.Squares[1] = e.Severity[1] + 4 }, "evidence[1].squares"},
+		"half graded":            {func(e *Evidence) { e.Squares = []int64{0, 0} }, "evidence"},
+		"no importance":          {func(e *Evidence) { e.Learned = []Learned{{}} }, "evidence.learned[0].importance"},
+		"infinite cap":           {func(e *Evidence) { e.Learned = []Learned{{Importance: 1, Cap: math.Inf(1)}} }, "evidence.learned[0].cap"},
+		"no direction":           {func(e *Evidence) { e.Learned = []Learned{{Importance: 1, Better: "up"}} }, "evidence.learned[0].better"},
+		"made nowhere":           {func(e *Evidence) { e.Made = []Made{{Slice: Slice{{9, 0}}}} }, "evidence.made[0].slice"},
+		"made twice":             {func(e *Evidence) { e.Made = []Made{{}, {}} }, "evidence.made[1]"},
+		"made less than nothing": {func(e *Evidence) { e.Made = []Made{{Millis: -1}} }, "evidence.made[0]"},
 		"pinned":                 {func(e *Evidence) { e.Source[1] = SourcePinned }, "evidence[1].source"},
 		"no origin":              {func(e *Evidence) { e.Origin[0] = "" }, "evidence[0].origin"},
 		"out of order":           {func(e *Evidence) { e.Age[0] = 9 }, "evidence[1]"},
@@ -100,8 +121,8 @@ func TestEvidenceRefusals(t *testing.T) {
 		}, "evidence[1]"},
 	} {
 		e := &Evidence{}
-		e.Append(Line{Codes: []Code{0, 0, Absent, Absent, 0, 1}, Source: SourceTarget, Origin: Real, Rows: 3, Groups: 2, Failures: 1})
-		e.Append(Line{Codes: []Code{1, Unknown, 1, Absent, 0, 1}, Source: SourceTarget, Origin: Real, Rows: 3, Groups: 2, Failures: 1})
+		e.Append(Line{Codes: []Code{0, 0, Absent, Absent, 0, 1}, Source: SourceTarget, Origin: Real, Rows: 3, Failures: 1})
+		e.Append(Line{Codes: []Code{1, Unknown, 1, Absent, 0, 1}, Source: SourceTarget, Origin: Real, Rows: 3, Failures: 1})
 		e.Sort()
 		if err := e.Validate(s); err != nil {
 			t.Fatal(err)
@@ -115,6 +136,14 @@ func TestEvidenceRefusals(t *testing.T) {
 	empty := Evidence{Codes: make([][]Code, 300)}
 	if err := empty.Validate(s); err != nil {
 		t.Errorf("evidence without a line: %v", err)
+	}
+}
+
+// grade makes failures severities of 1.
+func (e *Evidence) grade() {
+	e.Severity, e.Squares = []int64{}, []int64{}
+	for _, k := range e.Failures {
+		e.Severity, e.Squares = append(e.Severity, k*MicroUnits), append(e.Squares, k*MicroUnits)
 	}
 }
 

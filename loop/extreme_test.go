@@ -12,7 +12,7 @@ import (
 func uniformEvidence(levels int, rows int64, failures func(level int) int64) *Evidence {
 	e := &Evidence{}
 	for l := range levels {
-		e.Append(Line{Codes: []Code{Code(l)}, Source: SourceTarget, Origin: Synthetic, Rows: rows, Groups: rows, Failures: failures(l)})
+		e.Append(Line{Codes: []Code{Code(l)}, Source: SourceTarget, Origin: Synthetic, Rows: rows, Failures: failures(l)})
 	}
 	return e
 }
@@ -107,7 +107,7 @@ func TestDecideOnInfeasibleEvidence(t *testing.T) {
 	}
 	e := &Evidence{}
 	add := func(rows, failures int64, codes ...Code) {
-		e.Append(Line{Codes: codes, Source: SourceTarget, Origin: Real, Rows: rows, Groups: rows, Failures: failures})
+		e.Append(Line{Codes: codes, Source: SourceTarget, Origin: Real, Rows: rows, Failures: failures})
 	}
 	for l := range Code(20) {
 		add(300, 3, l, 0, Absent, 1)

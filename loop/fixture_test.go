@@ -34,7 +34,7 @@ func sized(t testing.TB, s *Space, rows int, rate float64, worse map[string]floa
 				p = r
 			}
 		}
-		l := Line{Codes: x.Codes, Source: SourceTarget, Origin: Synthetic, Rows: 1, Groups: 1}
+		l := Line{Codes: x.Codes, Source: SourceTarget, Origin: Synthetic, Rows: 1}
 		if float64(mix(i)>>11)/(1<<53) < p {
 			l.Failures = 1
 		}

@@ -25,7 +25,7 @@ func demoEvidence(t testing.TB, s *Space) (rows []Line) {
 	for i := range e.Len() {
 		l := e.line(i)
 		for range l.Rows {
-			rows = append(rows, Line{Codes: l.Codes, Age: l.Age, Source: l.Source, Origin: l.Origin, Rows: 1, Groups: 1})
+			rows = append(rows, Line{Codes: l.Codes, Age: l.Age, Source: l.Source, Origin: l.Origin, Rows: 1})
 		}
 	}
 	return rows

@@ -12,11 +12,13 @@ const (
 // Source is what an evaluation set was drawn from.
 type Source string
 
-// The evaluation sources. Pinned sets are drawn from a slice that a user named:
-// they report, and move nothing.
+// The evaluation sources. Probe sets are drawn from slices that looked as if they
+// failed, to confirm it. Pinned sets are drawn from a slice that a user named: they
+// report, and move nothing.
 const (
 	SourceTarget  Source = "target"
 	SourceMixture Source = "mixture"
+	SourceProbe   Source = "probe"
 	SourcePinned  Source = "pinned"
 )
 

@@ -35,12 +35,15 @@ func (s *Space) unpinned() *Space {
 // made is the evidence on what the space can make: without the lines at other
 // levels of a pinned factor. They stay in the evidence object; but what fails
 // there says nothing about what is worth making, as nothing can be made there.
-func (e *Evidence) made(s *Space) *Evidence {
+func (e *Evidence) reachable(s *Space) *Evidence {
 	pins := s.pins()
 	if len(pins) == 0 || e.Len() == 0 {
 		return e
 	}
-	out := &Evidence{}
+	out := &Evidence{Learned: e.Learned, Made: e.Made}
+	if e.Graded() {
+		out.Severity, out.Squares = []int64{}, []int64{}
+	}
 	for i := range e.Len() {
 		outside := false
 		for _, p := range pins {

@@ -78,12 +78,6 @@ type Damping struct {
 	Quarantine float64 `json:"quarantine"`
 }
 
-// The strategies.
-const (
-	StrategyUniform = "uniform"
-	StrategyHone    = "hone"
-)
-
 // DefaultPolicy is what a policy document that names nothing means.
 func DefaultPolicy() Policy {
 	return Policy{
@@ -100,10 +94,8 @@ func (p *Policy) Validate() error {
 	if !ValidName(p.Name) {
 		return refuse("name", "%q is not a name", p.Name).remedy("a letter, then up to 62 letters, digits, '_', '.' or '-'")
 	}
-	switch p.Strategy {
-	case StrategyUniform, StrategyHone:
-	default:
-		return refuse("strategy", "%q is not a strategy", p.Strategy).remedy("uniform or hone")
+	if strategies[p.Strategy] == nil {
+		return refuse("strategy", "%q is not a strategy", p.Strategy).remedy("one of %s", strategyNames())
 	}
 	for _, c := range []struct {
 		field     string

@@ -16,7 +16,7 @@ func press(share float64) (*Space, *Evidence, func(t testing.TB) Slice) {
 	for hand := range Code(2) {
 		for light := range Code(3) {
 			for part := range Code(2) {
-				l := Line{Codes: []Code{hand, light, part}, Source: SourceTarget, Origin: Real, Rows: 400, Groups: 400, Failures: 8}
+				l := Line{Codes: []Code{hand, light, part}, Source: SourceTarget, Origin: Real, Rows: 400, Failures: 8}
 				if light == 0 && part == 1 {
 					l.Failures = 300
 				}
@@ -191,7 +191,7 @@ func TestSmallSharesOfAProtectedSlice(t *testing.T) {
 		e := &Evidence{}
 		for hand := range Code(2) {
 			for light := range Code(3) {
-				l := Line{Codes: []Code{hand, light, Unknown}, Source: SourceTarget, Origin: Real, Rows: 800, Groups: 800, Failures: 16}
+				l := Line{Codes: []Code{hand, light, Unknown}, Source: SourceTarget, Origin: Real, Rows: 800, Failures: 16}
 				if hand == 1 && light == 0 {
 					l.Failures = failures
 				}

@@ -47,7 +47,7 @@ func TestSplitKeepsSharesPositive(t *testing.T) {
 	s.Factors = append(s.Factors, factor("class", "common", 1-2e-10, "rare", 1e-10, "never", 0., "also rare", 1e-10))
 	e := &Evidence{}
 	for l := range Code(4) {
-		e.Append(Line{Codes: []Code{l, Unknown}, Source: SourceTarget, Origin: Real, Rows: 1000, Groups: 1, Failures: []int64{10, 10, 60, 10}[l]})
+		e.Append(Line{Codes: []Code{l, Unknown}, Source: SourceTarget, Origin: Real, Rows: 1000, Failures: []int64{10, 10, 60, 10}[l]})
 	}
 	p := policy()
 	p.Floor = 0

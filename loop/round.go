@@ -16,10 +16,12 @@ const whole = 1 << 32
 // Over says which marginals a component draws its free factors from.
 type Over string
 
-// A component is drawn over the round's base, or over the target distribution.
+// A component is drawn over the round's base, over the target distribution, or
+// over the curriculum: the base, tilted towards levels that fail.
 const (
-	OverBase   Over = "base"
-	OverTarget Over = "target"
+	OverBase       Over = "base"
+	OverTarget     Over = "target"
+	OverCurriculum Over = "curriculum"
 )
 
 // Component is one part of a mixture: a product of marginals, with the slice's
@@ -131,6 +133,8 @@ type Round struct {
 	// Base and Target are the marginals of all factors, by factor.
 	Base   []Marginal `json:"base"`
 	Target []Marginal `json:"target"`
+	// Curriculum are those of the component over it; nil where there is none.
+	Curriculum []Marginal `json:"curriculum,omitempty"`
 	// Components are ordered by domain, then number.
 	Components []Component `json:"components"`
 	// Step is λ in new = (1-λ)·previous + λ·wanted, and KL the divergence of the

@@ -40,13 +40,14 @@ type part struct {
 // does not fit the space, or leaves a component with next to no feasible
 // scenario.
 func NewSampler(s *Space, r *Round) (*Sampler, error) {
-	if len(r.Base) != len(s.Factors) || len(r.Target) != len(s.Factors) {
-		return nil, refuse("round", "%d marginals for a space of %d factors", len(r.Base), len(s.Factors))
+	for _, marginals := range [][]Marginal{r.Base, r.Target} {
+		if err := s.checkMarginals(marginals); err != nil {
+			return nil, err
+		}
 	}
-	for f := range s.Factors {
-		if len(r.Base[f]) != len(s.Factors[f].Levels) || !r.Base[f].valid() ||
-			len(r.Target[f]) != len(s.Factors[f].Levels) || !r.Target[f].valid() {
-			return nil, refuse("round", "the marginals of factor %q are not those of its levels", s.Factors[f].Name)
+	if r.Curriculum != nil {
+		if err := s.checkMarginals(r.Curriculum); err != nil {
+			return nil, err
 		}
 	}
 	x := s.feasibility()
@@ -74,10 +75,29 @@ func NewSampler(s *Space, r *Round) (*Sampler, error) {
 	return sampler, nil
 }
 
+func (s *Space) checkMarginals(marginals []Marginal) error {
+	if len(marginals) != len(s.Factors) {
+		return refuse("round", "%d marginals for a space of %d factors", len(marginals), len(s.Factors))
+	}
+	for f := range s.Factors {
+		if len(marginals[f]) != len(s.Factors[f].Levels) || !marginals[f].valid() {
+			return refuse("round", "the marginals of factor %q are not those of its levels", s.Factors[f].Name)
+		}
+	}
+	return nil
+}
+
 func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 	s, over := x.space, r.Base
-	if c.Over == OverTarget {
+	switch c.Over {
+	case OverBase:
+	case OverTarget:
 		over = r.Target
+	case OverCurriculum:
+		over = r.Curriculum
+	}
+	if over == nil {
+		return part{}, refuse("round", "a component is over the %s, which the round has not", c.Over)
 	}
 	fixed := c.Fixed()
 	for _, p := range fixed {
@@ -193,7 +213,7 @@ func (s *Sampler) Density(codes []Code) float64 {
 // Weight is the importance weight w = π(x)/q(x) of a sample of a component. q is
 // what the sample's set was drawn from: the training mixture for training
 // samples and evaluation sets of source mixture, the target (so w = 1) for
-// source target, the slice itself for a pinned set.
+// source target, the slice itself for a probe or a pinned set.
 func (s *Sampler) Weight(domain Domain, component int, codes []Code) float64 {
 	p := s.part(domain, component)
 	if p == nil {
@@ -203,7 +223,7 @@ func (s *Sampler) Weight(domain Domain, component int, codes []Code) float64 {
 	switch {
 	case p.component.Source == SourceTarget:
 		return 1
-	case p.component.Source == SourcePinned || domain == Probe:
+	case p.component.Source == SourcePinned || p.component.Source == SourceProbe || domain == Probe:
 		q = p.density(codes)
 	default:
 		q = s.Density(codes)

@@ -51,7 +51,6 @@ func drawEvidence(t *rapid.T, s *Space, maxLines int) *Evidence {
 				l.Failures++
 			}
 		}
-		l.Groups = 1 + int64(draw(uint64(l.Rows)))
 		e.Append(l)
 	}
 	e.Sort()
