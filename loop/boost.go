@@ -2,8 +2,10 @@ package loop
 
 import "math"
 
-// boost is a slice with the share that it is to have.
+// boost is a slice with the share that it is to have; without a predicate, the base
+// itself or the curriculum over it.
 type boost struct {
+	over   Over
 	cell   cell
 	share  float64
 	reason *Reason

@@ -124,7 +124,7 @@ func (d *decision) decide() error {
 			return err
 		}
 	}
-	mixture, err := d.step(want.boosts)
+	mixture, err := d.step(want)
 	if err != nil {
 		return err
 	}

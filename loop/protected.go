@@ -73,7 +73,7 @@ func (g *protection) join(d *decision, parts []boost) []boost {
 			if d.round.FailureRate > 0 {
 				reason.Lift = reason.Rate / d.round.FailureRate
 			}
-			parts = append(parts, boost{cell: cell{slice: p.Slice}, reason: reason})
+			parts = append(parts, boost{over: OverBase, cell: cell{slice: p.Slice}, reason: reason})
 		}
 		parts[at].reason.Protected = p.Share
 	}

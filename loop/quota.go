@@ -19,7 +19,7 @@ func (d *decision) train(mixture []boost) {
 	shares := quantise(weights)
 	for i, b := range mixture {
 		d.round.Components = append(d.round.Components, Component{
-			Domain: Train, Number: i, Over: OverBase, Slice: b.cell.slice, Share: shares.mass(i), Reason: b.reason,
+			Domain: Train, Number: i, Over: b.over, Slice: b.cell.slice, Share: shares.mass(i), Reason: b.reason,
 		})
 	}
 	d.allocate(d.round.Components, d.budget.Train)
@@ -77,7 +77,11 @@ func (d *decision) split() error {
 			out = append(out, c)
 			continue
 		}
-		over, _ := d.space.condition(d.round.Base, c.Slice)
+		marginals := d.round.Base
+		if c.Over == OverCurriculum {
+			marginals = d.round.Curriculum
+		}
+		over, _ := d.space.condition(marginals, c.Slice)
 		weights := make([]float64, len(d.space.Factors[factor].Levels))
 		for l := range weights {
 			inside, mass := d.space.condition(over, Slice{{factor, l}})
@@ -92,10 +96,10 @@ func (d *decision) split() error {
 				weights[l] = mass * accepted
 				continue
 			}
-			// The constraints all but forbid the level here. A boost does without it;
-			// the base must not lose what the target has, nor a request what was asked
-			// for.
-			if accepted > 0 && (len(c.Slice) == 0 || len(d.budget.Make) > 0) {
+			// The constraints all but forbid the level here. A boost or the curriculum
+			// does without it; the base must not lose what the target has, nor a request
+			// what was asked for.
+			if accepted > 0 && (len(c.Slice) == 0 && c.Over != OverCurriculum || len(d.budget.Make) > 0) {
 				return refuse("quota_by", "the constraints leave %.2g of %s; at least %g is needed for a quota of its own",
 					accepted, d.space.Describe(c.Slice.With(Predicate{factor, l})), minAcceptance).
 					remedy("split by another factor, or forbid the level altogether")

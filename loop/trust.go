@@ -1,56 +1,94 @@
 package loop
 
 import (
-	"math"
+	"fmt"
 	"slices"
 )
 
-// trustPoints is how many scenarios stand for each part of a mixture when the
-// divergence between two mixtures is computed: it is then within .01 nats and 2 %
-// of the exact one, mostly far nearer. I9's trust region is held to that.
-const trustPoints = 4096
+// mixture is the shares of some parts, the base first, and the marginals of the
+// one of them that is over the curriculum, if there is any.
+type mixture struct {
+	shares     []float64
+	curriculum []Marginal
+}
 
 // step moves from the previous mixture towards the wanted one, as far as the
 // trust region allows: new = (1-λ)·previous + λ·wanted with the greatest λ for
-// which KL(new || previous) stays within it. As the divergence is convex, it is
-// at most λ·KL(wanted || previous), the closed form that certifies a step;
-// bisection finds one that is several times larger. The first part of what it
-// returns is the base.
-func (d *decision) step(boosts []boost) ([]boost, error) {
-	wanted := []boost{{share: 1}}
-	for _, b := range boosts {
-		wanted = append(wanted, b)
-		wanted[0].share -= b.share
+// which KL(new || previous) stays within it. The first part of what it returns is
+// the base.
+func (d *decision) step(want wanted) ([]boost, error) {
+	parts, curriculum, err := d.wanted(want)
+	if err != nil {
+		return nil, err
 	}
-	// Boosted ≤ 1 - Base by the policy; the rest of it is rounding.
-	wanted[0].share = max(wanted[0].share, d.policy.Shares.Base)
 	protected, err := d.protection()
 	if err != nil {
 		return nil, err
 	}
-	wanted = protected.join(d, wanted)
-	parts, from, to := wanted, []float64{0}, shares(wanted)
+	parts = protected.join(d, parts)
+	to, from := mixture{shares(parts), curriculum}, mixture{shares: []float64{0}}
 	if d.previous != nil && d.previous.Quota(Train) > 0 && len(d.previous.Base) == len(d.space.Factors) {
-		if parts, from, to, err = d.union(wanted); err != nil {
+		if parts, from, to, err = d.union(parts, curriculum); err != nil {
 			return nil, err
 		}
 	}
-	to = protected.raise(parts, to)
-	if len(parts) > 1 && from[0] > 0 {
+	to.shares = protected.raise(parts, to.shares)
+	if len(parts) > 1 && from.shares[0] > 0 {
 		// What a person has protected since holds at once, as the base does.
-		if to, err = d.approach(parts, protected.raise(parts, from), to, &protected); err != nil {
+		from.shares = protected.raise(parts, from.shares)
+		if to, err = d.approach(parts, from, to, &protected); err != nil {
 			return nil, err
 		}
 	}
-	to = protected.raise(parts, divisible(to))
+	to.shares = protected.raise(parts, divisible(to.shares))
 	kept := parts[:0:0]
 	for i := range parts {
-		if parts[i].share = to[i]; to[i] > 0 {
+		if parts[i].share = to.shares[i]; parts[i].share > 0 {
 			kept = append(kept, parts[i])
+			if parts[i].over == OverCurriculum {
+				d.round.Curriculum = to.curriculum
+			}
 		}
 	}
 	d.round.Notes = append(d.round.Notes, protected.note(kept, shares(kept))...)
 	return kept, nil
+}
+
+// wanted lists the parts of a wanted mixture with their shares, and the marginals
+// of its curriculum.
+func (d *decision) wanted(want wanted) (parts []boost, curriculum []Marginal, err error) {
+	total := 0.0
+	for _, b := range want.boosts {
+		total += b.share
+	}
+	// The shares of a policy sum to 1 at most; what is beyond is rounding, but for a
+	// curriculum, which has what base and boosts leave.
+	room := 1 - d.policy.Shares.Base
+	share := min(want.curriculum, room-total)
+	if share >= d.policy.Shares.Smallest {
+		curriculum = d.space.tilted(d.round.Base, want.tilt)
+		accepted, err := d.feasibility.acceptance(curriculum)
+		if err != nil {
+			return nil, nil, err
+		}
+		if accepted < minAcceptance {
+			d.round.Notes = append(d.round.Notes, fmt.Sprintf("The constraints leave %.2g of the curriculum, too little to draw from: its share stays with the base.", accepted))
+			curriculum = nil
+		}
+	}
+	parts = []boost{{over: OverBase, share: 1}}
+	if curriculum != nil {
+		parts = append(parts, boost{over: OverCurriculum, share: share})
+	}
+	for _, b := range want.boosts {
+		b.over = OverBase
+		parts = append(parts, b)
+	}
+	for _, b := range parts[1:] {
+		parts[0].share -= b.share
+	}
+	parts[0].share = max(parts[0].share, d.policy.Shares.Base)
+	return parts, curriculum, nil
 }
 
 // leastShare is the least share of a component: so many times 2^-32 that
@@ -77,25 +115,41 @@ func shares(parts []boost) []float64 {
 }
 
 // approach goes from one mixture of the parts towards another, as far as the
-// trust region allows.
-func (d *decision) approach(parts []boost, from, to []float64, protected *protection) ([]float64, error) {
-	divergence, err := d.divergence(parts, from)
+// trust region allows. Shares blend linearly, and so the divergence is convex in λ
+// and at most λ·KL(to || from): λ = limit/KL certifies a step. Bisection finds one
+// that is several times larger. The marginals of a curriculum blend as its shares
+// do, which is no longer linear; whatever bisection ends at is within the region.
+func (d *decision) approach(parts []boost, from, to mixture, protected *protection) (mixture, error) {
+	kl, err := d.compare(parts, from, to)
 	if err != nil {
-		return nil, err
+		return mixture{}, err
 	}
 	limit := d.policy.Shares.TrustRegion
-	blend := func(lambda float64) []float64 {
-		shares := make([]float64, len(parts))
-		for i := range shares {
-			shares[i] = (1-lambda)*from[i] + lambda*to[i]
+	blend := func(lambda float64) mixture {
+		m := mixture{shares: make([]float64, len(parts)), curriculum: to.curriculum}
+		for i := range m.shares {
+			was, is := (1-lambda)*from.shares[i], lambda*to.shares[i]
+			m.shares[i] = was + is
+			if parts[i].over == OverCurriculum && was > 0 {
+				m.curriculum = blended(from.curriculum, to.curriculum, is/(was+is))
+			}
 		}
-		return shares
+		return m
 	}
 	lambda := 1.0
-	if divergence(to) > limit {
+	furthest, err := kl.of(to)
+	if err != nil {
+		return mixture{}, err
+	}
+	if furthest > limit {
 		low, high := 0.0, 1.0
 		for range 40 {
-			if middle := (low + high) / 2; divergence(blend(middle)) <= limit {
+			middle := (low + high) / 2
+			reached, err := kl.of(blend(middle))
+			if err != nil {
+				return mixture{}, err
+			}
+			if reached <= limit {
 				low = middle
 			} else {
 				high = middle
@@ -103,163 +157,93 @@ func (d *decision) approach(parts []boost, from, to []float64, protected *protec
 		}
 		lambda = low
 	}
-	shares := blend(lambda)
+	out := blend(lambda)
+	reached, err := kl.of(out)
+	if err != nil {
+		return mixture{}, err
+	}
 	// What has become too small goes back to the base, unless even that is too
 	// large a step, or takes from a protected slice.
-	dropped := slices.Clone(shares)
-	for i := 1; i < len(dropped); i++ {
-		if dropped[i] < d.policy.Shares.Smallest && (to[i] == 0 || parts[i].reason.Protected == 0) {
-			dropped[0] += dropped[i]
-			dropped[i] = 0
+	dropped := mixture{slices.Clone(out.shares), out.curriculum}
+	for i := 1; i < len(parts); i++ {
+		protects := parts[i].reason != nil && parts[i].reason.Protected > 0
+		if dropped.shares[i] < d.policy.Shares.Smallest && (to.shares[i] == 0 || !protects) {
+			dropped.shares[0] += dropped.shares[i]
+			dropped.shares[i] = 0
 		}
 	}
-	if (lambda == 1 || divergence(dropped) <= limit) && protected.met(parts, dropped) {
-		shares = dropped
+	without, err := kl.of(dropped)
+	if err != nil {
+		return mixture{}, err
 	}
-	d.round.Step, d.round.KL = lambda, divergence(shares)
-	return shares, nil
+	if (lambda == 1 || without <= limit) && protected.met(parts, dropped.shares) {
+		out, reached = dropped, without
+	}
+	d.round.Step, d.round.KL = lambda, reached
+	return out, nil
 }
 
 // union lists the parts of the previous and the wanted mixture together, with
 // the shares of each of them in the one and in the other. Parts that quota_by
 // split are one again; parts of the previous mixture that the space no longer
 // has, or no longer can draw, are left out.
-func (d *decision) union(wanted []boost) (parts []boost, from, to []float64, err error) {
-	parts = append([]boost(nil), wanted...)
-	from, to = make([]float64, len(parts)), make([]float64, len(parts))
-	for i := range parts {
-		to[i] = parts[i].share
-	}
+func (d *decision) union(wanted []boost, curriculum []Marginal) (parts []boost, from, to mixture, err error) {
+	parts = slices.Clone(wanted)
+	to = mixture{shares(parts), curriculum}
+	from = mixture{shares: make([]float64, len(parts))}
 	for i := range d.previous.Components {
 		c := &d.previous.Components[i]
 		if c.Domain != Train {
 			continue
 		}
-		at := -1
-		for j := range parts {
-			if parts[j].cell.slice.Equal(c.Slice) {
-				at = j
+		at := slices.IndexFunc(parts, func(b boost) bool { return b.over == c.Over && b.cell.slice.Equal(c.Slice) })
+		if c.Over == OverCurriculum && from.curriculum == nil {
+			before := d.space.tilted(d.round.Base, tilt(d.previous.Base, d.previous.Curriculum))
+			accepted, err := d.feasibility.acceptance(before)
+			if err != nil {
+				return nil, mixture{}, mixture{}, err
+			}
+			if accepted < minAcceptance {
+				continue
+			}
+			if from.curriculum = before; to.curriculum == nil {
+				to.curriculum = before
 			}
 		}
 		if at < 0 {
-			if c.Reason == nil || d.space.ValidateSlice("", c.Slice) != nil {
-				continue
+			part := boost{over: c.Over, cell: cell{slice: c.Slice}}
+			if c.Over == OverBase {
+				if c.Reason == nil || d.space.ValidateSlice("", c.Slice) != nil {
+					continue
+				}
+				drawable, err := d.feasibility.drawable(d.round.Base, c.Slice)
+				if err != nil {
+					return nil, mixture{}, mixture{}, err
+				}
+				if !drawable {
+					continue
+				}
+				// A former boost on its way out keeps its evidence until it is gone, but
+				// has no value any more.
+				reason := *c.Reason
+				reason.Value, reason.Protected = 0, 0
+				part.reason = &reason
 			}
-			drawable, err := d.feasibility.drawable(d.round.Base, c.Slice)
-			if err != nil {
-				return nil, nil, nil, err
-			}
-			if !drawable {
-				continue
-			}
-			// A former boost on its way out keeps its evidence until it is gone, but
-			// has no value any more.
-			reason := *c.Reason
-			reason.Value, reason.Protected = 0, 0
 			at = len(parts)
-			parts = append(parts, boost{cell: cell{slice: c.Slice}, reason: &reason})
-			from, to = append(from, 0), append(to, 0)
+			parts = append(parts, part)
+			from.shares, to.shares = append(from.shares, 0), append(to.shares, 0)
 		}
-		from[at] += float64(c.Share) / whole
+		from.shares[at] += float64(c.Share) / whole
 	}
 	total := 0.0
-	for _, share := range from {
+	for _, share := range from.shares {
 		total += share
 	}
 	if total == 0 {
 		return parts, from, to, nil
 	}
-	for i := range from {
-		from[i] /= total
+	for i := range from.shares {
+		from.shares[i] /= total
 	}
 	return parts, from, to, nil
-}
-
-// divergence prepares KL(shares || from) in nats over the parts, from the same
-// low-discrepancy points of every part for any shares. All parts are the base
-// inside some slice, so two mixtures differ at a point only by which slices it
-// lies in: what is needed is the probability of each such pattern in the base.
-func (d *decision) divergence(parts []boost, from []float64) (func(shares []float64) float64, error) {
-	trial := Round{Campaign: d.budget.Campaign, Number: d.budget.Number, Seed: d.round.Seed, Base: d.round.Base, Target: d.round.Target}
-	relative := make([]float64, len(parts)) // density over the base's, inside the slice
-	for i := range parts {
-		slice := parts[i].cell.slice
-		trial.Components = append(trial.Components, Component{Domain: Train, Number: i, Over: OverBase, Slice: slice})
-		mass, err := d.feasibility.mass(d.round.Base, slice)
-		if err != nil {
-			return nil, err
-		}
-		relative[i] = 1 / mass
-	}
-	sampler, err := NewSampler(d.space, &trial)
-	if err != nil {
-		return nil, err
-	}
-	type pattern struct {
-		inside []int // the parts that its points lie in, the base first
-		p      float64
-	}
-	var patterns []pattern
-	known := make(map[string]int)
-	matches := make([]byte, len(parts))
-	for k := range parts {
-		// Points that share a value would stand for fewer.
-		sampler.parts[k].sticky = nil
-		for x := range uint32(trustPoints) {
-			scenario, err := sampler.draw(&sampler.parts[k], x)
-			if err != nil {
-				return nil, err
-			}
-			for j := range parts {
-				matches[j] = 0
-				if parts[j].cell.slice.Matches(scenario.Codes) {
-					matches[j] = 1
-				}
-			}
-			at, ok := known[string(matches)]
-			if !ok {
-				at = len(patterns)
-				known[string(matches)] = at
-				patterns = append(patterns, pattern{})
-				for j, match := range matches {
-					if match == 1 {
-						patterns[at].inside = append(patterns[at].inside, j)
-					}
-				}
-			}
-			patterns[at].p++
-		}
-	}
-	// Every part that can show a pattern has shown it in proportion to its density
-	// there: the balance heuristic (Veach 1997). What lies in no slice is the rest.
-	rest := 1.0
-	for i := range patterns {
-		density := 0.0
-		for _, j := range patterns[i].inside {
-			density += relative[j]
-		}
-		patterns[i].p /= density * trustPoints
-		if len(patterns[i].inside) > 1 {
-			rest -= patterns[i].p
-		}
-	}
-	for i := range patterns {
-		if len(patterns[i].inside) == 1 {
-			patterns[i].p = max(0, rest)
-		}
-	}
-	return func(shares []float64) float64 {
-		kl := 0.0
-		for i := range patterns {
-			q, p := 0.0, 0.0
-			for _, j := range patterns[i].inside {
-				q += shares[j] * relative[j]
-				p += from[j] * relative[j]
-			}
-			if q > 0 {
-				kl += patterns[i].p * q * math.Log(q/p)
-			}
-		}
-		return max(0, kl)
-	}, nil
 }

@@ -59,31 +59,51 @@ func TestTrustRegionBindsAndIsUsed(t *testing.T) {
 }
 
 // The divergence that bisection works with is the exact one where slices
-// overlap, nest and are new.
+// overlap, nest and are new, and where curricula differ.
 func TestDivergenceEqualsAnEnumeration(t *testing.T) {
 	s := rig()
-	r := &Round{Number: 1, Seed: 3, Base: s.baseMarginals(.2), Target: s.targetMarginals(), Components: []Component{{}}}
+	base := s.baseMarginals(.2)
+	r := &Round{Number: 1, Seed: 3, Base: base, Target: s.targetMarginals(), Components: []Component{{}}}
 	d := decision{space: s, round: r, feasibility: s.feasibility()}
-	parts := []boost{{}, {cell: cell{slice: Slice{{1, 1}}}}, {cell: cell{slice: Slice{{1, 1}, {4, 2}}}}, {cell: cell{slice: Slice{{3, 1}}}}}
-	from, to := []float64{.6, .3, .1, 0}, []float64{.4, .1, .2, .3}
-	divergent, err := d.divergence(parts, from)
-	if err != nil {
-		t.Fatal(err)
+	light := s.tilted(base, [][]float64{{2, .5}, {.5, 1, 2}})
+	dark := s.tilted(base, [][]float64{{.5, 2}, {2, 1, .5}, nil, {1, 3}})
+	slices := []boost{{over: OverBase}, {cell: cell{slice: Slice{{1, 1}}}}, {cell: cell{slice: Slice{{1, 1}, {4, 2}}}}, {cell: cell{slice: Slice{{3, 1}}}}}
+	for i := range slices {
+		slices[i].over = OverBase
 	}
-	round := func(shares []float64) *Round {
-		r := *r
-		r.Components = nil
-		thresholds := quantise(shares)
-		for i := range thresholds {
-			r.Components = append(r.Components, Component{Number: i, Over: OverBase, Slice: parts[i].cell.slice, Share: thresholds.mass(i)})
+	tilting := append([]boost{}, slices...)
+	tilting = append(tilting, boost{over: OverCurriculum})
+	for name, test := range map[string]struct {
+		parts    []boost
+		from, to mixture
+	}{
+		"slices":           {slices, mixture{shares: []float64{.6, .3, .1, 0}}, mixture{shares: []float64{.4, .1, .2, .3}}},
+		"small step":       {slices, mixture{shares: []float64{.6, .3, .1, 0}}, mixture{shares: []float64{.58, .3, .12, 0}}},
+		"new curriculum":   {tilting, mixture{shares: []float64{.6, .3, .1, 0, 0}}, mixture{[]float64{.3, .1, .1, .2, .3}, light}},
+		"other curriculum": {tilting, mixture{[]float64{.3, 0, .1, 0, .6}, dark}, mixture{[]float64{.3, 0, .1, 0, .6}, light}},
+		"no curriculum":    {tilting, mixture{[]float64{.3, .1, .1, .2, .3}, dark}, mixture{shares: []float64{.6, .3, .1, 0, 0}}},
+	} {
+		kl, err := d.compare(test.parts, test.from, test.to)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return &r
-	}
-	want := divergence(t, s, round(to), round(from))
-	if got := divergent(to); math.Abs(got-want) > .01*want {
-		t.Errorf("divergence %v, by enumeration %v", got, want)
-	}
-	if got := divergent(from); got > 1e-9 {
-		t.Errorf("divergence %v of a mixture from itself", got)
+		round := func(m mixture) *Round {
+			r := *r
+			r.Components, r.Curriculum = nil, m.curriculum
+			thresholds := quantise(m.shares)
+			for i := range thresholds {
+				if m.shares[i] > 0 {
+					r.Components = append(r.Components, Component{Number: i, Over: test.parts[i].over, Slice: test.parts[i].cell.slice, Share: thresholds.mass(i)})
+				}
+			}
+			return &r
+		}
+		want := divergence(t, s, round(test.to), round(test.from))
+		if got, err := kl.of(test.to); err != nil || math.Abs(got-want) > .015*want {
+			t.Errorf("%s: divergence %v (%v), by enumeration %v", name, got, err, want)
+		}
+		if got, err := kl.of(test.from); err != nil || got > 1e-9 {
+			t.Errorf("%s: divergence %v of a mixture from itself (%v)", name, got, err)
+		}
 	}
 }
