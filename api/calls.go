@@ -124,6 +124,11 @@ func (c *Client) CanonicalRound(ctx context.Context, campaign string, n int) ([]
 	return c.download(ctx, segments("v1", "campaigns", campaign, "rounds", number(n), "canonical"))
 }
 
+// ReplayRound decides a past round once more and compares (I4).
+func (c *Client) ReplayRound(ctx context.Context, campaign string, n int) (Replay, error) {
+	return postJSON[Replay](ctx, c, segments("v1", "campaigns", campaign, "rounds", number(n), "replay"), struct{}{})
+}
+
 // SealModel declares that all outcome rows of a model version are posted. A
 // number of rows that is not what the server counted is a 409.
 func (c *Client) SealModel(ctx context.Context, line, version string, rows int64) (Model, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -310,11 +311,12 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 			command.EvidenceKey = object.Key
 		}
 	}
-	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, budget(c, campaign.Round+1, campaign.Domains[loop.Train].Quota), c.Seed)
+	asked := budget(c, campaign.Round+1, campaign.Domains[loop.Train].Quota)
+	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, asked, c.Seed)
 	if err != nil {
 		return nil, err
 	}
-	command.Round = round
+	command.Round, command.Budget, command.Build, command.Architecture = round, &asked, t.c.o.Build, runtime.GOARCH
 	for _, component := range round.Components {
 		command.FirstReserve = append(command.FirstReserve, min(component.Quota, uint64(8*c.UnitSize)))
 	}

@@ -116,6 +116,7 @@ func Register(to huma.API, o ControlOptions) {
 	c.campaigns(to)
 	c.forecasts(to)
 	c.rounds(to)
+	c.replays(to)
 	c.models(to)
 	c.datasets(to)
 	c.samples(to)

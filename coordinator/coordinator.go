@@ -66,6 +66,8 @@ type Options struct {
 	Staging Staging
 	View    View
 	Logger  *slog.Logger
+	// Build is the program's version: rounds say which build decided them.
+	Build string
 	// Schedule tunes who gets which unit.
 	Schedule schedule.Options
 	// ReconnectWindow is how long a new leader waits for the workers of the one

@@ -56,6 +56,24 @@ type DecidedRound struct {
 	// they stood in its query; empty without evidence. By them a view leads from
 	// a sample to the very outcomes that caused it (I10).
 	Models []EvidenceModel `json:"models,omitempty"`
+	// Budget is what the round was decided with. It is nil in the envelope of a
+	// round from before it was kept: see BudgetOf.
+	Budget *Budget `json:"budget,omitempty"`
+	// Build and Architecture are of the program that decided; empty like Budget.
+	// Only the same ones need to come to the same bytes (I4).
+	Build        string `json:"build,omitempty"`
+	Architecture string `json:"architecture,omitempty"`
+}
+
+// BudgetOf is the budget that the round was decided with, in its campaign. Of a
+// round from before it was kept it follows from the round and from what no
+// amendment changes: the quotas sum to what was asked for.
+func (d *DecidedRound) BudgetOf(c *Campaign) Budget {
+	if d.Budget != nil {
+		return *d.Budget
+	}
+	return Budget{Campaign: c.Name, Number: d.Round.Number, Train: d.Round.Quota(Train), Evaluation: c.Evaluation,
+		QuotaBy: c.QuotaBy, Make: c.Make}
 }
 
 // EvidenceQuery asks a view for evidence.

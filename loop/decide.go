@@ -2,17 +2,17 @@ package loop
 
 // Budget is what one round may ask for.
 type Budget struct {
-	Campaign string
+	Campaign string `json:"campaign"`
 	// Number of the round, from 1.
-	Number int
+	Number int `json:"number"`
 	// Train is the number of training samples.
-	Train      uint64
-	Evaluation EvaluationPlan
+	Train      uint64         `json:"train"`
+	Evaluation EvaluationPlan `json:"evaluation"`
 	// QuotaBy is the factor by whose levels training components are split.
-	QuotaBy string
+	QuotaBy string `json:"quota_by,omitempty"`
 	// Make is what a round without a loop makes for training, beside Evaluation;
 	// such a round needs no policy and no evidence, and Train counts for nothing.
-	Make []Request
+	Make []Request `json:"make,omitempty"`
 }
 
 // Decide turns evidence into the next round. It is a pure function: what

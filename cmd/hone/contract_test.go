@@ -225,6 +225,8 @@ func TestContract(t *testing.T) {
 		{"GET /v1/campaigns/{name}/rounds/{number}", "/v1/campaigns/c/rounds/0", "", "", 422},
 		{"GET /v1/campaigns/{name}/rounds/{number}/canonical", "/v1/campaigns/c/rounds/1/canonical", "", "", 200},
 		{"GET /v1/campaigns/{name}/rounds/{number}/canonical", "/v1/campaigns/c/rounds/9/canonical", "", "", 404},
+		{"POST /v1/campaigns/{name}/rounds/{number}/replay", "/v1/campaigns/c/rounds/1/replay", "", "", 200},
+		{"POST /v1/campaigns/{name}/rounds/{number}/replay", "/v1/campaigns/c/rounds/9/replay", "", "", 404},
 		{"POST /v1/outcomes", outcomes, api.NDJSON, row, 200},
 		{"POST /v1/outcomes", outcomes + "&run=r", api.NDJSON, row, 200},
 		{"POST /v1/outcomes", outcomes + "&run=r", api.NDJSON, row, 200}, // a duplicate

@@ -104,6 +104,7 @@ func undisturbed(t *testing.T, seed, workers, slots int) course {
 	c.put(shapes.SpaceDocument, []string{eagerPolicy}, []string{fmt.Sprintf(threeRoundsDocument, seed)})
 	c.start(names...)
 	out := c.courseOf("three", rounds)
+	c.replays("three", rounds)
 	c.kill(append(names, "server")...)
 	return out
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"hone/api"
 	"hone/examples/shapes"
 	"hone/report/reporttest"
 )
@@ -263,6 +264,34 @@ func TestDemoQuick(t *testing.T) {
 		t.Errorf("the same seed decided and published\n%s\nand\n%s", strings.Join(ours, "\n"), strings.Join(its, "\n"))
 	}
 	t.Logf("%.1f s", r.Elapsed)
+
+	// And every round of it replays (I4).
+	c := newCrew(t, patient(t, time.Minute))
+	c.commands["server"] = func() *exec.Cmd {
+		return exec.Command(honeBinary(t), "serve", "--data", filepath.Join(twinDir, "server"), "--listen", strings.TrimPrefix(c.server, "http://"))
+	}
+	c.start("server")
+	for _, campaign := range []string{armLoop, armUniform} {
+		c.replays(campaign, quickDemo.rounds)
+	}
+}
+
+// replays holds that every round of a campaign comes to the same bytes again (I4).
+func (c *crew) replays(campaign string, rounds int) {
+	c.t.Helper()
+	code, text := c.hone("round", "replay", campaign, "--output", "json")
+	var list api.ReplayList
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		c.t.Fatalf("%v: %s", err, text)
+	}
+	if code != exitOK || len(list.Replays) != rounds {
+		c.t.Errorf("%s: exit code %d, %d rounds of %d: %s", campaign, code, len(list.Replays), rounds, text)
+	}
+	for i, r := range list.Replays {
+		if intact := map[bool]string{false: api.EvidenceNone, true: api.EvidenceIntact}[i > 0]; r.Round != i+1 || !r.Identical || r.Evidence != intact {
+			c.t.Errorf("%s: %+v", campaign, r)
+		}
+	}
 }
 
 // decided names the evidence and the manifests of a server's lake, which are

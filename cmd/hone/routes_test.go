@@ -33,6 +33,7 @@ var commandRoutes = map[string][]string{
 	"campaign forecast": {"GET /v1/campaigns/{name}/forecast"},
 	"round show":        {"GET /v1/campaigns/{name}/rounds", "GET /v1/campaigns/{name}/rounds/{number}"},
 	"round explain":     {"GET /v1/campaigns/{name}/rounds/{number}"},
+	"round replay":      {"GET /v1/campaigns/{name}/rounds", "POST /v1/campaigns/{name}/rounds/{number}/replay"},
 	"outcomes push":     {"POST /v1/outcomes"},
 	"outcomes show":     {"POST /v1/sql"},
 	"model seal":        {"POST /v1/models/{line}/{version}/seal"},

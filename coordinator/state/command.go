@@ -116,6 +116,10 @@ type OpenRound struct {
 	FirstReserve []uint64 `cbor:"9,keyasint,omitempty"`
 	// Models are the model versions that the evidence is made of (I10).
 	Models []loop.EvidenceModel `cbor:"10,keyasint,omitempty"`
+	// Budget, Build and Architecture are what a replay needs beside (I4).
+	Budget       *loop.Budget `cbor:"11,keyasint,omitempty"`
+	Build        string       `cbor:"12,keyasint,omitempty"`
+	Architecture string       `cbor:"13,keyasint,omitempty"`
 }
 
 // Commit reports judged deliveries. Each sample is judged by name alone (I5);

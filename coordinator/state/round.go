@@ -121,7 +121,8 @@ func (s *State) openRound(o *OpenRound) Event {
 	opened := &round{
 		generation: s.generation,
 		decided: &loop.DecidedRound{Round: o.Round, Space: c.loop.Space, Policy: c.loop.Policy,
-			Sequence: o.Sequence, EvidenceKey: o.EvidenceKey, Models: o.Models},
+			Sequence: o.Sequence, EvidenceKey: o.EvidenceKey, Models: o.Models,
+			Budget: o.Budget, Build: o.Build, Architecture: o.Architecture},
 		at: s.last,
 	}
 	for i := range o.Round.Components {
