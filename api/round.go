@@ -106,12 +106,13 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 		}
 		d.Components = append(d.Components, out)
 	}
-	for f := range min(len(round.Base), len(space.Factors)) {
+	base, target := space.Shares(round.Base), space.Shares(round.Target)
+	for f := range base {
 		m := Marginal{Factor: space.Factors[f].Name}
-		for l := range min(len(round.Base[f]), len(space.Factors[f].Levels)) {
-			level := MarginalLevel{Level: space.Factors[f].Levels[l].Name, Share: mass(round.Base[f], l)}
-			if f < len(round.Target) && l < len(round.Target[f]) {
-				level.Target = mass(round.Target[f], l)
+		for l, share := range base[f] {
+			level := MarginalLevel{Level: space.Factors[f].Levels[l].Name, Share: share}
+			if f < len(target) {
+				level.Target = target[f][l]
 			}
 			m.Levels = append(m.Levels, level)
 		}
@@ -124,12 +125,4 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 		})
 	}
 	return d
-}
-
-// mass is the share of level l in a cumulative marginal.
-func mass(m loop.Marginal, l int) float64 {
-	if l == 0 {
-		return float64(m[0]) / whole
-	}
-	return float64(m[l]-m[l-1]) / whole
 }

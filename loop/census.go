@@ -28,21 +28,24 @@ func (s *Space) Census() (Census, error) {
 	if c.Uniform, err = x.acceptance(s.baseMarginals(1)); err != nil {
 		return Census{}, err
 	}
-	entangled := make([]bool, len(s.Factors))
+	entangled := make([]bool, s.nodes())
 	for i := range x.groups {
 		for _, f := range x.groups[i].factors {
 			entangled[f] = true
 		}
 	}
+	shares := s.Shares(target)
 	for f := range s.Factors {
+		// A factor that no constraint touches, nor what it depends on, has the shares
+		// that it was given.
+		if s.untouched(f, entangled) {
+			c.Levels[f] = shares[f]
+			continue
+		}
 		c.Levels[f] = make([]float64, len(s.Factors[f].Levels))
 		for l := range c.Levels[f] {
 			slice := Slice{{Factor: f, Level: l}}
-			// A factor that no constraint touches has the shares that it was given, as
-			// far as it is present.
-			if !entangled[f] && s.Factors[f].When == nil {
-				c.Levels[f][l] = target[f].share(l)
-			} else if c.Levels[f][l], err = x.mass(target, slice); err != nil {
+			if c.Levels[f][l], err = x.mass(target, slice); err != nil {
 				return Census{}, err
 			}
 		}
@@ -59,6 +62,20 @@ func (s *Space) Census() (Census, error) {
 		}
 	}
 	return c, nil
+}
+
+// untouched reports whether a node is always present and free of entanglement,
+// as is all that it depends on.
+func (s *Space) untouched(node int, entangled []bool) bool {
+	if entangled[node] || node < s.hidden() && s.Factors[node].When != nil {
+		return false
+	}
+	for _, parent := range s.parents(node) {
+		if !s.untouched(parent, entangled) {
+			return false
+		}
+	}
+	return true
 }
 
 // Draw draws n scenarios of a slice, which may be everything, as deployment is,

@@ -101,8 +101,8 @@ func checkCurriculum(t rapid.TB, s *Space, r *Round) {
 	if (train > 0) != (r.Curriculum != nil) || mixture > 0 && train == 0 {
 		t.Fatalf("a share of %d, %d evaluation rows, of the curriculum %v", train, mixture, r.Curriculum)
 	}
-	for f := range r.Curriculum {
-		if pin := s.Factors[f].Pin; pin != nil && r.Curriculum[f].mass(*pin) != whole {
+	for f := range s.Factors {
+		if pin := s.Factors[f].Pin; pin != nil && r.Curriculum != nil && r.Curriculum[f].mass(*pin) != whole {
 			t.Fatalf("the curriculum leaves the pin of %s: %v", s.Factors[f].Name, r.Curriculum[f])
 		}
 	}

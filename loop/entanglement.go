@@ -1,21 +1,24 @@
 package loop
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // entanglement is a set of constraints that share factors, directly or through
-// conditions, with those factors in the order in which they are summed over. It
-// depends on the space alone.
+// what those depend on, with those factors in the order in which they are summed
+// over; the hidden class may be one of them. It depends on the space alone.
 type entanglement struct {
 	factors     []int
 	constraints []int
 	// class[i][l] is the class of level l of factors[i]: levels that neither a
-	// constraint nor a condition tells apart are one class. reps[i] has a level of
-	// each class.
+	// constraint nor a factor that depends on them tells apart are one class.
+	// reps[i] has a level of each class.
 	class [][]int
 	reps  [][]int
 	// live[i] lists the constraints with a factor at i or after it, and parents[i]
-	// the factors before i on which one at i or after it is conditional: nothing
-	// else of the factors before i matters to those that are left. ends[i] lists
+	// the factors before i on which one at i or after it depends: nothing else of
+	// the factors before i matters to those that are left. ends[i] lists
 	// the constraints that the factor at i decides.
 	live    [][]int
 	parents [][]int
@@ -24,7 +27,7 @@ type entanglement struct {
 
 // entangled splits the constraints into groups that have no factor in common.
 func (s *Space) entangled() []entanglement {
-	root := make([]int, len(s.Factors))
+	root := make([]int, s.nodes())
 	for f := range root {
 		root[f] = f
 	}
@@ -39,24 +42,30 @@ func (s *Space) entangled() []entanglement {
 		a, b = find(a), find(b)
 		root[max(a, b)] = min(a, b)
 	}
-	involved := make([]bool, len(s.Factors))
+	involved := make([]bool, s.nodes())
+	// The ancestors decide whether a factor is present at all, and how likely its
+	// levels are.
+	var involve func(f int)
+	involve = func(f int) {
+		if involved[f] {
+			return
+		}
+		involved[f] = true
+		for _, parent := range s.parents(f) {
+			join(parent, f)
+			involve(parent)
+		}
+	}
 	for i := range s.Constraints {
 		sets := s.Constraints[i].sets()
 		for _, set := range sets {
 			join(sets[0].Factor, set.Factor)
-			// The ancestors decide whether the factor is present at all.
-			for f := set.Factor; ; f = s.Factors[f].When.Factor {
-				involved[f] = true
-				join(f, set.Factor)
-				if s.Factors[f].When == nil {
-					break
-				}
-			}
+			involve(set.Factor)
 		}
 	}
 	var groups []entanglement
-	position := make([]int, len(s.Factors))
-	for f := range s.Factors {
+	position := make([]int, s.nodes())
+	for f := range s.nodes() {
 		if !involved[f] {
 			continue
 		}
@@ -83,7 +92,7 @@ func (s *Space) entangled() []entanglement {
 func (g *entanglement) classify(s *Space) {
 	signatures := make(map[int][][]byte, len(g.factors))
 	for _, f := range g.factors {
-		signatures[f] = make([][]byte, len(s.Factors[f].Levels))
+		signatures[f] = make([][]byte, s.width(f))
 	}
 	mark := func(set *LevelSet) {
 		signature := signatures[set.Factor]
@@ -100,12 +109,20 @@ func (g *entanglement) classify(s *Space) {
 		}
 	}
 	for _, child := range g.factors {
+		if child == s.hidden() {
+			continue
+		}
 		if when := s.Factors[child].When; when != nil {
 			mark(when)
 		}
+		if parent := s.given(child); parent >= 0 {
+			for l, r := range s.Factors[child].Given.Of {
+				signatures[parent][l] = append(signatures[parent][l], byte(r), byte(r>>8))
+			}
+		}
 	}
 	for _, f := range g.factors {
-		class, reps, known := make([]int, len(s.Factors[f].Levels)), []int(nil), make(map[string]int)
+		class, reps, known := make([]int, s.width(f)), []int(nil), make(map[string]int)
 		for l, signature := range signatures[f] {
 			c, ok := known[string(signature)]
 			if !ok {
@@ -121,8 +138,7 @@ func (g *entanglement) classify(s *Space) {
 
 // arrange orders the factors such that few of those already summed over matter
 // to those that are left: always the factor next that leaves the fewest
-// combinations of such, and a factor after the one that it is conditional on. A
-// chain or a star of constraints, however long, then costs next to nothing.
+// combinations of such, and a factor after those that it depends on. A chain or a star of constraints, however long, then costs next to nothing.
 func (g *entanglement) arrange(s *Space) {
 	place := make(map[int]int, len(g.factors))
 	for i, f := range g.factors {
@@ -141,9 +157,9 @@ func (g *entanglement) arrange(s *Space) {
 		}
 	}
 	for i, f := range g.factors {
-		if when := s.Factors[f].When; when != nil {
-			parent := place[when.Factor]
-			near[i][parent], near[parent][i] = true, true
+		for _, parent := range s.parents(f) {
+			j := place[parent]
+			near[i][j], near[j][i] = true, true
 		}
 	}
 	// waiting[i] counts i's neighbours that have not been placed.
@@ -160,7 +176,7 @@ func (g *entanglement) arrange(s *Space) {
 	for range g.factors {
 		best, least := -1, math.Inf(1)
 		for i, f := range g.factors {
-			if when := s.Factors[f].When; placed[i] || when != nil && !placed[place[when.Factor]] {
+			if placed[i] || slices.ContainsFunc(s.parents(f), func(parent int) bool { return !placed[place[parent]] }) {
 				continue
 			}
 			cost := 0.0
@@ -206,10 +222,10 @@ func (g *entanglement) follow(s *Space) {
 		}
 		g.ends[last] = append(g.ends[last], c)
 	}
-	last := make([]int, len(s.Factors)) // the depth of a factor's last child
+	last := make([]int, s.nodes()) // the depth of a factor's last child
 	for i, f := range g.factors {
-		if when := s.Factors[f].When; when != nil {
-			last[when.Factor] = max(last[when.Factor], i)
+		for _, parent := range s.parents(f) {
+			last[parent] = max(last[parent], i)
 		}
 	}
 	for i, f := range g.factors {

@@ -20,7 +20,7 @@ func (s *Space) feasibility() *feasibility {
 	return &feasibility{space: s, groups: s.entangled()}
 }
 
-// acceptance is the exact probability that a draw from the product of
+// acceptance is the exact probability that a draw from the tree of
 // marginals satisfies the constraints: the product over groups of constraints
 // that share no factor, each summed over what is left of its joint once levels
 // that nothing tells apart are one. It returns an *Error where that is too much.
@@ -90,8 +90,9 @@ func (x *feasibility) inTarget(target []Marginal, field string, slice Slice, oth
 type acceptor struct {
 	space *Space
 	group *entanglement
-	// masses[i][c] is the mass of class c of the group's i-th factor.
-	masses [][]float64
+	// masses[i][r][c] is the mass of class c of the group's i-th factor in its r-th
+	// row.
+	masses [][][]float64
 	codes  []Code
 	// known[i] remembers sums over the factors from i on, by all that they depend
 	// on. Whichever path arrives first, the sum is the same to the bit.
@@ -100,19 +101,23 @@ type acceptor struct {
 }
 
 func newAcceptor(s *Space, g *entanglement, marginals []Marginal, work *int) *acceptor {
-	a := &acceptor{space: s, group: g, codes: make([]Code, len(s.Factors)), work: work,
-		masses: make([][]float64, len(g.factors)), known: make([]map[string]float64, len(g.factors)+1)}
+	a := &acceptor{space: s, group: g, codes: make([]Code, s.nodes()), work: work,
+		masses: make([][][]float64, len(g.factors)), known: make([]map[string]float64, len(g.factors)+1)}
 	for i := range a.codes {
 		a.codes[i] = Unknown
 	}
 	for i, f := range g.factors {
-		sums := make([]uint64, len(g.reps[i]))
-		for l, c := range g.class[i] {
-			sums[c] += marginals[f].mass(l)
-		}
-		a.masses[i] = make([]float64, len(sums))
-		for c, sum := range sums {
-			a.masses[i][c] = float64(sum) / whole
+		levels := s.width(f)
+		a.masses[i] = make([][]float64, len(marginals[f])/levels)
+		for r := range a.masses[i] {
+			row, sums := marginals[f].row(r, levels), make([]uint64, len(g.reps[i]))
+			for l, c := range g.class[i] {
+				sums[c] += row.mass(l)
+			}
+			a.masses[i][r] = make([]float64, len(sums))
+			for c, sum := range sums {
+				a.masses[i][r][c] = float64(sum) / whole
+			}
 		}
 		a.known[i] = make(map[string]float64)
 	}
@@ -136,21 +141,35 @@ func (a *acceptor) sum(depth int) float64 {
 	if p, ok := a.known[depth][string(state)]; ok {
 		return p
 	}
-	f := a.group.factors[depth]
 	total := 0.0
-	when := a.space.Factors[f].When
-	if when != nil && (a.codes[when.Factor] == Absent || !when.Contains(int(a.codes[when.Factor]))) {
+	if masses := a.row(depth); masses == nil {
 		total = a.next(depth, Absent)
 	} else {
 		for c, rep := range a.group.reps[depth] {
-			if a.masses[depth][c] > 0 {
+			if masses[c] > 0 {
 				// Unfused, so that importance weights are the same on any machine.
-				total += float64(a.masses[depth][c] * a.next(depth, Code(rep)))
+				total += float64(masses[c] * a.next(depth, Code(rep)))
 			}
 		}
 	}
 	a.known[depth][string(state)] = total
 	return total
+}
+
+// row has the masses of the factor at depth under the codes so far; nil where it
+// is absent.
+func (a *acceptor) row(depth int) []float64 {
+	f, rows := a.group.factors[depth], a.masses[depth]
+	if f == a.space.hidden() {
+		return rows[0]
+	}
+	if when := a.space.Factors[f].When; when != nil && (a.codes[when.Factor] == Absent || !when.Contains(int(a.codes[when.Factor]))) {
+		return nil
+	}
+	if len(rows) == 1 {
+		return rows[0]
+	}
+	return rows[a.space.Factors[f].Given.Of[a.codes[a.space.given(f)]]]
 }
 
 // next is the sum over the factors after depth, where the one at depth has a

@@ -9,25 +9,22 @@ import (
 )
 
 // drawSpace makes a small random space: conditions, constraints of every form,
-// levels without target mass, numeric bins, pins, sticky factors. It may be
-// infeasible.
+// levels without target mass, numeric bins, pins, sticky factors, targets that
+// depend on another factor or on a hidden class. It may be infeasible.
 func drawSpace(t *rapid.T, maxFactors, maxLevels int) *Space {
 	s := &Space{Name: "random", Version: 1}
 	factors := rapid.IntRange(1, maxFactors).Draw(t, "factors")
+	if rapid.IntRange(0, 3).Draw(t, "mixed") == 0 {
+		s.Classes = drawShares(t, rapid.IntRange(1, 4).Draw(t, "classes"))
+	}
 	for f := range factors {
 		levels := rapid.IntRange(1, maxLevels).Draw(t, "levels")
-		weights := rapid.SliceOfN(rapid.IntRange(0, 6), levels, levels).Draw(t, "weights")
-		weights[rapid.IntRange(0, levels-1).Draw(t, "certain")]++
-		sum := 0
-		for _, w := range weights {
-			sum += w
-		}
 		factor := Factor{Name: fmt.Sprintf("f%d", f), Kind: Ordinal}
 		if rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
 			factor.Kind = Numeric
 		}
-		for l, w := range weights {
-			level := Level{Name: fmt.Sprintf("l%d", l), Target: float64(w) / float64(sum)}
+		for l, share := range drawShares(t, levels) {
+			level := Level{Name: fmt.Sprintf("l%d", l), Target: share}
 			if factor.Kind == Numeric {
 				level.Low, level.High = float64(l+1), float64(l+2)
 			}
@@ -47,6 +44,9 @@ func drawSpace(t *rapid.T, maxFactors, maxLevels int) *Space {
 			set := drawSet(t, s, rapid.IntRange(0, f-1).Draw(t, "parent"))
 			factor.When = &set
 		}
+		if rapid.IntRange(0, 2).Draw(t, "dependent") == 0 {
+			drawGiven(t, s, &factor)
+		}
 		s.Factors = append(s.Factors, factor)
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "constraints") {
@@ -58,6 +58,52 @@ func drawSpace(t *rapid.T, maxFactors, maxLevels int) *Space {
 		}
 	}
 	return s
+}
+
+// drawShares makes shares that sum to one, some of them 0.
+func drawShares(t *rapid.T, levels int) []float64 {
+	weights := rapid.SliceOfN(rapid.IntRange(0, 6), levels, levels).Draw(t, "weights")
+	weights[rapid.IntRange(0, levels-1).Draw(t, "certain")]++
+	sum := 0
+	for _, w := range weights {
+		sum += w
+	}
+	shares := make([]float64, levels)
+	for l, w := range weights {
+		shares[l] = float64(w) / float64(sum)
+	}
+	return shares
+}
+
+// drawGiven lets a factor depend on one before it, or on the class, where that
+// may be: where the former is present wherever it is, and as sticky.
+func drawGiven(t *rapid.T, s *Space, f *Factor) {
+	parent := rapid.IntRange(-1, len(s.Factors)-1).Draw(t, "given")
+	g := &Given{Factor: parent}
+	levels := len(s.Classes)
+	if parent != Hidden {
+		levels = len(s.Factors[parent].Levels)
+		if !s.presentWith(parent, f) || f.Sticky > 1 && s.Factors[parent].Sticky%f.Sticky != 0 {
+			return
+		}
+	}
+	if levels == 0 || parent == Hidden && f.Sticky > 1 {
+		return
+	}
+	for range rapid.IntRange(1, levels).Draw(t, "rows") {
+		g.Rows = append(g.Rows, drawShares(t, len(f.Levels)))
+	}
+	for l := range levels {
+		row := rapid.IntRange(0, len(g.Rows)-1).Draw(t, "row")
+		if f.When != nil && f.When.Factor == parent && !f.When.Contains(l) {
+			row = None
+		}
+		g.Of = append(g.Of, row)
+	}
+	f.Given = g
+	for l := range f.Levels {
+		f.Levels[l].Target = 0
+	}
 }
 
 func drawSets(t *rapid.T, s *Space, n int) []LevelSet {
@@ -115,19 +161,48 @@ type weighted struct {
 }
 
 // enumerate lists every scenario of a space, feasible or not, with its
-// probability under a product of marginals: the stupid twin of acceptance,
-// masses and densities.
+// probability under a tree of marginals: the stupid twin of acceptance, masses
+// and densities.
 func enumerate(s *Space, marginals []Marginal) []weighted {
+	if len(s.Classes) == 0 {
+		return enumerateClass(s, marginals, 0)
+	}
+	var all []weighted
+	known := map[string]int{}
+	for k := range s.Classes {
+		for _, x := range enumerateClass(s, marginals, k) {
+			x.p *= marginals[len(s.Factors)].share(k)
+			if i, ok := known[key(x.codes)]; ok {
+				all[i].p += x.p
+				continue
+			}
+			known[key(x.codes)] = len(all)
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+func enumerateClass(s *Space, marginals []Marginal, class int) []weighted {
 	all := []weighted{{p: 1}}
 	for f := range s.Factors {
+		levels := len(s.Factors[f].Levels)
 		var next []weighted
 		for _, x := range all {
 			if when := s.Factors[f].When; when != nil && !slices.Contains(when.Levels, int(x.codes[when.Factor])) {
 				next = append(next, weighted{append(slices.Clone(x.codes), Absent), x.p})
 				continue
 			}
-			for l := range s.Factors[f].Levels {
-				next = append(next, weighted{append(slices.Clone(x.codes), Code(l)), x.p * marginals[f].share(l)})
+			row := marginals[f]
+			if len(row) > levels {
+				g, at := s.Factors[f].Given, class
+				if g.Factor != Hidden {
+					at = int(x.codes[g.Factor])
+				}
+				row = row[g.Of[at]*levels:][:levels]
+			}
+			for l := range levels {
+				next = append(next, weighted{append(slices.Clone(x.codes), Code(l)), x.p * row.share(l)})
 			}
 		}
 		all = next

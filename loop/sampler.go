@@ -24,10 +24,14 @@ type place struct {
 
 // part is a component made ready to draw from.
 type part struct {
+	space     *Space
 	component *Component
 	marginals []Marginal
 	fixed     Slice
-	// keys seed the sequence of each factor; redraw that of rejected draws.
+	// mixed are the classes' shares, and the factors that depend on the class.
+	mixed mixed
+	// keys seed the sequence of each factor, and of the class; redraw that of
+	// rejected draws.
 	keys   []uint64
 	redraw uint64
 	// sticky says how each factor's value is shared; nil where none is.
@@ -75,18 +79,6 @@ func NewSampler(s *Space, r *Round) (*Sampler, error) {
 	return sampler, nil
 }
 
-func (s *Space) checkMarginals(marginals []Marginal) error {
-	if len(marginals) != len(s.Factors) {
-		return refuse("round", "%d marginals for a space of %d factors", len(marginals), len(s.Factors))
-	}
-	for f := range s.Factors {
-		if len(marginals[f]) != len(s.Factors[f].Levels) || !marginals[f].valid() {
-			return refuse("round", "the marginals of factor %q are not those of its levels", s.Factors[f].Name)
-		}
-	}
-	return nil
-}
-
 func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 	s, over := x.space, r.Base
 	switch c.Over {
@@ -118,8 +110,9 @@ func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 			remedy("at least %g is needed", minAcceptance)
 	}
 	base := hashInts("hone/sequence/1", r.Seed, uint64(c.Domain), uint64(r.Number), uint64(c.Number))
-	p := part{component: c, marginals: marginals, fixed: fixed, acceptance: acceptance, redraw: mix(base)}
-	p.keys = make([]uint64, len(s.Factors))
+	p := part{space: s, component: c, marginals: marginals, fixed: fixed, acceptance: acceptance, redraw: mix(base)}
+	p.mixed = s.mixed(marginals)
+	p.keys = make([]uint64, s.nodes())
 	for f := range p.keys {
 		p.keys[f] = mix(base + uint64(f) + 1)
 	}
@@ -147,6 +140,10 @@ func (s *Sampler) Scenario(domain Domain, component int, index uint64) (Scenario
 func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
 	out := Scenario{Codes: make([]Code, len(s.space.Factors)), Fractions: make([]uint32, len(s.space.Factors))}
 	for try := range uint64(maxDraws) {
+		class := 0
+		if len(s.space.Classes) > 0 {
+			class, _ = p.marginals[s.space.hidden()].at(p.point(s.space.hidden(), index, try))
+		}
 		for f := range s.space.Factors {
 			out.Codes[f], out.Fractions[f] = Absent, 0
 			if when := s.space.Factors[f].When; when != nil {
@@ -154,16 +151,7 @@ func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
 					continue
 				}
 			}
-			u, index, try := uint32(0), index, try
-			if p.sticky != nil {
-				index, try = p.sticky[f].of(index, try)
-			}
-			if try == 0 {
-				u = point(p.keys[f], index)
-			} else {
-				u = uint32(mix(mix(p.redraw^uint64(index)<<16^try)^p.keys[f]) >> 32)
-			}
-			level, fraction := p.marginals[f].at(u)
+			level, fraction := s.space.row(p.marginals, f, out.Codes, class).at(p.point(f, index, try))
 			out.Codes[f], out.Fractions[f] = Code(level), fraction
 		}
 		if s.space.feasible(out.Codes) {
@@ -171,6 +159,17 @@ func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
 		}
 	}
 	return Scenario{}, refuse("component", "no feasible scenario among %d draws of %s", maxDraws, s.space.Describe(p.fixed))
+}
+
+// point is where a try at an index stands in the sequence of a node.
+func (p *part) point(node int, index uint32, try uint64) uint32 {
+	if p.sticky != nil {
+		index, try = p.sticky[node].of(index, try)
+	}
+	if try == 0 {
+		return point(p.keys[node], index)
+	}
+	return uint32(mix(mix(p.redraw^uint64(index)<<16^try)^p.keys[node]) >> 32)
 }
 
 func (s *Sampler) part(domain Domain, component int) *part {
@@ -188,9 +187,17 @@ func (p *part) density(codes []Code) float64 {
 	}
 	d := 1 / p.acceptance
 	for f, code := range codes {
-		if code.IsLevel() {
-			d *= p.marginals[f].share(int(code))
+		if !code.IsLevel() || p.mixed.has(f) {
+			continue
 		}
+		row := p.space.row(p.marginals, f, codes, 0)
+		if row == nil {
+			return 0
+		}
+		d *= row.share(int(code))
+	}
+	if len(p.mixed.factors) > 0 {
+		d *= p.mixed.density(p.space, p.marginals, codes)
 	}
 	return d
 }

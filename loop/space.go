@@ -32,11 +32,15 @@ const (
 // Space is a versioned description of what may vary. Factors are referred to by
 // position; a factor stands after the factor that it is conditional on.
 type Space struct {
-	Name        string       `json:"name"`
-	Version     int          `json:"version"`
-	Owner       string       `json:"owner,omitempty"`
-	Description string       `json:"description,omitempty"`
-	Factors     []Factor     `json:"factors"`
+	Name        string   `json:"name"`
+	Version     int      `json:"version"`
+	Owner       string   `json:"owner,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Factors     []Factor `json:"factors"`
+	// Classes makes the target a mixture: the shares of hidden classes, within each
+	// of which the factors that are given the class are independent. They sum to 1,
+	// and no scenario shows its class.
+	Classes     []float64    `json:"classes,omitempty"`
 	Constraints []Constraint `json:"constraints,omitempty"`
 	Risks       []Risk       `json:"risks,omitempty"`
 	Protected   []Protected  `json:"protected,omitempty"`
@@ -52,6 +56,9 @@ type Factor struct {
 	// When makes the factor conditional: it is present only where When holds,
 	// and absent (which is not unknown) elsewhere. Nil means always present.
 	When *LevelSet `json:"when,omitempty"`
+	// Given makes the target of the levels depend on another factor, or on the
+	// hidden class. Nil means that it does not.
+	Given *Given `json:"given,omitempty"`
 	// Scale is how a numeric factor's concrete value is drawn inside its bin, and
 	// what its ends mean. Empty is Linear.
 	Scale Scale `json:"scale,omitempty"`
@@ -67,7 +74,8 @@ type Factor struct {
 type Level struct {
 	Name string `json:"name"`
 	// Target is the level's share in deployment, among the scenarios in which
-	// the factor is present: >= 0, and the levels of a factor sum to 1.
+	// the factor is present: >= 0, and the levels of a factor sum to 1. It is 0
+	// where the factor's Given has the shares.
 	Target float64 `json:"target"`
 	// Low and High are the edges of a numeric bin: Low <= value < High. Both are
 	// 0 for other kinds.

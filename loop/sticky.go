@@ -8,20 +8,22 @@ type stickiness struct {
 	steady bool
 }
 
-// sticky lists the stickiness of every factor; nil where none is sticky.
+// sticky lists the stickiness of every factor, and of the class; nil where none is
+// sticky.
 func (x *feasibility) sticky() []stickiness {
 	var sticky []stickiness
-	for f := range x.space.Factors {
-		if x.space.Factors[f].Sticky <= 1 {
+	for node := range x.space.nodes() {
+		every := x.space.every(node)
+		if every <= 1 {
 			continue
 		}
 		if sticky == nil {
-			sticky = make([]stickiness, len(x.space.Factors))
+			sticky = make([]stickiness, x.space.nodes())
 			for i := range sticky {
 				sticky[i].every = 1
 			}
 		}
-		sticky[f] = stickiness{every: uint32(x.space.Factors[f].Sticky), steady: true}
+		sticky[node] = stickiness{every: uint32(every), steady: true}
 	}
 	if sticky == nil {
 		return nil

@@ -27,7 +27,7 @@ func (d *decision) step(want wanted) ([]boost, error) {
 	}
 	parts = protected.join(d, parts)
 	to, from := mixture{shares(parts), curriculum}, mixture{shares: []float64{0}}
-	if d.previous != nil && d.previous.Quota(Train) > 0 && len(d.previous.Base) == len(d.space.Factors) {
+	if d.previous != nil && d.previous.Quota(Train) > 0 && len(d.previous.Base) == d.space.nodes() {
 		if parts, from, to, err = d.union(parts, curriculum); err != nil {
 			return nil, err
 		}
@@ -131,7 +131,7 @@ func (d *decision) approach(parts []boost, from, to mixture, protected *protecti
 			was, is := (1-lambda)*from.shares[i], lambda*to.shares[i]
 			m.shares[i] = was + is
 			if parts[i].over == OverCurriculum && was > 0 {
-				m.curriculum = blended(from.curriculum, to.curriculum, is/(was+is))
+				m.curriculum = d.space.blended(from.curriculum, to.curriculum, is/(was+is))
 			}
 		}
 		return m
@@ -198,7 +198,7 @@ func (d *decision) union(wanted []boost, curriculum []Marginal) (parts []boost, 
 		}
 		at := slices.IndexFunc(parts, func(b boost) bool { return b.over == c.Over && b.cell.slice.Equal(c.Slice) })
 		if c.Over == OverCurriculum && from.curriculum == nil {
-			before := d.space.tilted(d.round.Base, tilt(d.previous.Base, d.previous.Curriculum))
+			before := d.space.tilted(d.round.Base, d.space.tilt(d.previous.Base, d.previous.Curriculum))
 			accepted, err := d.feasibility.acceptance(before)
 			if err != nil {
 				return nil, mixture{}, mixture{}, err

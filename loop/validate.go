@@ -45,6 +45,9 @@ func (s *Space) Validate() error {
 			return refuse(c.field, "%d %s; at most %d are allowed", c.count, c.what, c.most)
 		}
 	}
+	if err := s.validateClasses(); err != nil {
+		return err
+	}
 	columns := make(columns, len(s.Factors))
 	for i := range s.Factors {
 		if err := s.validateFactor(i, columns); err != nil {
@@ -123,7 +126,7 @@ func (s *Space) validateFactor(i int, columns columns) error {
 		names[level.Name] = true
 		sum += level.Target
 	}
-	if math.Abs(sum-1) > 1e-6 {
+	if f.Given == nil && math.Abs(sum-1) > 1e-6 {
 		return refuse(field+".levels", "the target shares of factor %q sum to %v", f.Name, sum).remedy("they must sum to 1")
 	}
 	if err := f.validateScale(field); err != nil {
@@ -140,9 +143,11 @@ func (s *Space) validateFactor(i int, columns columns) error {
 			return refuse(field+".when", "factor %q is conditional on a factor that does not stand before it", f.Name).
 				remedy("move the other factor up")
 		}
-		return s.validateSet(field+".when", *f.When)
+		if err := s.validateSet(field+".when", *f.When); err != nil {
+			return err
+		}
 	}
-	return nil
+	return s.validateGiven(i, field)
 }
 
 // validateLevelName refuses a name that no level, of a factor or of a derived
