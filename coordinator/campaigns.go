@@ -63,7 +63,9 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 	}
 	// What cannot be decided now would only be found out by a campaign that never
 	// begins.
-	if _, err := loop.Decide(space, policy, nil, nil, budget(&campaign, 1, 0), campaign.Seed); err != nil {
+	first := budget(&campaign, 1, 0)
+	first.Day = today()
+	if _, err := loop.Decide(space, policy, nil, nil, first, campaign.Seed); err != nil {
 		return api.Put{}, err
 	}
 	command.Campaign = campaign

@@ -312,6 +312,7 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 		}
 	}
 	asked := budget(c, campaign.Round+1, campaign.Domains[loop.Train].Quota)
+	asked.Day = today()
 	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, asked, c.Seed)
 	if err != nil {
 		return nil, err
@@ -322,6 +323,9 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 	}
 	return command, nil
 }
+
+// today is the day by which overrides expire, since 1970 UTC.
+func today() int { return int(time.Now().Unix() / (24 * 60 * 60)) }
 
 // budget is what a campaign's round may ask for: what the rounds before it, whose
 // training quotas sum to decided, have left, spread over the rounds to come.

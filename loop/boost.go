@@ -57,7 +57,7 @@ func (d *decision) value(c cell, overall, goal float64) (boost, error) {
 	}
 	d.count(reason, c.slice)
 	// What does not occur in deployment, or cannot be drawn, is not boosted.
-	if prevalence > 0 && drawable && !quarantined {
+	if prevalence > 0 && drawable && !quarantined && !banned(d.protected.bans, c.slice) {
 		reason.Value = reason.Risk * math.Pow(prevalence, 1-d.policy.Shares.Prevalence) * max(0, reason.Rate-goal) * damping
 	}
 	return boost{cell: c, reason: reason}, nil

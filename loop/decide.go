@@ -8,6 +8,9 @@ type Budget struct {
 	// Train is the number of training samples.
 	Train      uint64         `json:"train"`
 	Evaluation EvaluationPlan `json:"evaluation"`
+	// Day is the one on which the round is decided, in days since 1970 UTC, by which
+	// a policy's pins and bans expire; 0 is not known, and nothing does.
+	Day int `json:"day,omitempty"`
 	// QuotaBy is the factor by whose levels training components are split.
 	QuotaBy string `json:"quota_by,omitempty"`
 	// Make is what a round without a loop makes for training, beside Evaluation;
@@ -87,6 +90,7 @@ type decision struct {
 	round    *Round
 
 	feasibility *feasibility
+	protected   protection
 }
 
 // validate refuses what no round can meet; a campaign's own Validate has caught
@@ -117,6 +121,9 @@ func (d *decision) decide() error {
 	if accepted < minAcceptance && d.budget.Train > 0 {
 		return refuse("floor", "the constraints leave %.2g of the base; at least %g is needed", accepted, minAcceptance).
 			remedy("a lower floor, so that the base leans less towards what is forbidden; strategy uniform leans all the way")
+	}
+	if d.protected, err = d.protection(); err != nil {
+		return err
 	}
 	var want wanted
 	if d.budget.Train > 0 {

@@ -60,7 +60,7 @@ func drawBudget(t *rapid.T, s *Space, number int) Budget {
 // Decide returns can always be drawn from, and every promise about shares and
 // quotas holds.
 func TestDecideKeepsItsPromises(t *testing.T) {
-	decided, boosted, sheltered := 0, 0, 0
+	decided, boosted, sheltered, pinned := 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawValid(t, 5, 4)
 		for range rapid.IntRange(0, 2).Draw(t, "risks") {
@@ -77,6 +77,8 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 			}
 		}
 		p := drawPolicy(t)
+		drawOverrides(t, s, p)
+		pinned += len(p.Pins)
 		var previous *Round
 		for number := 1; number <= 4; number++ {
 			e := drawEvidence(t, s, 400)
@@ -113,8 +115,8 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 			}
 		}
 	})
-	if (decided == 0 || boosted == 0 || sheltered == 0) && !testing.Short() {
-		t.Errorf("%d rounds decided with %d boosts and %d protected slices: nothing was checked", decided, boosted, sheltered)
+	if (decided == 0 || boosted == 0 || sheltered == 0 || pinned == 0) && !testing.Short() {
+		t.Errorf("%d rounds decided with %d boosts, %d protected and %d pinned slices: nothing was checked", decided, boosted, sheltered, pinned)
 	}
 }
 
@@ -145,7 +147,7 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 				base += c.Share
 			} else {
 				into := boosts
-				if c.Reason != nil && c.Reason.Protected > 0 {
+				if c.Reason != nil && c.Reason.held() {
 					into = sheltered
 				}
 				into[s.Describe(c.Slice)] += c.Share
@@ -175,10 +177,15 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 	if p.Strategy == StrategyUniform && len(boosts) > 0 && previous == nil {
 		t.Fatal("a uniform policy boosts")
 	}
-	// The policy's shares are of what protected slices leave.
-	free, others := 1., 0.
+	checkOverrides(t, s, p, r)
+	// The policy's shares are of what protected slices leave, all of it taken from
+	// what is not pinned.
+	loose, free, others := 1., 1., 0.
+	for _, pin := range p.Pins {
+		loose -= pin.Share
+	}
 	for _, protected := range s.Protected {
-		free -= protected.Share
+		free -= protected.Share / loose
 	}
 	for _, share := range boosts {
 		others += float64(share) / whole

@@ -10,12 +10,14 @@ func (s *Space) explain(c *Component) string {
 	}
 	share := float64(c.Share) / whole
 	switch {
+	case r.Value == 0 && r.Pin != nil:
+		return fmt.Sprintf("%s The component gets %d samples.", s.explainPin(c.Slice, r.Pin), c.Quota)
 	case r.Value == 0 && r.Protected > 0:
 		return fmt.Sprintf("%s A component of its own gets %s of the round: %d samples.", s.explainProtection(c.Slice, r.Protected), percent(share), c.Quota)
 	case r.Value == 0:
 		once := "among the failing slices"
 		if r.Q == 1 { // it never was
-			once = "protected"
+			once = "protected or pinned"
 		}
 		return fmt.Sprintf("%s is no longer %s; its share is being handed back and is %s now (%d samples).",
 			s.Describe(c.Slice), once, percent(share), c.Quota)
@@ -29,10 +31,19 @@ func (s *Space) explain(c *Component) string {
 	if r.Damping < 1 {
 		sentence += fmt.Sprintf(" Its share is damped to %s, as earlier samples of it have not helped.", percent(r.Damping))
 	}
+	if r.Pin != nil {
+		sentence += " " + s.explainPin(c.Slice, r.Pin)
+	}
 	if r.Protected > 0 {
 		sentence += " " + s.explainProtection(c.Slice, r.Protected)
 	}
 	return sentence
+}
+
+// explainPin says who has pinned a slice, and why.
+func (s *Space) explainPin(slice Slice, pin *Override) string {
+	return fmt.Sprintf("%s is pinned at %s%s: whatever the evidence says, a component of its own has that much of the mixture.",
+		s.Describe(slice), percent(pin.Share), pin.because())
 }
 
 // explainProtection says that a slice is protected, and why.

@@ -23,6 +23,10 @@ type Policy struct {
 	Search  Search  `json:"search"`
 	Shares  Shares  `json:"shares"`
 	Damping Damping `json:"damping"`
+
+	// Pins and Bans are what a person has decided about slices.
+	Pins []Override `json:"pins,omitempty"`
+	Bans []Override `json:"bans,omitempty"`
 }
 
 // Search says which conjunctions count as failing slices.
@@ -136,5 +140,5 @@ func (p *Policy) Validate() error {
 	if p.Damping.Quarantine < p.Damping.Least {
 		return refuse("damping.quarantine", "%v is below damping.least %v, so nothing could be quarantined", p.Damping.Quarantine, p.Damping.Least)
 	}
-	return nil
+	return p.validateOverrides()
 }

@@ -16,11 +16,15 @@ type Protected struct {
 	Reason string  `json:"reason,omitempty"`
 }
 
-// protection holds training mixtures to the space's protected slices. The zero
-// value protects nothing.
+// protection holds training mixtures to what people have decided: the space's
+// protected slices and the policy's pins and bans. The zero value protects nothing.
 type protection struct {
 	space  *Space
 	slices []Protected
+	pins   []pinnedSlice
+	bans   []Slice
+	// least is what the base keeps before anything is taken from a boost for a pin.
+	least float64
 	// base and target are the mass of each slice in the base and in deployment.
 	base, target []float64
 	// order lists the slices from the narrowest on: only what is narrower lies
@@ -28,11 +32,15 @@ type protection struct {
 	order []int
 }
 
-// protection prepares the space's protected slices for the round.
+// protection prepares what holds in the round.
 func (d *decision) protection() (protection, error) {
-	g := protection{space: d.space, slices: d.space.Protected}
+	g := protection{space: d.space, slices: d.space.Protected, least: d.policy.Shares.Base}
+	var err error
+	if g.pins, g.bans, err = d.overrides(); err != nil {
+		return protection{}, err
+	}
 	if d.budget.Train == 0 {
-		g.slices = nil
+		return protection{}, nil
 	}
 	for i, p := range g.slices {
 		// Validate has seen to the target; the base may lean elsewhere.
@@ -59,25 +67,35 @@ func (d *decision) protection() (protection, error) {
 	return g, nil
 }
 
-// join appends a part without a share for each protected slice that is none of
-// the parts, and marks the others.
+// join appends a part without a share for each protected or pinned slice that is
+// none of the parts, and marks the others.
 func (g *protection) join(d *decision, parts []boost) []boost {
 	for i, p := range g.slices {
-		at := find(parts, p.Slice)
-		if at < 0 {
-			at = len(parts)
-			// Nothing was tested, so that nothing is significant.
-			reason := &Reason{P: 1, Q: 1, Prevalence: g.target[i], Risk: d.risk(p.Slice), Damping: 1}
-			d.count(reason, p.Slice)
-			reason.Support, reason.Rate = float64(reason.Rows), ratio(reason.Failures, reason.Rows)
-			if d.round.FailureRate > 0 {
-				reason.Lift = reason.Rate / d.round.FailureRate
-			}
-			parts = append(parts, boost{over: OverBase, cell: cell{slice: p.Slice}, reason: reason})
-		}
-		parts[at].reason.Protected = p.Share
+		var reason *Reason
+		parts, reason = d.joinOne(parts, p.Slice, g.target[i])
+		reason.Protected = p.Share
+	}
+	for _, p := range g.pins {
+		var reason *Reason
+		parts, reason = d.joinOne(parts, p.slice, p.prevalence)
+		reason.Pin = p.Override
 	}
 	return parts
+}
+
+// joinOne is the reason of a slice's part, which is appended if there is none.
+func (d *decision) joinOne(parts []boost, slice Slice, prevalence float64) ([]boost, *Reason) {
+	if at := find(parts, slice); at >= 0 {
+		return parts, parts[at].reason
+	}
+	// Nothing was tested, so that nothing is significant.
+	reason := &Reason{P: 1, Q: 1, Prevalence: prevalence, Risk: d.risk(slice), Damping: 1}
+	d.count(reason, slice)
+	reason.Support, reason.Rate = float64(reason.Rows), ratio(reason.Failures, reason.Rows)
+	if d.round.FailureRate > 0 {
+		reason.Lift = reason.Rate / d.round.FailureRate
+	}
+	return append(parts, boost{over: OverBase, cell: cell{slice: slice}, reason: reason}), reason
 }
 
 // find is the part of a slice, or -1.
@@ -107,32 +125,44 @@ func (g *protection) met(parts []boost, shares []float64) bool {
 	return true
 }
 
-// raise gives protected slices what they lack. They come first: all else shrinks
-// in proportion, so a policy's shares are of what they leave. The mixtures with
-// enough of every slice are a convex set, so that a step between two of them
-// keeps to it.
+// raise holds the pins and bans, and gives protected slices what they then lack.
+// They come first: all else but the pins shrinks in proportion, so a policy's
+// shares are of what they leave. The mixtures that hold and have enough of every
+// slice are a convex set, so that a step between two of them keeps to it.
 func (g *protection) raise(parts []boost, shares []float64) []float64 {
+	shares = g.hold(parts, shares)
 	if g.met(parts, shares) {
 		return shares
 	}
-	had := make([]float64, len(g.slices))
+	free := 1.0 // what is not pinned
+	for _, p := range g.pins {
+		free -= p.Share
+	}
+	had, fixed := make([]float64, len(g.slices)), make([]float64, len(g.slices))
 	most := 0.0
 	for i, p := range g.slices {
-		had[i] = g.has(i, parts, shares)
-		most += p.Share
+		for _, pin := range g.pins {
+			if inside := (&cell{slice: pin.slice}); inside.within(p.Slice) {
+				fixed[i] += pin.Share
+			}
+		}
+		had[i] = g.has(i, parts, shares) - fixed[i]
+		if p.Share > fixed[i] {
+			most += max(p.Share-fixed[i], leastShare)
+		}
 	}
 	// lacks is what the slices need of their own where all else gives up taken.
 	own := make([]float64, len(g.slices))
 	lacks := func(taken float64) float64 {
 		sum := 0.0
 		for at, i := range g.order {
-			lack := g.slices[i].Share - (1-taken)*had[i]
+			lack := g.slices[i].Share - fixed[i] - (1-taken/free)*had[i]
 			for _, j := range g.order[:at] {
 				if inside := (&cell{slice: g.slices[j].Slice}); inside.within(g.slices[i].Slice) {
 					lack -= own[j]
 				}
 			}
-			if own[i] = 0; lack > 0 {
+			if own[i] = 0; lack > 0 && g.pin(g.slices[i].Slice) == nil {
 				own[i] = max(lack, leastShare)
 			}
 			sum += own[i]
@@ -152,7 +182,9 @@ func (g *protection) raise(parts []boost, shares []float64) []float64 {
 	taken := lacks(high)
 	raised := make([]float64, len(shares))
 	for i := range shares {
-		raised[i] = (1 - taken) * shares[i]
+		if raised[i] = shares[i]; i == 0 || g.pin(parts[i].cell.slice) == nil {
+			raised[i] *= 1 - taken/free
+		}
 	}
 	for i, p := range g.slices {
 		raised[find(parts, p.Slice)] += own[i]

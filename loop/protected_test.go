@@ -143,7 +143,7 @@ func TestProtectionHoldsAtOnce(t *testing.T) {
 				t.Errorf("round %d: a step of %v", number, r.KL)
 			}
 		case number == 8:
-			if own == nil || !strings.Contains(own.Reason.Sentence, "hand=bare is no longer protected; its share is being handed back") || own.Reason.Protected != 0 {
+			if own == nil || !strings.Contains(own.Reason.Sentence, "hand=bare is no longer protected or pinned; its share is being handed back") || own.Reason.Protected != 0 {
 				t.Errorf("round %d: %+v", number, own)
 			}
 		}

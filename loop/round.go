@@ -85,6 +85,8 @@ type Reason struct {
 	// Protected is the least that the mixture has of a protected slice. A slice
 	// that is there only for that was not tested: its P and Q are 1.
 	Protected float64 `json:"protected,omitempty"`
+	// Pin is the policy's pin of a slice that a person has pinned.
+	Pin *Override `json:"pin,omitempty"`
 	// Sentence says all this to a person.
 	Sentence string `json:"sentence"`
 }
@@ -139,7 +141,7 @@ type Round struct {
 	Components []Component `json:"components"`
 	// Step is λ in new = (1-λ)·previous + λ·wanted, and KL the divergence of the
 	// new mixture from the previous one in nats; of both over this round's base,
-	// with what the space protects now.
+	// with what the space protects and the policy pins now.
 	Step   float64 `json:"step"`
 	KL     float64 `json:"kl"`
 	Memory Memory  `json:"memory"`

@@ -21,10 +21,7 @@ func (d *decision) step(want wanted) ([]boost, error) {
 	if err != nil {
 		return nil, err
 	}
-	protected, err := d.protection()
-	if err != nil {
-		return nil, err
-	}
+	protected := &d.protected
 	parts = protected.join(d, parts)
 	to, from := mixture{shares(parts), curriculum}, mixture{shares: []float64{0}}
 	if d.previous != nil && d.previous.Quota(Train) > 0 && len(d.previous.Base) == d.space.nodes() {
@@ -36,7 +33,7 @@ func (d *decision) step(want wanted) ([]boost, error) {
 	if len(parts) > 1 && from.shares[0] > 0 {
 		// What a person has protected since holds at once, as the base does.
 		from.shares = protected.raise(parts, from.shares)
-		if to, err = d.approach(parts, from, to, &protected); err != nil {
+		if to, err = d.approach(parts, from, to, protected); err != nil {
 			return nil, err
 		}
 	}
@@ -166,8 +163,7 @@ func (d *decision) approach(parts []boost, from, to mixture, protected *protecti
 	// large a step, or takes from a protected slice.
 	dropped := mixture{slices.Clone(out.shares), out.curriculum}
 	for i := 1; i < len(parts); i++ {
-		protects := parts[i].reason != nil && parts[i].reason.Protected > 0
-		if dropped.shares[i] < d.policy.Shares.Smallest && (to.shares[i] == 0 || !protects) {
+		if dropped.shares[i] < d.policy.Shares.Smallest && (to.shares[i] == 0 || !parts[i].reason.held()) {
 			dropped.shares[0] += dropped.shares[i]
 			dropped.shares[i] = 0
 		}
@@ -226,7 +222,7 @@ func (d *decision) union(wanted []boost, curriculum []Marginal) (parts []boost, 
 				// A former boost on its way out keeps its evidence until it is gone, but
 				// has no value any more.
 				reason := *c.Reason
-				reason.Value, reason.Protected = 0, 0
+				reason.Value, reason.Protected, reason.Pin = 0, 0, nil
 				part.reason = &reason
 			}
 			at = len(parts)
