@@ -2,69 +2,139 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
-	"strings"
+	"path/filepath"
 	"testing"
 
-	"hone/examples/shapes"
+	"hone/loop"
 )
 
-// TestDecision runs a small experiment twice: equal seeds give equal figures
-// (I4), although the arms run side by side, and both arms are judged after
-// every round.
-func TestDecision(t *testing.T) {
-	run := func() *decisionReport {
-		e := experiment{rounds: 3, samples: 200, evaluation: 400, steps: 4, log: io.Discard}
-		report, err := e.run(t.Context(), 7, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		report.ElapsedSeconds = 0
-		return report
+func small(t *testing.T) *options {
+	t.Helper()
+	return &options{log: io.Discard, first: 7, seeds: 2, rounds: 3, long: 4, samples: 200, evaluation: 400, steps: 4, arms: 2,
+		worlds: worldNames(), strategies: []string{loop.StrategyHone}, store: filepath.Join(t.TempDir(), "campaigns.jsonl")}
+}
+
+// TestCampaigns: equal settings give equal results (I4), although campaigns run
+// side by side; what stands in the store is not run again.
+func TestCampaigns(t *testing.T) {
+	o := small(t)
+	wanted := o.sampled()
+	if len(wanted) != 2*2*4 {
+		t.Fatalf("%d campaigns, want hone and uniform, planted and null, of two seeds in two worlds", len(wanted))
 	}
-	first := run()
-	for _, s := range first.Seeds {
-		for name, arm := range map[string]armReport{"loop": s.Loop, "uniform": s.Uniform} {
-			if len(arm.Scores) != 3 || len(arm.Scores[0].Slices) != len(shapes.Learnable()) {
-				t.Errorf("seed %d: %s has scores %+v", s.Seed, name, arm.Scores)
-			}
-			if last := arm.Scores[2]; last.Samples < 590 || last.Samples > 600 {
-				t.Errorf("seed %d: %s was trained on %d samples, want 600 or, abandoned ones aside, just less", s.Seed, name, last.Samples)
-			}
-		}
-		if s.Uniform.NoiseSliceShare < .02 || s.Uniform.NoiseSliceShare > .06 {
-			t.Errorf("seed %d: uniform spends %.3f on the unlearnable slice, want about .04", s.Seed, s.Uniform.NoiseSliceShare)
-		}
-	}
-	a, err := json.Marshal(first)
+	first, err := o.campaigns(t.Context(), wanted)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := json.Marshal(run())
+	for _, c := range first {
+		rounds := 3
+		if c.Strategy == loop.StrategyUniform && !c.Null {
+			rounds = 4 // nothing learns this fast
+		}
+		if len(c.Points) != rounds {
+			t.Errorf("%s: %d rounds, want %d", c.title(), len(c.Points), rounds)
+		}
+		last := c.last()
+		if last.Samples < 590 || last.Samples > 600 || last.Rows < 1150 || len(last.Slices) != 4 {
+			t.Errorf("%s ends with %+v, want 600 samples, or just less where some were abandoned", c.title(), last)
+		}
+		if c.Strategy == loop.StrategyUniform && (c.Noise < .02 || c.Noise > .06 || c.moved() != 0) {
+			t.Errorf("%s: %.3f spent on the unlearnable slice, want about .04; moved %v", c.title(), c.Noise, c.moved())
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	again, err := o.campaigns(ctx, wanted)
+	if err != nil {
+		t.Fatalf("what is stored was run again: %v", err)
+	}
+	o.store = filepath.Join(t.TempDir(), "anew.jsonl")
+	if _, err := o.campaigns(ctx, wanted); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled run ended with %v", err)
+	}
+	anew, err := o.campaigns(t.Context(), wanted)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(a, b) {
-		t.Errorf("two runs differ:\n%s\n%s", a, b)
-	}
-	var out strings.Builder
-	first.table(&out)
-	if !strings.Contains(out.String(), "RATIO") {
-		t.Errorf("table:\n%s", out.String())
+	for i := range first {
+		first[i].Seconds, again[i].Seconds, anew[i].Seconds = 0, 0, 0
+		a, b, c := line(t, first[i]), line(t, again[i]), line(t, anew[i])
+		if !bytes.Equal(a, b) || !bytes.Equal(a, c) {
+			t.Errorf("two runs of %s differ:\n%s\n%s\n%s", first[i].title(), a, b, c)
+		}
 	}
 }
 
-func TestSummary(t *testing.T) {
-	r := decisionReport{}
-	for _, ratio := range []float64{2, 3, 4} {
-		r.Seeds = append(r.Seeds, seedReport{Ratio: ratio, Loop: armReport{MeanAccuracy: .94, NoiseSliceShare: ratio / 100}, Uniform: armReport{MeanAccuracy: .95}})
+func line(t *testing.T, c *campaign) []byte {
+	t.Helper()
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.summarise()
-	// The t quantile of 2 degrees of freedom is 4.3027, the standard error .5774.
-	near := func(got, want float64) bool { return got > want-1e-3 && got < want+1e-3 }
-	if !near(r.Ratio, 3) || !near(r.RatioLower, .5159) || !near(r.RatioUpper, 5.4841) || r.RatioLeast != 2 ||
-		!near(r.MeanLossPoints, 1) || r.NoiseShareMost != .04 {
-		t.Errorf("summary %+v", r)
+	return b
+}
+
+// TestComparison works out the figures of two seeds by hand.
+func TestComparison(t *testing.T) {
+	arm := func(strategy string, mean, noise float64, worst ...float64) *campaign {
+		c := &campaign{settings: settings{Strategy: strategy, Rounds: 2}, Noise: noise}
+		for i, w := range worst {
+			c.Points = append(c.Points, point{Samples: 100 * (i + 1), Rows: 200 * (i + 1), Mean: mean, Slices: []float64{.9, w}})
+		}
+		return c
+	}
+	c := comparison{seeds: []uint64{0, 1}, natural: .02, goals: true,
+		with:    []*campaign{arm("hone", .94, .03, .4, .6), arm("hone", .95, .05, .3, .8)},
+		uniform: []*campaign{arm("uniform", .95, .02, .1, .2, .3, .5), arm("uniform", .95, .02, .1, .2, .3, .3)}}
+	for i, want := range []struct{ value, ratio float64 }{
+		{.7, 3.5}, {.5, 0}, {.04, 2}, {150, .353553}, {450, 1.06066},
+	} {
+		m := c.measures()[i]
+		ratio := 0.0
+		if m.Ratio != nil {
+			ratio = *m.Ratio
+		}
+		if !near(m.Value, want.value) || !near(ratio, want.ratio) {
+			t.Errorf("%s: value %v, ratio %v, want %v", m.Name, m.Value, ratio, want)
+		}
+	}
+}
+
+func near(got, want float64) bool { return got > want-1e-5 && got < want+1e-5 }
+
+func TestInterval(t *testing.T) {
+	// The t quantile of 2 degrees of freedom is 4.30265, the standard error .57735.
+	mean, lower, upper := interval([]float64{2, 3, 4})
+	if !near(mean, 3) || !near(lower, .515865) || !near(upper, 5.484135) {
+		t.Errorf("interval %v, %v to %v", mean, lower, upper)
+	}
+	if m := (measure{Value: 1}).within(interval1([]float64{1})); m.Lower != nil {
+		t.Error("one value has an interval")
+	}
+}
+
+func interval1(values []float64) (lower, upper float64) {
+	_, lower, upper = interval(values)
+	return lower, upper
+}
+
+// TestOscillation: a mixture that goes on has none, one that comes back is all
+// oscillation.
+func TestOscillation(t *testing.T) {
+	path := func(turn float64) *campaign {
+		return &campaign{Points: []point{{}, {Move: .1}, {Move: .1, Turn: turn}, {Move: .1, Turn: turn}}}
+	}
+	if got := path(.2).oscillation(); !near(got, 0) {
+		t.Errorf("straight on: %v", got)
+	}
+	if got := path(0).oscillation(); got != 1 {
+		t.Errorf("back and forth: %v", got)
+	}
+	if got := (&campaign{Points: []point{{}, {}, {}}}).oscillation(); got != 0 {
+		t.Errorf("at rest: %v", got)
 	}
 }

@@ -1,11 +1,15 @@
-// Command bench measures what Hone does: one file per bench, and each prints
-// one JSON object on stdout with --output json.
+// Command bench measures what Hone does.
 //
-// decision: does a loop of loop.Decide, a renderer and a learner beat uniform
-// sampling, in process and without any infrastructure? It uses the decisions,
-// scenarios, seeds and importance weights of the product itself, so that its
-// figures are those of the demo but for what storage and transport could add,
-// which is nothing.
+// decision: what are decisions worth? A file per part, behind the interface
+// part, and a line per measure with --output json. samples: how many samples
+// does a strategy save over uniform sampling, in two worlds with a renderer and
+// a learner, in process? recall: which planted slices does the search find?
+// search: how fast is it? determinism: are equal decisions equal to the byte?
+// stability: how calmly do mixtures move? Decisions, scenarios, seeds and
+// importance weights are the product's own, so that the figures are those of the
+// demo but for what storage and transport could add, which is nothing.
+//
+// accept: the whole demo on fresh seeds, held against what it promises.
 //
 // It imports what it measures and guards no invariant of its own. A bench fails
 // by exiting with status 1 and one line on stderr.
