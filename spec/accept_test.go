@@ -46,7 +46,7 @@ func TestExamples(t *testing.T) {
 	}
 	want := loop.DefaultPolicy()
 	want.Name, want.Owner = p.Name, p.Owner
-	if p != want {
+	if !reflect.DeepEqual(p, want) {
 		t.Errorf("the example policy differs from the defaults that it claims to show:\n%+v\n%+v", p, want)
 	}
 	c, err := spec.ParseCampaign(read(t, "../examples/campaign.yaml"), lookup(exampleSpace(t)))
@@ -85,7 +85,7 @@ func TestJSONMeansTheSame(t *testing.T) {
 		t.Errorf("parts: %v\n%+v\n%+v", err, parts, want)
 	}
 	p, err := spec.ParsePolicy(convert("../examples/policy.yaml"))
-	if want, _ := spec.ParsePolicy(read(t, "../examples/policy.yaml")); err != nil || p != want {
+	if want, _ := spec.ParsePolicy(read(t, "../examples/policy.yaml")); err != nil || !reflect.DeepEqual(p, want) {
 		t.Errorf("policy: %v\n%+v\n%+v", err, p, want)
 	}
 	c, err := spec.ParseCampaign(convert("../examples/campaign.yaml"), lookup(exampleSpace(t)))
@@ -247,7 +247,7 @@ func TestForeignLineEnds(t *testing.T) {
 	doc := read(t, "../examples/policy.yaml")
 	want, _ := spec.ParsePolicy(doc)
 	foreign := append([]byte("\xEF\xBB\xBF"), bytes.ReplaceAll(doc, []byte("\n"), []byte("\r\n"))...)
-	if got, err := spec.ParsePolicy(foreign); err != nil || got != want {
+	if got, err := spec.ParsePolicy(foreign); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
 	}
 }

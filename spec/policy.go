@@ -11,7 +11,7 @@ func ParsePolicy(doc []byte) (loop.Policy, error) {
 	}
 	p := loop.DefaultPolicy()
 	root, ok := d.object(d.root, "", "name", "owner", "strategy", "floor", "minimum_rows", "memory", "window",
-		"search", "shares", "damping")
+		"search", "shares", "damping", "pins", "bans")
 	if !ok {
 		return loop.Policy{}, d.err()
 	}
@@ -53,8 +53,56 @@ func ParsePolicy(doc []byte) (loop.Policy, error) {
 			o.number("quarantine", &p.Damping.Quarantine)
 		}
 	}
+	for i, n := range root.some("pins", loop.MaxOverrides) {
+		p.Pins = append(p.Pins, d.readOverride(n, at("pins", i), true))
+	}
+	for i, n := range root.some("bans", loop.MaxOverrides) {
+		p.Bans = append(p.Bans, d.readOverride(n, at("bans", i), false))
+	}
 	if err := d.validated(p.Validate); err != nil {
 		return loop.Policy{}, err
 	}
 	return p, nil
+}
+
+// readOverride reads a pin, or a ban, which has no share.
+func (d *document) readOverride(n *node, field string, pin bool) (out loop.Override) {
+	known := []string{"slice", "author", "reason", "expires"}
+	if pin {
+		known = append(known, "share")
+	}
+	o, ok := d.object(n, field, known...)
+	if !ok {
+		return out
+	}
+	if n := o.need("slice"); n != nil {
+		out.Slice = d.readNames(n, o.path("slice"))
+	}
+	if pin {
+		o.need("share")
+		o.number("share", &out.Share)
+	}
+	o.text("author", &out.Author)
+	o.text("reason", &out.Reason)
+	o.text("expires", &out.Expires)
+	return out
+}
+
+// readNames reads a slice of whatever space.
+func (d *document) readNames(n *node, field string) map[string]string {
+	if n.sort != mapping {
+		d.refuse(n, field, "for example {light: low, glove: yes}", "a mapping from factor to level is expected, not %s", n.sort)
+		return nil
+	}
+	names := make(map[string]string, min(len(n.keys), loop.MaxOrder))
+	for i, key := range n.keys {
+		here := field + "." + key.text
+		d.places[here] = n.items[i]
+		if !n.items[i].scalar() {
+			d.refuse(n.items[i], here, "", "the name of a level is expected, not %s", n.items[i].sort)
+			continue
+		}
+		names[key.text] = n.items[i].text
+	}
+	return names
 }
