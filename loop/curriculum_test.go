@@ -11,7 +11,7 @@ import (
 // scripted is a strategy that wants what a test says.
 type scripted struct{ wanted *wanted }
 
-func (scripted) floor(p *Policy) float64           { return p.Floor }
+func (scripted) floor(p *Policy) float64          { return p.Floor }
 func (s scripted) want(*decision) (wanted, error) { return *s.wanted, nil }
 
 // script makes a policy of what the returned mixture says.
