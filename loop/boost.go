@@ -14,13 +14,13 @@ type boost struct {
 // targetRate is the failure rate of the rows drawn from the target, or the
 // overall rate where there are none.
 func (f *searcher) targetRate(overall float64) float64 {
-	n, k := 0.0, 0.0
+	sums := make([]stratum, len(f.discount))
 	for i := range f.weight {
 		if f.evidence.Source[i] == SourceTarget {
-			n += f.weight[i]
-			k += f.fails[i]
+			sums[f.strata[i]].add(f.weight[i], f.fails[i], f.squares[i])
 		}
 	}
+	n, k := pool(sums, f.discount)
 	if n == 0 {
 		return overall
 	}

@@ -50,24 +50,26 @@ type searcher struct {
 	space    *Space
 	settings Search
 	evidence *Evidence
-	// weight of each line: memory^age · rows, or 0 once it is taken away; fails
-	// likewise for failures.
-	weight, fails []float64
+	// strata number the lines by age, source and origin: each stratum was drawn by
+	// itself, and its rows have weights of their own. discount is memory^age.
+	strata   []uint16
+	discount []float64
+	// weight of each line is its importance weight · rows, or 0 once it is taken
+	// away; fails likewise for failures, squares for the weight squared.
+	weight, fails, squares []float64
 	// denseCells is the largest table that is counted densely; larger ones are
 	// counted by sorting keys.
 	denseCells int
 }
 
 func newSearcher(s *Space, settings Search, e *Evidence, memory float64, window int) *searcher {
-	f := &searcher{space: s, settings: settings, evidence: e,
-		weight: make([]float64, e.Len()), fails: make([]float64, e.Len()), denseCells: denseCells}
+	f := &searcher{space: s, settings: settings, evidence: e, denseCells: denseCells}
+	f.strata, f.discount = e.strata(memory, window)
+	f.weight, f.fails, f.squares = make([]float64, e.Len()), make([]float64, e.Len()), make([]float64, e.Len())
 	for i := range f.weight {
-		if int(e.Age[i]) >= window {
-			continue
+		if f.discount[f.strata[i]] > 0 {
+			f.weight[i], f.fails[i], f.squares[i] = e.weigh(i)
 		}
-		w := math.Pow(memory, float64(e.Age[i]))
-		f.weight[i] = w * float64(e.Rows[i])
-		f.fails[i] = w * float64(e.Failures[i])
 	}
 	return f
 }
@@ -76,7 +78,7 @@ func newSearcher(s *Space, settings Search, e *Evidence, memory float64, window 
 func (f *searcher) remove(slice Slice) {
 	for i := range f.weight {
 		if f.matches(slice, i) {
-			f.weight[i], f.fails[i] = 0, 0
+			f.weight[i], f.fails[i], f.squares[i] = 0, 0, 0
 		}
 	}
 }
@@ -92,11 +94,11 @@ func (f *searcher) matches(slice Slice, line int) bool {
 
 // rate is the failure rate of the rows that are left, and their weight.
 func (f *searcher) rate() (rate, rows float64) {
-	k := 0.0
+	sums := make([]stratum, len(f.discount))
 	for i := range f.weight {
-		rows += f.weight[i]
-		k += f.fails[i]
+		sums[f.strata[i]].add(f.weight[i], f.fails[i], f.squares[i])
 	}
+	rows, k := pool(sums, f.discount)
 	if rows == 0 {
 		return 0, 0
 	}

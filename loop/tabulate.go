@@ -18,7 +18,9 @@ func (f *searcher) frequent() [][]int {
 		counts := make([]float64, len(f.space.Factors[factor].Levels))
 		for i, code := range column {
 			if code.IsLevel() {
-				counts[code] += f.weight[i]
+				if f.weight[i] > 0 { // no slice is worth more than the rows that it has
+					counts[code] += f.discount[f.strata[i]] * float64(f.evidence.Rows[i])
+				}
 			}
 		}
 		for l, n := range counts {
@@ -30,7 +32,7 @@ func (f *searcher) frequent() [][]int {
 	return out
 }
 
-// denseCells makes a dense table 64 MiB at most.
+// denseCells makes a dense table 96 MiB at most.
 const denseCells = 1 << 22
 
 // cells counts every cell of an order that has the least support.
@@ -85,7 +87,9 @@ func (f *searcher) tabulate(cells []cell, factors []int, frequent [][]int) []cel
 		}
 		return at
 	}
-	emit := func(at int, n, k float64) {
+	strata := len(f.discount)
+	emit := func(at int, sums []stratum) {
+		n, k := pool(sums, f.discount)
 		if n < f.settings.MinimumSupport {
 			return
 		}
@@ -97,19 +101,18 @@ func (f *searcher) tabulate(cells []cell, factors []int, frequent [][]int) []cel
 		}
 		cells = append(cells, cell{slice: slice, n: n, k: k, effect: 1})
 	}
-	if size <= f.denseCells {
-		n, k := make([]float64, size), make([]float64, size)
+	if size <= f.denseCells/strata {
+		sums := make([]stratum, size*strata)
 		for line := range f.weight {
 			if f.weight[line] == 0 {
 				continue
 			}
 			if at := key(line); at >= 0 {
-				n[at] += f.weight[line]
-				k[at] += f.fails[line]
+				sums[at*strata+int(f.strata[line])].add(f.weight[line], f.fails[line], f.squares[line])
 			}
 		}
-		for at := range n {
-			emit(at, n[at], k[at])
+		for at := range size {
+			emit(at, sums[at*strata:(at+1)*strata])
 		}
 		return cells
 	}
@@ -121,13 +124,15 @@ func (f *searcher) tabulate(cells []cell, factors []int, frequent [][]int) []cel
 		}
 	}
 	slices.SortStableFunc(lines, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
+	sums := make([]stratum, strata)
 	for i := 0; i < len(lines); {
-		n, k, at := 0.0, 0.0, lines[i].key
+		clear(sums)
+		at := lines[i].key
 		for ; i < len(lines) && lines[i].key == at; i++ {
-			n += f.weight[lines[i].line]
-			k += f.fails[lines[i].line]
+			line := lines[i].line
+			sums[f.strata[line]].add(f.weight[line], f.fails[line], f.squares[line])
 		}
-		emit(at, n, k)
+		emit(at, sums)
 	}
 	return cells
 }
