@@ -8,7 +8,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -19,9 +18,13 @@ import (
 
 // Evidence aggregates the outcomes of the query's models, in canonical order,
 // and returns with it the sequence at which it was read, which is at least
-// q.AtLeast (C15). Codes are those of the newest version of the space that the
-// sequence has. Only sources target and mixture count. An outcome that several
-// of the models match counts once, for the first of them.
+// q.AtLeast (C15). Codes are those of the version of the space that the query
+// names. Only sources target, mixture and probe count. An outcome that several of
+// the query's entries match counts for each of them, and where several models of
+// one entry match it, for the first of these.
+//
+// Groups are numbered by their names, per entry, those of them that have more
+// than one row in it; a row that is alone has none.
 func (v *View) Evidence(ctx context.Context, q loop.EvidenceQuery) (loop.Evidence, uint64, error) {
 	var evidence loop.Evidence
 	sequence, err := v.read(ctx, q.AtLeast, func(ctx context.Context, conn *sql.Conn, spaces map[string]*layout) error {
@@ -29,16 +32,20 @@ func (v *View) Evidence(ctx context.Context, q loop.EvidenceQuery) (loop.Evidenc
 		if l == nil {
 			return loop.NotFound("space", "%q is not a space", q.Space)
 		}
+		space := l.current
+		if q.SpaceVersion != 0 {
+			if space = l.versions[q.SpaceVersion]; space == nil {
+				return loop.NotFound("space", "there is no version %d of space %q", q.SpaceVersion, q.Space)
+			}
+		}
 		evidence = loop.Evidence{}
 		if len(q.Models) == 0 {
 			return nil
 		}
-		statement, args := evidenceQuery(l, q.Models)
-		r := newEvidenceReader(l)
-		if err := readArrow(ctx, conn, statement, args, r.batch); err != nil {
+		r := evidenceReader{conn: conn, layout: l, space: space}
+		if err := r.read(ctx, &q); err != nil {
 			return err
 		}
-		r.evidence.Sort()
 		evidence = r.evidence
 		return nil
 	})
@@ -48,89 +55,95 @@ func (v *View) Evidence(ctx context.Context, q loop.EvidenceQuery) (loop.Evidenc
 	return evidence, sequence, nil
 }
 
-// evidenceQuery groups by the ENUM columns as they are: DuckDB groups by their
-// codes, and Arrow hands the codes out.
-func evidenceQuery(l *layout, models []loop.EvidenceModel) (string, []any) {
-	var keys, age strings.Builder
-	var args []any
-	for f := range l.current.Factors {
-		fmt.Fprintf(&keys, "%s, ", ident(l.column(l.current.Factors[f].Name).labels()))
-	}
-	age.WriteString("CASE")
-	for _, m := range models {
-		age.WriteString(" WHEN model_line = ? AND model_version = ?")
-		args = append(args, m.ModelLine, m.Version)
-		if m.EvalSet != "" {
-			age.WriteString(" AND (eval_set = ? OR starts_with(eval_set, ?))")
-			args = append(args, m.EvalSet, m.EvalSet+"@")
-		}
-		if m.Task != "" {
-			age.WriteString(" AND task = ?")
-			args = append(args, m.Task)
-		}
-		fmt.Fprintf(&age, " THEN %d", m.Age)
-	}
-	age.WriteString(" END::UTINYINT")
-	// Sums of BIGINT are HUGEINT, which Arrow knows only as decimals.
-	return fmt.Sprintf(`SELECT %s_age, _source, _origin,
-	count(*)::BIGINT, count(*) FILTER (WHERE NOT correct)::BIGINT,
-	coalesce(sum(round(loss * %d)::BIGINT), 0)::BIGINT
-FROM (
-	SELECT *, %s AS _age, (source = 'mixture')::UTINYINT AS _source, (origin = 'synthetic')::UTINYINT AS _origin
-	FROM %s WHERE source IN ('target', 'mixture')
-) WHERE _age IS NOT NULL
-GROUP BY %s_age, _source, _origin`, keys.String(), loop.MicroUnits, age.String(), l.table("outcomes"), keys.String()), args
-}
-
-// evidenceReader turns Arrow batches into evidence.
+// evidenceReader reads one entry of a query after another.
 type evidenceReader struct {
+	conn     *sql.Conn
+	layout   *layout
+	space    *loop.Space
 	codes    [][]loop.Code // by factor, by code of the ENUM
 	evidence loop.Evidence
 }
 
-func newEvidenceReader(l *layout) *evidenceReader {
-	r := &evidenceReader{codes: make([][]loop.Code, len(l.current.Factors))}
-	for f := range r.codes {
-		r.codes[f] = l.codes(f)
+func (r *evidenceReader) read(ctx context.Context, q *loop.EvidenceQuery) error {
+	learn := q.Learn
+	if len(learn) == 0 {
+		learn = make([]loop.LearnFrom, 1)
 	}
-	r.evidence.Codes = make([][]loop.Code, len(r.codes))
-	return r
+	entries := make([]entry, len(learn))
+	for i := range learn {
+		var err error
+		if entries[i], err = r.entry(&learn[i]); err != nil {
+			return err
+		}
+	}
+	for _, m := range q.Models {
+		if int(m.From) >= len(entries) {
+			return fmt.Errorf("model %s@%s is of entry %d of %d", m.ModelLine, m.Version, m.From, len(entries))
+		}
+		entries[m.From].models = append(entries[m.From].models, m)
+	}
+	e := &r.evidence
+	for i := range entries {
+		if err := entries[i].grade(ctx, r); err != nil {
+			return err
+		}
+		if entries[i].learned.Graded() {
+			e.Severity, e.Squares = []int64{}, []int64{}
+		}
+		if len(q.Learn) > 0 {
+			e.Learned = append(e.Learned, entries[i].learned)
+		}
+	}
+	e.Codes = make([][]loop.Code, len(r.space.Factors))
+	for f := range r.space.Factors {
+		r.codes = append(r.codes, r.layout.codes(r.space, f))
+	}
+	for i := range entries {
+		if len(entries[i].models) == 0 {
+			continue
+		}
+		s := entries[i].lines(r)
+		if err := readArrow(ctx, r.conn, s.String(), s.args, func(b arrow.RecordBatch) error { return r.batch(uint8(i), b) }); err != nil {
+			return err
+		}
+	}
+	e.Sort()
+	return r.made(ctx, q)
 }
 
-func (r *evidenceReader) batch(b arrow.RecordBatch) error {
-	n := len(r.codes)
-	e := &r.evidence
+// batch appends lines of an entry.
+func (r *evidenceReader) batch(from uint8, b arrow.RecordBatch) error {
+	e, n := &r.evidence, len(r.codes)
 	for f := range r.codes {
 		var err error
 		if e.Codes[f], err = appendCodes(e.Codes[f], b.Column(f), r.codes[f]); err != nil {
 			return err
 		}
 	}
-	for i := n; i < n+3; i++ {
-		column, ok := b.Column(i).(*array.Uint8)
-		if !ok {
-			return fmt.Errorf("column %d is %s", i, b.Column(i).DataType())
-		}
-		for _, value := range column.Uint8Values() {
-			switch i {
-			case n:
-				e.Age = append(e.Age, value)
-			case n + 1:
-				e.Source = append(e.Source, [...]loop.Source{loop.SourceTarget, loop.SourceMixture}[value])
-			default:
-				e.Origin = append(e.Origin, [...]loop.Origin{loop.Real, loop.Synthetic}[value])
-			}
-		}
+	age, ok0 := b.Column(n).(*array.Uint8)
+	source, ok1 := b.Column(n + 1).(*array.Uint8)
+	origin, ok2 := b.Column(n + 2).(*array.Uint8)
+	group, ok3 := b.Column(n + 3).(*array.Uint32)
+	if !(ok0 && ok1 && ok2 && ok3) {
+		return fmt.Errorf("columns of unexpected types: %s", b.Schema())
 	}
-	for i, into := range []*[]int64{&e.Rows, &e.Failures, &e.Loss} {
-		column, ok := b.Column(n + 3 + i).(*array.Int64)
-		if !ok {
-			return fmt.Errorf("column %d is %s", n+3+i, b.Column(n+3+i).DataType())
-		}
-		*into = append(*into, column.Int64Values()...)
+	for i := range int(b.NumRows()) {
+		e.From = append(e.From, from)
+		e.Source = append(e.Source, evidenceSources[source.Value(i)])
+		e.Origin = append(e.Origin, [...]loop.Origin{loop.Real, loop.Synthetic}[origin.Value(i)])
 	}
-	for len(e.Group) < len(e.Rows) {
-		e.From, e.Weight, e.Group = append(e.From, 0), append(e.Weight, loop.MicroUnits), append(e.Group, 0)
+	e.Age = append(e.Age, age.Uint8Values()...)
+	e.Group = append(e.Group, group.Uint32Values()...)
+	into := []*[]int64{&e.Weight, &e.Rows, &e.Failures, &e.Loss}
+	if e.Graded() {
+		into = append(into, &e.Severity, &e.Squares)
+	}
+	for i, to := range into {
+		column, ok := b.Column(n + 4 + i).(*array.Int64)
+		if !ok {
+			return fmt.Errorf("column %d is %s", n+4+i, b.Column(n+4+i).DataType())
+		}
+		*to = append(*to, column.Int64Values()...)
 	}
 	return nil
 }

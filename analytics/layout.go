@@ -187,17 +187,22 @@ func (l *layout) sameShape(m *layout) bool {
 	}) && slices.Equal(l.metrics, m.metrics) && slices.Equal(l.derived, m.derived)
 }
 
-// codes maps the values of a factor's ENUM to the codes of the current version;
-// a level that it no longer has is unknown to it.
-func (l *layout) codes(factor int) []loop.Code {
-	f := &l.current.Factors[factor]
+// codes maps the values of a factor's ENUM to the codes of a version of the
+// space; a level that this does not have is unknown to it.
+func (l *layout) codes(s *loop.Space, factor int) []loop.Code {
+	f := &s.Factors[factor]
 	c := l.column(f.Name)
-	// The layout has the current version's levels first, in their order.
+	of := make(map[string]loop.Code, len(f.Levels))
+	for i := range f.Levels {
+		of[f.Levels[i].Name] = loop.Code(i)
+	}
 	codes := make([]loop.Code, len(c.levels)+1)
-	for i := range c.levels {
-		if codes[i] = loop.Unknown; i < len(f.Levels) {
-			codes[i] = loop.Code(i)
+	for i, name := range c.levels {
+		code, ok := of[name]
+		if !ok {
+			code = loop.Unknown
 		}
+		codes[i] = code
 	}
 	codes[len(c.levels)] = loop.Absent
 	return codes

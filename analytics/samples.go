@@ -201,7 +201,7 @@ func newResolver(l *layout) *resolver {
 	n := len(l.current.Factors)
 	r := &resolver{l: l, codes: make([][]loop.Code, n), levels: make([]sql.NullInt64, n), reals: make([]sql.NullFloat64, n)}
 	for f := range n {
-		r.codes[f] = l.codes(f)
+		r.codes[f] = l.codes(l.current, f)
 	}
 	return r
 }
@@ -216,7 +216,7 @@ func (r *resolver) query(from, order string) string {
 			columns += ", s." + ident(c.values())
 		}
 	}
-	return `SELECT s.digest, s.split, s.index, coalesce(s.example, ''), coalesce(s.origin, 'synthetic'),
+	return `SELECT s.digest, s.split, s.index, coalesce(s.importance_weight, 0), coalesce(s.example, ''), coalesce(s.origin, 'synthetic'),
 		coalesce(c.source, CASE WHEN s.example IS NOT NULL AND s.split = 'evaluation' THEN 'target' END, '')` + columns + ` ` + from + `
 		LEFT JOIN main.components c ON c.campaign = s.campaign AND c.round = s.round AND c.split = s.split AND c.component = s.component
 		ORDER BY ` + order + `s.campaign, s.round, s.split, s.component, s.index`
@@ -224,7 +224,8 @@ func (r *resolver) query(from, order string) string {
 
 func (r *resolver) scan(rows *sql.Rows) (loop.Resolved, error) {
 	var digest, split, example, origin, source string
-	into := append(r.into[:0], &digest, &split, &r.index, &example, &origin, &source)
+	var weight float64
+	into := append(r.into[:0], &digest, &split, &r.index, &weight, &example, &origin, &source)
 	for f := range r.l.current.Factors {
 		into = append(into, &r.levels[f])
 		if r.l.column(r.l.current.Factors[f].Name).numeric {
@@ -243,7 +244,7 @@ func (r *resolver) scan(rows *sql.Rows) (loop.Resolved, error) {
 	if !ok {
 		return loop.Resolved{}, fmt.Errorf("%q is not a domain", split)
 	}
-	one := loop.Resolved{SpaceVersion: r.l.current.Version, Domain: domain, Source: loop.Source(source), Digest: d, Example: example, Origin: loop.Origin(origin), Scenario: loop.Scenario{
+	one := loop.Resolved{SpaceVersion: r.l.current.Version, Domain: domain, Source: loop.Source(source), Weight: weight, Digest: d, Example: example, Origin: loop.Origin(origin), Scenario: loop.Scenario{
 		Codes: make([]loop.Code, len(r.codes)), Fractions: make([]uint32, len(r.codes))}}
 	for f := range r.codes {
 		one.Scenario.Codes[f] = loop.Unknown

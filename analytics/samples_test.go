@@ -112,9 +112,9 @@ func TestResolve(t *testing.T) {
 		return loop.Scenario{Codes: row.Scenario.Codes, Fractions: []uint32{0, row.Scenario.Fractions[1], 0, 0}}
 	}
 	want := map[loop.Digest]loop.Resolved{
-		train.Digest:   {SpaceVersion: 1, Scenario: numeric(train), Domain: loop.Train, Digest: train.Digest, Origin: loop.Synthetic},
-		target.Digest:  {SpaceVersion: 1, Scenario: numeric(target), Domain: loop.Evaluation, Source: loop.SourceTarget, Digest: target.Digest, Origin: loop.Synthetic},
-		mixture.Digest: {SpaceVersion: 1, Scenario: numeric(mixture), Domain: loop.Evaluation, Source: loop.SourceMixture, Digest: mixture.Digest, Origin: loop.Synthetic},
+		train.Digest:   {SpaceVersion: 1, Scenario: numeric(train), Domain: loop.Train, Weight: 1.25, Digest: train.Digest, Origin: loop.Synthetic},
+		target.Digest:  {SpaceVersion: 1, Scenario: numeric(target), Domain: loop.Evaluation, Source: loop.SourceTarget, Weight: 1.25, Digest: target.Digest, Origin: loop.Synthetic},
+		mixture.Digest: {SpaceVersion: 1, Scenario: numeric(mixture), Domain: loop.Evaluation, Source: loop.SourceMixture, Weight: 1.25, Digest: mixture.Digest, Origin: loop.Synthetic},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)

@@ -12,7 +12,7 @@ import (
 )
 
 // format numbers the tables' shape; a file of another format is built again.
-const format = 3
+const format = 4
 
 // reservedSchemas are names that DuckDB knows already, as schemas or catalogues.
 var reservedSchemas = []string{"main", "temp", "system", "information_schema", "pg_catalog"}
@@ -58,6 +58,7 @@ var tables = map[loop.PartKind][]field{
 		// Parts hold losses in micro-units. Divided here and rounded back in
 		// evidence they are the same integers, for no loss exceeds MaxLoss.
 		{name: "loss", kind: "DOUBLE", source: "p.loss::DOUBLE / 1000000"},
+		{name: "importance_weight", kind: "DOUBLE", optional: true},
 		{name: "posted_at", kind: "TIMESTAMP", source: at},
 	},
 	loop.SampleParts: {
@@ -199,7 +200,7 @@ LEFT JOIN (
 		FROM main.evidence_models GROUP BY ALL
 	) m
 	JOIN %s o ON o.model_line = m.model_line AND o.model_version = m.model_version
-	WHERE o.source IN ('target', 'mixture') AND len(list_filter(m.wanted, lambda w:
+	WHERE o.source IN ('target', 'mixture', 'probe') AND len(list_filter(m.wanted, lambda w:
 		(w.e = '' OR o.eval_set = w.e OR starts_with(o.eval_set, w.e || '@')) AND (w.t = '' OR o.task = w.t))) > 0
 ) o ON o._campaign = r.campaign AND o._round = r.round AND o._reference <= r.evidence_sequence%s`,
 		l.table("lineage"), l.table("samples"), literal(l.space), l.table("outcomes"), inSlice.String())

@@ -61,7 +61,7 @@ func TestNewVersion(t *testing.T) {
 	v = w.run(dir).latest(w)
 	equalLines(t, "after a restart", v.table(query3), want3)
 	for f, factor := range three.Factors {
-		codes := v.follower.store.spaces["shapes"].codes(f)
+		codes := v.follower.store.spaces["shapes"].codes(v.follower.store.spaces["shapes"].current, f)
 		if codes[len(codes)-1] != loop.Absent {
 			t.Errorf("factor %q: the last code is not absent", factor.Name)
 		}

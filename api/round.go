@@ -50,12 +50,12 @@ type Component struct {
 	Domain string            `json:"domain" enum:"train,probe,evaluation"`
 	Number int               `json:"number" doc:"Within the domain, from 0"`
 	Name   string            `json:"name" example:"light=low ∧ glove=yes" doc:"The slice in words; \"everything\" for the base"`
-	Over   string            `json:"over" enum:"base,target" doc:"What the factors that the slice leaves free are drawn from"`
+	Over   string            `json:"over" enum:"base,target,curriculum" doc:"What the factors that the slice leaves free are drawn from"`
 	Slice  map[string]string `json:"slice" doc:"Level by factor; empty for the base"`
 	By     map[string]string `json:"by,omitempty" doc:"What quota_by fixes beside the slice"`
 	Share  float64           `json:"share" doc:"Of the domain's mixture"`
 	Quota  uint64            `json:"quota"`
-	Source string            `json:"source,omitempty" enum:"target,mixture,pinned" doc:"What an evaluation component was drawn from"`
+	Source string            `json:"source,omitempty" enum:"target,mixture,probe,pinned" doc:"What an evaluation component was drawn from"`
 	Reason *loop.Reason      `json:"reason,omitempty" doc:"The evidence behind a boost, and a sentence that says it"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -249,7 +250,9 @@ func unsealed(s *state.State, campaign *state.Campaign, round *state.Round) (lin
 				continue
 			}
 		}
-		lines = append(lines, l.ModelLine)
+		if !slices.Contains(lines, l.ModelLine) {
+			lines = append(lines, l.ModelLine)
+		}
 	}
 	return lines
 }
@@ -345,16 +348,30 @@ func boosts(r *loop.Round) (n int) {
 }
 
 // evidenceQuery asks for the outcomes of the newest sealed versions of the
-// lines that a campaign learns from, as many as the policy's window.
+// lines that a campaign learns from, and for what its latest rounds took, as many
+// of either as the policy's window.
 func evidenceQuery(s *state.State, campaign *state.Campaign, policy *loop.Policy) loop.EvidenceQuery {
-	q := loop.EvidenceQuery{Space: campaign.Campaign.Space}
-	for _, l := range campaign.Campaign.LearnFrom {
+	c := campaign.Campaign
+	if len(c.LearnFrom) == 0 {
+		return loop.EvidenceQuery{Space: c.Space}
+	}
+	q := loop.EvidenceQuery{Space: c.Space, SpaceVersion: campaign.SpaceVersion, Learn: c.LearnFrom,
+		Campaign: c.Name, FirstRound: max(1, campaign.Round-policy.Window+1), LastRound: campaign.Round}
+	for n := q.FirstRound; n <= q.LastRound; n++ {
+		round, _ := s.Round(c.Name, n)
+		for i := range round.Decided.Round.Components {
+			if k := &round.Decided.Round.Components[i]; len(k.Slice) > 0 {
+				q.Sliced = append(q.Sliced, loop.Sliced{Round: n, Domain: k.Domain, Component: k.Number, Slice: k.Slice})
+			}
+		}
+	}
+	for from, l := range c.LearnFrom {
 		line, _ := s.ModelLine(l.ModelLine)
 		for age := 0; age < len(line.Sealed) && age < policy.Window && age <= math.MaxUint8; age++ {
 			version := line.Sealed[len(line.Sealed)-1-age]
 			q.AtLeast = max(q.AtLeast, version.Sequence)
 			q.Models = append(q.Models, loop.EvidenceModel{ModelLine: l.ModelLine, Version: version.Version,
-				Age: uint8(age), EvalSet: l.EvalSet, Task: l.Task})
+				Age: uint8(age), EvalSet: l.EvalSet, Task: l.Task, From: uint8(from), Metric: l.Metric})
 		}
 	}
 	return q

@@ -297,7 +297,7 @@ func (k *curves) learnedFrom(schema string) string {
 	SELECT s.digest, any_value(map_keys(c.fixed)) AS fixed FROM %[1]s.samples s JOIN main.components c USING (campaign, round, split, component)
 	WHERE s.campaign = %[2]s AND s.split = 'evaluation' GROUP BY s.digest
 ) k ON k.digest = o.sample
-WHERE o.source IN ('target', 'mixture') AND model_line = %[3]s AND model_version IN (%[4]s) AND (%[5]s))
+WHERE o.source IN ('target', 'mixture', 'probe') AND model_line = %[3]s AND model_version IN (%[4]s) AND (%[5]s))
 `, ident(schema), literal(k.campaign.Name), literal(k.line), strings.Join(versions, ", "), strings.Join(wanted, " OR "))
 }
 

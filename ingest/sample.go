@@ -131,5 +131,5 @@ func (b *builder) settle(out *loop.Outcome, r *loop.Resolved) {
 		}
 		out.Example, out.Sample = r.Example, r.Digest
 	}
-	out.Values, out.Source, out.Origin = values, r.Source, origin
+	out.Values, out.Source, out.Origin, out.Weight = values, r.Source, origin, r.Weight
 }

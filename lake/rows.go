@@ -44,7 +44,7 @@ func outcomeFields(space *loop.Space) ([]field, error) {
 	return withFactors([]field{
 		text("model_line"), text("model_version"), text("task"), text("eval_set"), text("run"),
 		digest("example"), digest("group"), orNull(digest("sample")), text("origin"), orNull(text("source")),
-		{name: "correct", kind: arrow.FixedWidthTypes.Boolean}, orNull(int64s("loss")),
+		{name: "correct", kind: arrow.FixedWidthTypes.Boolean}, orNull(int64s("loss")), orNull(doubles("importance_weight")),
 	}, space, metrics...)
 }
 
@@ -141,8 +141,9 @@ func (l *Lake) WriteVerdicts(ctx context.Context, epoch uint64, space *loop.Spac
 // its body; the first row of a post is the number of rows before it. Columns:
 // model_line, model_version, task, eval_set, run (empty where the post says
 // nothing), example, group, sample and source (null where there is none),
-// origin, correct, loss (integer micro-units, null where none was posted), then
-// the factors', then one per metric of the space (null where it was not posted).
+// origin, correct, loss (integer micro-units, null where none was posted),
+// importance_weight (of the sample; null where it is not known), then the
+// factors', then one per metric of the space (null where it was not posted).
 func (l *Lake) WriteOutcomes(ctx context.Context, epoch uint64, space *loop.Space, posts []loop.PostRows) (loop.Object, error) {
 	fields, err := outcomeFields(space)
 	if err != nil {
@@ -176,6 +177,11 @@ func (l *Lake) WriteOutcomes(ctx context.Context, epoch uint64, space *loop.Spac
 		c.bool(r.Correct)
 		if r.HasLoss {
 			c.int64(r.Loss)
+		} else {
+			c.null()
+		}
+		if r.Weight > 0 && !math.IsInf(r.Weight, 0) {
+			c.double(r.Weight)
 		} else {
 			c.null()
 		}

@@ -1,6 +1,9 @@
 package loop
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Campaign is a request: what to make from which space under which policy, what
 // it learns from, how much, and which gates every sample must pass.
@@ -40,9 +43,22 @@ type Campaign struct {
 
 // EvaluationPlan counts the evaluation samples of each round by source.
 type EvaluationPlan struct {
-	Target  uint64   `json:"target,omitempty"`
-	Mixture uint64   `json:"mixture,omitempty"`
-	Pinned  []Pinned `json:"pinned,omitempty"`
+	Target  uint64 `json:"target,omitempty"`
+	Mixture uint64 `json:"mixture,omitempty"`
+	// Probe is how many are drawn from slices that are suspected of failing, to
+	// confirm it; what finds no suspect is drawn from the target instead, so that
+	// the plan's sum is always exact.
+	Probe  uint64   `json:"probe,omitempty"`
+	Pinned []Pinned `json:"pinned,omitempty"`
+}
+
+// Samples is how many the plan asks for in each round.
+func (e *EvaluationPlan) Samples() uint64 {
+	n := e.Target + e.Mixture + e.Probe
+	for _, p := range e.Pinned {
+		n += p.Count
+	}
+	return n
 }
 
 // Pinned asks for Count evaluation samples from a slice under the target
@@ -53,12 +69,25 @@ type Pinned struct {
 }
 
 // LearnFrom names outcomes that move a campaign: a model line and, optionally,
-// the one eval set (any version of it) and the one task whose outcomes count.
+// the one eval set (any version of it) and the one task whose outcomes count. An
+// outcome that several entries match counts for each of them.
 type LearnFrom struct {
 	ModelLine string `json:"model_line"`
 	EvalSet   string `json:"eval_set,omitempty"`
 	Task      string `json:"task,omitempty"`
+	// Metric is what outcomes are judged by: a metric of the task, or MetricLoss, the
+	// loss as posted. One without a value does not count. Empty: correct as posted.
+	Metric string `json:"metric,omitempty"`
+	// Importance weighs the entry against the others; 0 is 1.
+	Importance float64 `json:"importance,omitempty"`
 }
+
+// MetricLoss names, where a metric is asked for, the loss that is posted beside
+// correct. No metric of a space has this name: it is a column of the outcomes.
+const MetricLoss = "loss"
+
+// Bounds of a campaign's learn_from.
+const maxImportance = 1e6
 
 // Defaults of a campaign.
 const (
@@ -108,7 +137,7 @@ func (c *Campaign) Validate(s *Space) error {
 	if err := c.Evaluation.validate(s); err != nil {
 		return err
 	}
-	if c.Samples+c.Evaluation.Target+c.Evaluation.Mixture == 0 && len(c.Evaluation.Pinned) == 0 {
+	if c.Samples+c.Evaluation.Samples() == 0 {
 		return refuse("samples", "the campaign asks for nothing").remedy("set samples, or evaluation counts")
 	}
 	if c.Evaluation.Mixture > 0 && c.Samples == 0 {
@@ -119,19 +148,46 @@ func (c *Campaign) Validate(s *Space) error {
 		return refuse("learn_from", "%d rounds, but no model line to learn from", c.Rounds).
 			remedy("name the model line whose sealed versions advance the campaign, or ask for one round")
 	}
-	for i, l := range c.LearnFrom {
-		if !ValidName(l.ModelLine) {
-			return refuse(at("learn_from", i)+".model_line", "%q is not a name", l.ModelLine)
+	if c.Evaluation.Probe > 0 && len(c.LearnFrom) == 0 {
+		return refuse("evaluation.probe", "nothing can be suspected: the campaign learns from nothing").remedy("set evaluation.target instead")
+	}
+	if len(c.LearnFrom) > MaxLearned {
+		return refuse("learn_from", "%d entries; at most %d are allowed", len(c.LearnFrom), MaxLearned)
+	}
+	for i := range c.LearnFrom {
+		if err := c.LearnFrom[i].validate(s, at("learn_from", i)); err != nil {
+			return err
 		}
-		if l.Task != "" && len(s.Tasks) > 0 && s.Task(l.Task) == nil {
-			return refuse(at("learn_from", i)+".task", "space %q has no task %q", s.Name, l.Task).
-				remedy("the task of outcomes that can be posted: %s", s.taskNames())
+		for j := range i {
+			if a, b := &c.LearnFrom[j], &c.LearnFrom[i]; a.ModelLine == b.ModelLine && a.EvalSet == b.EvalSet && a.Task == b.Task && a.Metric == b.Metric {
+				return refuse(at("learn_from", i), "it asks for the same as entry %d", j).remedy("give one of them their importance together")
+			}
 		}
 	}
 	for i, g := range c.Gates {
 		if !ValidName(g) {
 			return refuse(at("gates", i), "%q is not the name of a gate", g)
 		}
+	}
+	return nil
+}
+
+func (l *LearnFrom) validate(s *Space, field string) error {
+	switch {
+	case !ValidName(l.ModelLine):
+		return refuse(field+".model_line", "%q is not a name", l.ModelLine)
+	case l.Task != "" && len(s.Tasks) > 0 && s.Task(l.Task) == nil:
+		return refuse(field+".task", "space %q has no task %q", s.Name, l.Task).
+			remedy("the task of outcomes that can be posted: %s", s.taskNames())
+	case l.Metric != "" && l.Metric != MetricLoss && s.metric(l.Task, l.Metric) == nil:
+		of := "space " + strconv.Quote(s.Name)
+		if l.Task != "" {
+			of = "task " + strconv.Quote(l.Task)
+		}
+		return refuse(field+".metric", "%s has no metric %q", of, l.Metric).
+			remedy("one of %s; leave it out to go by correct", strings.Join(append(s.metricNames(l.Task), MetricLoss), ", "))
+	case !(l.Importance >= 0 && l.Importance <= maxImportance):
+		return refuse(field+".importance", "%v is not an importance", l.Importance).remedy("above 0, at most %g", maxImportance)
 	}
 	return nil
 }
@@ -177,10 +233,14 @@ func (e *EvaluationPlan) validate(s *Space) error {
 	for _, c := range []struct {
 		field string
 		count uint64
-	}{{"evaluation.target", e.Target}, {"evaluation.mixture", e.Mixture}} {
+	}{{"evaluation.target", e.Target}, {"evaluation.mixture", e.Mixture}, {"evaluation.probe", e.Probe}} {
 		if c.count >= MaxQuota {
 			return refuse(c.field, "%d samples; at most %d are allowed", c.count, MaxQuota-1)
 		}
+	}
+	// Without a suspect the target's component takes both.
+	if e.Target+e.Probe >= MaxQuota {
+		return refuse("evaluation.probe", "%d samples beside %d of the target; at most %d are allowed together", e.Probe, e.Target, MaxQuota-1)
 	}
 	if len(e.Pinned) == 0 {
 		return nil

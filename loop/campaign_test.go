@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -51,6 +52,14 @@ func TestCampaignRefusals(t *testing.T) {
 		"pinned four times":  {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{0, 0}, {1, 0}, {2, 0}, {3, 0}} }, "evaluation.pinned[0].slice"},
 		"nobody to learn of": {func(c *Campaign) { c.LearnFrom = nil }, "learn_from"},
 		"line without name":  {func(c *Campaign) { c.LearnFrom[0].ModelLine = "" }, "learn_from[0].model_line"},
+		"probe too large":    {func(c *Campaign) { c.Evaluation.Probe = MaxQuota }, "evaluation.probe"},
+		"probe and target":   {func(c *Campaign) { c.Evaluation.Target, c.Evaluation.Probe = MaxQuota-1, 1 }, "evaluation.probe"},
+		"probe of nothing":   {func(c *Campaign) { c.Evaluation.Probe, c.Rounds, c.LearnFrom = 5, 1, nil }, "evaluation.probe"},
+		"same twice":         {func(c *Campaign) { c.LearnFrom = append(c.LearnFrom, c.LearnFrom[0]) }, "learn_from[1]"},
+		"65 to learn from":   {func(c *Campaign) { c.LearnFrom = make([]LearnFrom, 65) }, "learn_from"},
+		"no such metric":     {func(c *Campaign) { c.LearnFrom[0].Metric = "margin" }, "learn_from[0].metric"},
+		"importance below 0": {func(c *Campaign) { c.LearnFrom[0].Importance = -1 }, "learn_from[0].importance"},
+		"no importance":      {func(c *Campaign) { c.LearnFrom[0].Importance = math.NaN() }, "learn_from[0].importance"},
 		"gate without name":  {func(c *Campaign) { c.Gates[1] = "no blanks" }, "gates[1]"},
 	} {
 		c := goodCampaign()
@@ -75,6 +84,24 @@ func TestCampaignRefusals(t *testing.T) {
 		err := c.Validate(&tasks)
 		if refused, is := errors.AsType[*Error](err); (err == nil) != ok || is && refused.Field != "learn_from[0].task" {
 			t.Errorf("task %q: %v", task, err)
+		}
+	}
+	tasks.Tasks = append(slices.Clone(tasks.Tasks), Task{Name: "pose", Metrics: []Metric{{Name: "angle", Better: Lower}}})
+	for _, x := range []struct {
+		task, metric, remedy string
+	}{
+		{"classify", "margin", ""}, {"", "margin", ""}, {"", "angle", ""}, {"pose", "loss", ""}, {"", "", ""},
+		{"pose", "margin", "one of angle, loss; leave it out to go by correct"},
+		{"", "iou", "one of margin, angle, loss; leave it out to go by correct"},
+	} {
+		c := goodCampaign()
+		c.LearnFrom[0].Task, c.LearnFrom[0].Metric = x.task, x.metric
+		remedy := ""
+		if refused, is := errors.AsType[*Error](c.Validate(&tasks)); is {
+			remedy = refused.Remedy
+		}
+		if remedy != x.remedy {
+			t.Errorf("task %q, metric %q: %q, want %q", x.task, x.metric, remedy, x.remedy)
 		}
 	}
 }

@@ -79,9 +79,30 @@ func (d *DecidedRound) BudgetOf(c *Campaign) Budget {
 // EvidenceQuery asks a view for evidence.
 type EvidenceQuery struct {
 	Space string
+	// SpaceVersion says by which factors, levels and metrics; 0 is the newest.
+	SpaceVersion int
 	// AtLeast is the sequence that the view must have reached (C15).
 	AtLeast uint64
-	Models  []EvidenceModel
+	// Learn is what Models belong to; empty where they are all of one thing of which
+	// nothing more is known.
+	Learn  []LearnFrom
+	Models []EvidenceModel
+	// Campaign is whose samples of which rounds Evidence.Made is about; empty: none.
+	Campaign              string
+	FirstRound, LastRound int
+	// Sliced are the components of those rounds that fix something.
+	Sliced []Sliced
+	// Timed asks for Made.Millis, too: what depends on who worked, and when, so that a
+	// campaign that is run again does not decide the same.
+	Timed bool
+}
+
+// Sliced says of which slice the samples of a round's component are.
+type Sliced struct {
+	Round     int
+	Domain    Domain
+	Component int
+	Slice     Slice
 }
 
 // EvidenceModel is one sealed model version whose outcomes count.
@@ -94,4 +115,7 @@ type EvidenceModel struct {
 	// without a version.
 	EvalSet string `json:"eval_set,omitempty"`
 	Task    string `json:"task,omitempty"`
+	// From is the position in EvidenceQuery.Learn, and Metric what stands there.
+	From   uint8  `json:"from,omitempty"`
+	Metric string `json:"metric,omitempty"`
 }

@@ -32,14 +32,19 @@ type Evidence struct {
 	// Group numbers the clip, image or patient of which the line's rows are: rows of a
 	// group are not independent. 0: every row stands for itself.
 	Group []uint32
-	// Rows, Failures and Loss are counts and sums over the line's outcomes; Loss
-	// is in micro-units of what was measured. A line never has more failures than
-	// rows.
+	// Rows, Failures and Loss are counts and sums over the line's outcomes. A line
+	// never has more failures than rows. Where a metric is learned from that has a
+	// threshold, a failure is a row that fails it; elsewhere one that was not posted
+	// as correct. Loss sums what the metric measured, as it was measured, or else the
+	// posted losses, in micro-units; a value beyond ±MaxMeasured counts as that.
 	Rows     []int64
 	Failures []int64
 	Loss     []int64
 	// Severity is the sum of how badly each row failed, from 0 to 1, and Squares
-	// that of the squares, both in micro-units. Nil: a failure is 1, all else 0.
+	// that of the squares, each row's rounded to micro-units first. Where a metric
+	// without a threshold is learned from, it is where the value lies between
+	// Learned.Best and Learned.Cap; elsewhere, and everywhere where both are nil, a
+	// failure is 1 and all else 0.
 	Severity []int64
 	Squares  []int64
 }
@@ -56,22 +61,69 @@ type Learned struct {
 	// Unit is the metric's, and Better its direction.
 	Unit   string    `json:"unit,omitempty"`
 	Better Direction `json:"better,omitempty"`
-	// Cap is the measured value that counts as severity 1; 0 where severity is
-	// failure.
-	Cap float64 `json:"cap,omitempty"`
+	// Best and Cap are the measured values that count as severity 0 and 1; both are
+	// 0 where severity is failure. A value is (value-Best)/(Cap-Best) severe, and
+	// never more than 1, so that a few enormous losses decide nothing.
+	//
+	// They are quantiles of the newest version's rows. Cap is the value than which 1
+	// in 100 of those that are worse than Best are worse yet. Where lower is better
+	// Best is 0, which losses and errors have as their least, or else, if more than 1
+	// in 100 are below 0, the value that 1 in 100 beat; where higher is better it is
+	// that, since nobody says how good the best may be.
+	Best float64 `json:"best,omitempty"`
+	Cap  float64 `json:"cap,omitempty"`
 	// Importance weighs what is learned from this against the rest.
 	Importance float64 `json:"importance"`
 }
 
-// Made is what the samples of a slice took, over all rounds of the evidence's
-// window. The empty slice is the base.
+// Graded reports whether the metric says how badly a row failed.
+func (l *Learned) Graded() bool { return l.Best != 0 || l.Cap != 0 }
+
+// Severity is how badly a row failed whose measured value that is, from 0 to 1.
+func (l *Learned) Severity(value float64) float64 {
+	if l.Cap == l.Best {
+		// No row was worse than the best; one that is now is as bad as can be.
+		if l.Better == Higher && value < l.Best || l.Better != Higher && value > l.Best {
+			return 1
+		}
+		return 0
+	}
+	return min(1, max(0, (value-l.Best)/(l.Cap-l.Best)))
+}
+
+// Value is the measured value of that severity: the inverse of Severity, by which
+// a sentence can say a mean severity in the metric's unit.
+func (l *Learned) Value(severity float64) float64 {
+	return l.Best + float64(severity*(l.Cap-l.Best))
+}
+
+// Made is what the samples of a slice took, for training and evaluation, over
+// the rounds of the evidence's window. The empty slice is all that is drawn
+// without one.
 type Made struct {
-	Slice     Slice `json:"slice"`
+	Slice Slice `json:"slice"`
+	// Accepted counts samples, Rejected attempts that a gate sent back, and Abandoned
+	// samples that were given up after the last of these.
 	Accepted  int64 `json:"accepted"`
 	Rejected  int64 `json:"rejected"`
 	Abandoned int64 `json:"abandoned"`
-	// Millis is the milliseconds that generators spent on the accepted ones.
+	// Millis is the milliseconds that generators spent on the accepted ones; 0 where
+	// that was not asked for (EvidenceQuery.Timed).
 	Millis int64 `json:"millis"`
+}
+
+// AddMade counts what samples of a slice took, and keeps Made in order.
+func (e *Evidence) AddMade(m Made) {
+	at, found := slices.BinarySearchFunc(e.Made, m.Slice, func(a Made, s Slice) int { return a.Slice.compare(s) })
+	if !found {
+		e.Made = slices.Insert(e.Made, at, m)
+		return
+	}
+	sum := &e.Made[at]
+	sum.Accepted += m.Accepted
+	sum.Rejected += m.Rejected
+	sum.Abandoned += m.Abandoned
+	sum.Millis += m.Millis
 }
 
 // Len is the number of lines.
@@ -194,6 +246,9 @@ const (
 	maxEvidenceWeight = 1e6 * MicroUnits
 	MaxLearned        = 64
 	maxMade           = 1 << 16
+	// MaxMeasured bounds a measured value, so that 9 million of them sum without
+	// overflow.
+	MaxMeasured = 1e6
 )
 
 // Validate refuses evidence that contradicts itself or does not fit the space:
@@ -276,8 +331,16 @@ func (e *Evidence) validateLearned() error {
 		if !(l.Importance > 0 && l.Importance <= 1e6) {
 			return refuse(field+".importance", "%v is not an importance", l.Importance).remedy("above 0, at most 1e6")
 		}
-		if !(l.Cap >= 0) || math.IsInf(l.Cap, 0) {
-			return refuse(field+".cap", "%v is not a value of the metric", l.Cap)
+		for _, v := range []struct {
+			field string
+			value float64
+		}{{".best", l.Best}, {".cap", l.Cap}} {
+			if math.IsNaN(v.value) || math.Abs(v.value) > MaxMeasured {
+				return refuse(field+v.field, "%v is not a value of the metric", v.value).remedy("at most %g either way", MaxMeasured)
+			}
+		}
+		if l.Better == Higher && l.Cap > l.Best || l.Better != Higher && l.Cap < l.Best {
+			return refuse(field+".cap", "%v is better than %v, the best", l.Cap, l.Best)
 		}
 		if l.Better != "" && l.Better != Higher && l.Better != Lower {
 			return refuse(field+".better", "%q is not a direction", l.Better)

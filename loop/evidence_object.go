@@ -29,6 +29,7 @@ func (e *Evidence) Encode() []byte {
 			b = append(b, text...)
 		}
 		b = append(b, byte(slices.Index(evidenceDirections, l.Better)))
+		b = binary.BigEndian.AppendUint64(b, math.Float64bits(l.Best))
 		b = binary.BigEndian.AppendUint64(b, math.Float64bits(l.Cap))
 		b = binary.BigEndian.AppendUint64(b, math.Float64bits(l.Importance))
 	}
@@ -115,7 +116,7 @@ func (d *evidenceDecoder) claim(limit, least uint64) uint64 {
 }
 
 func (d *evidenceDecoder) learned(e *Evidence) {
-	for range d.claim(MaxLearned, 22) {
+	for range d.claim(MaxLearned, 30) {
 		var l Learned
 		for _, text := range []*string{&l.ModelLine, &l.EvalSet, &l.Task, &l.Metric, &l.Unit} {
 			n := d.claim(math.MaxInt32, 1)
@@ -123,7 +124,7 @@ func (d *evidenceDecoder) learned(e *Evidence) {
 			d.rest = d.rest[n:]
 		}
 		l.Better = evidenceDirections[d.byte(byte(len(evidenceDirections)-1))]
-		l.Cap, l.Importance = d.float(), d.float()
+		l.Best, l.Cap, l.Importance = d.float(), d.float(), d.float()
 		e.Learned = append(e.Learned, l)
 	}
 }

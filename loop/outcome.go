@@ -44,6 +44,9 @@ type Outcome struct {
 	Metrics []float64
 	Origin  Origin
 	Source  Source
+	// Weight is the importance weight w = π/q of the sample that was evaluated; 0
+	// where it is not known, or no sample was.
+	Weight float64
 }
 
 // Post is what all rows of one post share.
@@ -77,6 +80,8 @@ type Resolved struct {
 	// empty for a training sample, whose outcomes report and move nothing. Imported
 	// evaluation samples stand for the target.
 	Source Source
+	// Weight is the sample's importance weight w = π/q.
+	Weight float64
 	// Digest is the sample's; Example and Origin are what an importer said of it. A
 	// sample that was made here has no example, and is synthetic.
 	Digest  Digest

@@ -147,8 +147,9 @@ func (d *decision) evaluation() {
 		c.Number = len(d.round.Components) - training
 		d.round.Components = append(d.round.Components, c)
 	}
-	if plan.Target > 0 {
-		add(Component{Over: OverTarget, Share: whole, Quota: plan.Target, Source: SourceTarget})
+	// What finds no suspect goes to the target.
+	if target := plan.Target + plan.Probe; target > 0 {
+		add(Component{Over: OverTarget, Share: whole, Quota: target, Source: SourceTarget})
 	}
 	if plan.Mixture > 0 && training > 0 {
 		parts := slices.Clone(d.round.Components[:training])

@@ -65,6 +65,33 @@ func (s *Space) taskNames() string {
 	return strings.Join(names, ", ")
 }
 
+// metric finds a metric of the named task, or of any where none is named: no two
+// tasks share one.
+func (s *Space) metric(task, name string) *Metric {
+	for i := range s.Tasks {
+		if task != "" && s.Tasks[i].Name != task {
+			continue
+		}
+		for j := range s.Tasks[i].Metrics {
+			if m := &s.Tasks[i].Metrics[j]; m.Name == name {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Space) metricNames(task string) (names []string) {
+	for i := range s.Tasks {
+		for j := range s.Tasks[i].Metrics {
+			if task == "" || s.Tasks[i].Name == task {
+				names = append(names, s.Tasks[i].Metrics[j].Name)
+			}
+		}
+	}
+	return names
+}
+
 // Metrics lists the metrics of all tasks: one column each, in this order, in
 // every table of outcomes.
 func (s *Space) Metrics() []Metric {

@@ -59,11 +59,16 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	}
 	for i, n := range root.list("learn_from") {
 		var l loop.LearnFrom
-		if o, ok := d.object(n, at("learn_from", i), "model_line", "eval_set", "task"); ok {
+		if o, ok := d.object(n, at("learn_from", i), "model_line", "eval_set", "task", "metric", "importance"); ok {
 			o.need("model_line")
 			o.text("model_line", &l.ModelLine)
 			o.text("eval_set", &l.EvalSet)
 			o.text("task", &l.Task)
+			o.text("metric", &l.Metric)
+			o.number("importance", &l.Importance)
+			if n := o.get("importance"); n != nil && n.sort == number && l.Importance <= 0 {
+				d.refuse(n, o.path("importance"), "a number above 0; 1 if it is left out", "%s weighs nothing", n.text)
+			}
 		}
 		c.LearnFrom = append(c.LearnFrom, l)
 	}
@@ -140,12 +145,13 @@ func (d *document) readMake(space *loop.Space, root object) []loop.Request {
 // readEvaluation reads the evaluation plan; without a space its slices are
 // passed over.
 func (d *document) readEvaluation(space *loop.Space, n *node, plan *loop.EvaluationPlan) {
-	o, ok := d.object(n, "evaluation", "target", "mixture", "pinned")
+	o, ok := d.object(n, "evaluation", "target", "mixture", "probe", "pinned")
 	if !ok {
 		return
 	}
 	o.count("target", math.MaxInt64, &plan.Target)
 	o.count("mixture", math.MaxInt64, &plan.Mixture)
+	o.count("probe", math.MaxInt64, &plan.Probe)
 	for i, n := range o.list("pinned") {
 		var pinned loop.Pinned
 		if p, ok := d.object(n, at("evaluation.pinned", i), "slice", "count"); ok {

@@ -116,11 +116,7 @@ func (c *campaign) requested() [3]uint64 {
 
 // evaluationQuota is what each round makes for evaluation.
 func (c *campaign) evaluationQuota() uint64 {
-	n := c.loop.Evaluation.Target + c.loop.Evaluation.Mixture
-	for _, p := range c.loop.Evaluation.Pinned {
-		n += p.Count
-	}
-	return n
+	return c.loop.Evaluation.Samples()
 }
 
 // Campaign returns a campaign as it stands.
