@@ -151,6 +151,60 @@ risks:
 	}
 }
 
+// A target that is no product: shares by the level of another factor, by hidden
+// classes, and by a table; equal rows are kept once.
+func TestTargetForms(t *testing.T) {
+	s, err := spec.ParseSpace([]byte(light + `
+- {name: weather, levels: {dry: 0.5, wet: 0.5}}
+- {name: road, levels: [clear, puddles, ice], given: {weather: {wet: {puddles: 0.75, ice: 0.25}, dry: [1, 0, 0]}}}
+- {name: wiper, levels: [slow, fast], when: {weather: wet}, given: {weather: {wet: [0.5, 0.5]}}}
+- {name: speed, edges: [0, 1, 2]}
+target:
+  mixture:
+  - {share: 0.5, levels: {light: {low: 1}, speed: [0.25, 0.75]}}
+  - {share: 0.25, levels: {speed: {"[0,1)": 1}, light: [1, 0]}}
+  - {share: 0.25, levels: {light: {day: 1}, speed: [1, 0]}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f, want := range []*loop.Given{
+		{Factor: loop.Hidden, Rows: [][]float64{{1, 0}, {0, 1}}, Of: []int{0, 0, 1}}, nil,
+		{Factor: 1, Rows: [][]float64{{0, .75, .25}, {1, 0, 0}}, Of: []int{1, 0}},
+		{Factor: 1, Rows: [][]float64{{.5, .5}}, Of: []int{loop.None, 0}},
+		{Factor: loop.Hidden, Rows: [][]float64{{.25, .75}, {1, 0}}, Of: []int{0, 1, 1}},
+	} {
+		if got := s.Factors[f].Given; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is given %+v, want %+v", s.Factors[f].Name, got, want)
+		}
+	}
+	if want := []float64{.5, .25, .25}; !reflect.DeepEqual(s.Classes, want) {
+		t.Errorf("classes %v, want %v", s.Classes, want)
+	}
+	s, err = spec.ParseSpace([]byte(light + "- {name: glove, levels: [none, 3]}\n" +
+		"target: {joint: {factors: [glove, light], rows: [[none, day, .5], [3, day, .25], [3, low, .25]]}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f, want := range []*loop.Given{
+		{Factor: loop.Hidden, Rows: [][]float64{{0, 1}, {1, 0}}, Of: []int{0, 0, 1}},
+		{Factor: loop.Hidden, Rows: [][]float64{{1, 0}, {0, 1}}, Of: []int{0, 1, 1}},
+	} {
+		if got := s.Factors[f].Given; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is given %+v, want %+v", s.Factors[f].Name, got, want)
+		}
+	}
+	for text, want := range map[string]float64{"glove=none & light=day": .5, "glove=none & light=low": 0, "glove=3": .5, "glove=3 & light=low": .25} {
+		slice, err := spec.ParseSlice(&s, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Mass(slice); err != nil || got < want-1e-9 || got > want+1e-9 {
+			t.Errorf("%s has %v (%v), want %v", text, got, err, want)
+		}
+	}
+}
+
 // The showcase says everything that a space can say, and means what its comments
 // say.
 func TestShowcase(t *testing.T) {
@@ -164,7 +218,8 @@ func TestShowcase(t *testing.T) {
 			{Name: "scene", Kind: loop.Categorical, Levels: []loop.Level{{Name: "bench", Target: .5}, {Name: "conveyor", Target: .3}, {Name: "tray", Target: .2}}, Sticky: 50},
 			{Name: "part", Kind: loop.Categorical, Levels: []loop.Level{{Name: "bolt", Target: .3}, {Name: "washer", Target: .25}, {Name: "bracket", Target: .25},
 				{Name: "gear", Target: .15}, {Name: "spring", Target: .05}}},
-			{Name: "light", Kind: loop.Ordinal, Levels: []loop.Level{{Name: "low", Target: .15}, {Name: "day", Target: .6}, {Name: "glare", Target: .25}}},
+			{Name: "light", Kind: loop.Ordinal, Levels: []loop.Level{{Name: "low"}, {Name: "day"}, {Name: "glare"}},
+				Given: &loop.Given{Rows: [][]float64{{.1, .7, .2}, {.4, .5, .1}, {0, .4, .6}}, Of: []int{0, 1, 2}}},
 			{Name: "distance", Kind: loop.Numeric, Scale: loop.Log, Levels: []loop.Level{{Name: "near", Target: .5, Low: .1, High: 1},
 				{Name: "middle", Target: .4, Low: 1, High: 3}, {Name: "far", Target: .1, Low: 3, High: 10}}},
 			{Name: "heading", Kind: loop.Numeric, Scale: loop.Circular, Levels: []loop.Level{{Name: "[-45,45)", Target: .4, Low: -45, High: 45},

@@ -18,7 +18,9 @@ func seeds(f *testing.F, paths ...string) {
 	for _, doc := range []string{
 		light, campaignHead, "name: p\nfloor: .nan\n", `{"name":"p","shares":{"cap":1e-3}}`, "a: &a [*a]\n", "- - - x\n", "? a\n: b\n", "a: |\n  b\n c",
 		"{a: [b, {c: d}]}", "name: s\nfactors:\n- {name: a, edges: [0, 1, 2], target: [1, 0]}\n- {name: b, levels: {x: 1}, when: {a: '[0,1)'}}\n",
-		light + "constraints: [{when: {light: low}, require: {light: [day, low]}}]\nrisks: [{slice: {light: day}, weight: 3}]\n", "a: !!str b\n", "%YAML 1.2\n---\n", "\"\\", "'",
+		light + "constraints: [{when: {light: low}, require: {light: [day, low]}}]\nrisks: [{slice: {light: day}, weight: 3}]\n", "a: !!str b\n",
+		light + "- {name: b, levels: [x, y], when: {light: low}, given: {light: {low: {x: 1}}}}\n", light + "target: {joint: {factors: [light], rows: [[low, 1]]}}\n",
+		light + "target: {mixture: [{share: 1, levels: {light: [0.5, 0.5]}}]}\n", "%YAML 1.2\n---\n", "\"\\", "'",
 	} {
 		f.Add([]byte(doc))
 	}

@@ -105,6 +105,11 @@ func TestHostileSpacesAreBounded(t *testing.T) {
 		"empty metrics":  head + `],"tasks":[{"name":"t","metrics":[` + strings.Repeat(`{},`, 300_000) + `{}]}]}`,
 		"protected":      head + `],"protected":[` + strings.Repeat(`{},`, 300_000) + `{}]}`,
 		"many pins":      `{"name":"s","factors":[` + strings.Repeat(`{"name":"a","pin":"x","levels":[`+levels(10_000)+`]},`, 10) + `{}]}`,
+		"wide rows":      head + `,{"name":"b","levels":[` + levels(10_000) + `],"given":{"a":{` + wideRows(levels(10_000), 8) + `}}}]}`,
+		"many rows":      head + `,{"name":"b","levels":[1],"given":{"a":{` + keysOf(100_000) + `}}}]}`,
+		"many classes":   head + `],"target":{"mixture":[` + strings.Repeat(`{},`, 300_000) + `{}]}}`,
+		"a wide table":   head + `],"target":{"joint":{"factors":["a"],"rows":[["` + strings.ReplaceAll(strings.ReplaceAll(levels(9_000), `"`, ``), `,`, `",1],["`) + `",1]]}}}`,
+		"many cells":     head + `],"target":{"joint":{"factors":["a"],"rows":[` + strings.Repeat(`[1],`, 300_000) + `[]]}}}`,
 		"wide condition": head + `,{"name":"b","levels":[1],"when":{` + keysOf(100_000) + `}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -163,6 +168,15 @@ func TestUnusualSpacesAreTaken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wideRows gives so many levels a row that names all levels.
+func wideRows(levels string, n int) string {
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = fmt.Sprintf(`"a-rather-long-name-%05d":{%s:1}`, i, strings.ReplaceAll(levels, ",", ":0,"))
+	}
+	return strings.Join(rows, ",")
 }
 
 func keysOf(n int) string {

@@ -8,14 +8,15 @@ import (
 )
 
 // ParseSpace reads a space document. Shares that are given must sum to one per
-// factor; where a factor gives none its levels are equally likely.
+// factor; where a factor gives none, and depends on nothing, its levels are equally
+// likely.
 func ParseSpace(doc []byte) (loop.Space, error) {
 	d, err := open(doc)
 	if err != nil {
 		return loop.Space{}, err
 	}
 	var s loop.Space
-	root, ok := d.object(d.root, "", "name", "description", "owner", "factors", "constraints", "risks", "protected", "derived", "tasks")
+	root, ok := d.object(d.root, "", "name", "description", "owner", "factors", "target", "constraints", "risks", "protected", "derived", "tasks")
 	if !ok {
 		return loop.Space{}, d.err()
 	}
@@ -26,6 +27,10 @@ func ParseSpace(doc []byte) (loop.Space, error) {
 	root.need("factors")
 	for i, n := range root.some("factors", loop.MaxFactors) {
 		s.Factors = append(s.Factors, d.readFactor(&s, n, at("factors", i)))
+		d.readGiven(&s, i, n)
+	}
+	if target := root.get("target"); target != nil {
+		d.readTarget(&s, target)
 	}
 	for i, n := range root.some("constraints", loop.MaxConstraints) {
 		s.Constraints = append(s.Constraints, d.readConstraint(&s, n, at("constraints", i)))
@@ -72,7 +77,7 @@ func (d *document) readWeighed(s *loop.Space, n *node, field, key string, to *fl
 // its condition.
 func (d *document) readFactor(s *loop.Space, n *node, field string) loop.Factor {
 	f := loop.Factor{Kind: loop.Categorical}
-	o, ok := d.object(n, field, "name", "kind", "levels", "edges", "target", "when", "scale", "pin", "sticky")
+	o, ok := d.object(n, field, "name", "kind", "levels", "edges", "target", "when", "given", "scale", "pin", "sticky")
 	if !ok {
 		return f
 	}

@@ -16,13 +16,15 @@ import (
 
 // checked is what `space check` says with --output json.
 type checked struct {
-	Name        string           `json:"name"`
-	Factors     []checkedFactor  `json:"factors"`
-	Constraints int              `json:"constraints"`
-	Scenarios   float64          `json:"scenarios"`
-	Acceptance  acceptance       `json:"acceptance"`
-	Warnings    []string         `json:"warnings"`
-	Drawn       []map[string]any `json:"drawn"`
+	Name        string          `json:"name"`
+	Factors     []checkedFactor `json:"factors"`
+	Constraints int             `json:"constraints"`
+	// Classes of a target that is a mixture; a joint table has one for each row.
+	Classes    int              `json:"classes,omitempty"`
+	Scenarios  float64          `json:"scenarios"`
+	Acceptance acceptance       `json:"acceptance"`
+	Warnings   []string         `json:"warnings"`
+	Drawn      []map[string]any `json:"drawn"`
 }
 
 // acceptance is the share of draws that satisfy the constraints.
@@ -32,11 +34,13 @@ type acceptance struct {
 }
 
 type checkedFactor struct {
-	Name   string         `json:"name"`
-	Kind   loop.Kind      `json:"kind"`
-	Scale  loop.Scale     `json:"scale,omitempty"`
-	Pin    string         `json:"pin,omitempty"`
-	Sticky int            `json:"sticky,omitempty"`
+	Name   string     `json:"name"`
+	Kind   loop.Kind  `json:"kind"`
+	Scale  loop.Scale `json:"scale,omitempty"`
+	Pin    string     `json:"pin,omitempty"`
+	Sticky int        `json:"sticky,omitempty"`
+	// Given is the factor that its shares depend on, or "the class".
+	Given  string         `json:"given,omitempty"`
 	Levels []checkedLevel `json:"levels"`
 	// Absent is the share of scenarios that do not have the factor.
 	Absent float64 `json:"absent,omitempty"`
@@ -114,12 +118,17 @@ func drawScenarios(c *cli.Context, space *loop.Space, n int) ([]loop.Scenario, e
 }
 
 func check(s *loop.Space, census *loop.Census) checked {
-	out := checked{Name: s.Name, Constraints: len(s.Constraints), Scenarios: census.Scenarios,
+	out := checked{Name: s.Name, Constraints: len(s.Constraints), Classes: len(s.Classes), Scenarios: census.Scenarios,
 		Acceptance: acceptance{Target: census.Target, Uniform: census.Uniform}, Warnings: []string{}, Drawn: []map[string]any{}}
 	for f := range s.Factors {
 		factor := checkedFactor{Name: s.Factors[f].Name, Kind: s.Factors[f].Kind, Scale: s.Factors[f].Scale, Sticky: s.Factors[f].Sticky}
 		if pin := s.Factors[f].Pin; pin != nil {
 			factor.Pin = s.Factors[f].Levels[*pin].Name
+		}
+		if given := s.Factors[f].Given; given != nil {
+			if factor.Given = "the class"; given.Factor != loop.Hidden {
+				factor.Given = s.Factors[given.Factor].Name
+			}
 		}
 		present, never := 0.0, []string{}
 		for l, share := range census.Levels[f] {
@@ -211,6 +220,9 @@ func (f *checkedFactor) about() string {
 	if f.Scale != "" && f.Scale != loop.Linear {
 		words += ", " + string(f.Scale)
 	}
+	if f.Given != "" {
+		words += ", given " + f.Given
+	}
 	if f.Pin != "" {
 		words += ", pinned"
 	}
@@ -223,6 +235,9 @@ func (f *checkedFactor) about() string {
 // writeBesides says what a space has beside its factors.
 func writeBesides(w io.Writer, s *loop.Space) {
 	var pairs []string
+	if n := len(s.Classes); n > 0 {
+		pairs = append(pairs, "target", fmt.Sprintf("a mixture; classes within which factors are independent: %d", n))
+	}
 	for _, d := range s.Derived {
 		pairs = append(pairs, "derived "+d.Name, strings.Join(d.Levels, ", "))
 	}
