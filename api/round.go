@@ -55,6 +55,7 @@ type Component struct {
 	By     map[string]string `json:"by,omitempty" doc:"What quota_by fixes beside the slice"`
 	Share  float64           `json:"share" doc:"Of the domain's mixture"`
 	Quota  uint64            `json:"quota"`
+	Rows   int               `json:"rows,omitempty" doc:"Of the coverage: how many combinations of levels it has a sample of each"`
 	Source string            `json:"source,omitempty" enum:"target,mixture,probe,pinned" doc:"What an evaluation component was drawn from"`
 	Reason *loop.Reason      `json:"reason,omitempty" doc:"The evidence behind a boost, and a sentence that says it"`
 }
@@ -99,7 +100,10 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 		out := Component{
 			Domain: c.Domain.String(), Number: c.Number, Name: space.Describe(c.Fixed()), Over: string(c.Over),
 			Slice: space.Names(c.Slice), Share: float64(c.Share) / whole, Quota: c.Quota,
-			Source: string(c.Source), Reason: c.Reason,
+			Source: string(c.Source), Reason: c.Reason, Rows: len(c.Cover),
+		}
+		if out.Rows > 0 {
+			out.Name = "coverage"
 		}
 		if c.By != nil {
 			out.By = space.Names(loop.Slice{*c.By})

@@ -9,6 +9,9 @@ type boost struct {
 	cell   cell
 	share  float64
 	reason *Reason
+	// rows are the slices of which a coverage makes one sample each; nil for any other
+	// part.
+	rows []Slice
 }
 
 // targetRate is the failure rate of the rows drawn from the target, or the

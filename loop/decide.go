@@ -90,7 +90,8 @@ type decision struct {
 	round    *Round
 
 	feasibility *feasibility
-	protected   protection
+	// protected is what no mixture may take from the space's protected slices.
+	protected protection
 }
 
 // validate refuses what no round can meet; a campaign's own Validate has caught
@@ -133,6 +134,9 @@ func (d *decision) decide() error {
 	}
 	mixture, err := d.step(want)
 	if err != nil {
+		return err
+	}
+	if mixture, err = d.cover(mixture); err != nil {
 		return err
 	}
 	d.train(mixture)

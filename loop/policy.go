@@ -23,6 +23,8 @@ type Policy struct {
 	Search  Search  `json:"search"`
 	Shares  Shares  `json:"shares"`
 	Damping Damping `json:"damping"`
+	// Coverage promises samples of every combination of levels.
+	Coverage Coverage `json:"coverage"`
 
 	// Pins and Bans are what a person has decided about slices.
 	Pins []Override `json:"pins,omitempty"`
@@ -90,6 +92,7 @@ func DefaultPolicy() Policy {
 		Shares: Shares{Boosted: .5, Cap: .15, Base: .35, Prevalence: .7, Smallest: .001, TrustRegion: 1},
 		Damping: Damping{Samples: 150, Rows: 15, Progress: .08, Errors: 2,
 			Least: .05, Quarantine: .25},
+		Coverage: Coverage{Samples: 5, Share: .05},
 	}
 }
 
@@ -136,6 +139,9 @@ func (p *Policy) Validate() error {
 	if p.Shares.Base+p.Shares.Boosted > 1+1e-12 {
 		return refuse("shares", "base %v and boosted %v exceed the whole", p.Shares.Base, p.Shares.Boosted).
 			remedy("their sum may be at most 1")
+	}
+	if err := p.Coverage.validate(); err != nil {
+		return err
 	}
 	if p.Damping.Quarantine < p.Damping.Least {
 		return refuse("damping.quarantine", "%v is below damping.least %v, so nothing could be quarantined", p.Damping.Quarantine, p.Damping.Least)

@@ -19,10 +19,10 @@ func (d *decision) train(mixture []boost) {
 	shares := quantise(weights)
 	for i, b := range mixture {
 		d.round.Components = append(d.round.Components, Component{
-			Domain: Train, Number: i, Over: b.over, Slice: b.cell.slice, Share: shares.mass(i), Reason: b.reason,
+			Domain: Train, Number: i, Over: b.over, Slice: b.cell.slice, Cover: b.rows, Share: shares.mass(i), Reason: b.reason,
 		})
 	}
-	d.allocate(d.round.Components, d.budget.Train)
+	d.allocateTraining(d.round.Components)
 	for i := range mixture {
 		c := &d.round.Components[i]
 		if len(c.Slice) == 0 {
@@ -33,6 +33,18 @@ func (d *decision) train(mixture []boost) {
 			c.Reason.Sentence = d.space.explain(c)
 		}
 	}
+}
+
+// allocateTraining spreads the budget: to a coverage, which stands last, one sample
+// a row, and what that leaves to the others by their shares.
+func (d *decision) allocateTraining(components []Component) {
+	last := len(components) - 1
+	rows := uint64(len(components[last].Cover))
+	components[last].Quota = rows
+	if rows > 0 {
+		components = components[:last]
+	}
+	d.allocate(components, d.budget.Train-rows)
 }
 
 // allocate spreads n over components by their shares: the whole part of each,
@@ -72,6 +84,10 @@ func (d *decision) split() error {
 	factor := d.space.Factor(d.budget.QuotaBy)
 	var out []Component
 	for _, c := range d.round.Components {
+		if len(c.Cover) > 0 {
+			out = append(out, c.coverBy(factor, len(d.space.Factors[factor].Levels))...)
+			continue
+		}
 		if l := c.Slice.Level(factor); l >= 0 {
 			c.By = &Predicate{Factor: factor, Level: l}
 			out = append(out, c)

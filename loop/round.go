@@ -33,6 +33,9 @@ type Component struct {
 	Over   Over `json:"over"`
 	// Slice is what a boost, probe or pinned set fixes; empty for the base.
 	Slice Slice `json:"slice,omitempty"`
+	// Cover are the slices of a coverage: its i-th sample is of the i-th. Its density
+	// is that of a draw from each with equal odds.
+	Cover []Slice `json:"cover,omitempty"`
 	// By is the level that quota_by fixes in this component, beside Slice.
 	By *Predicate `json:"by,omitempty"`
 	// Share is the component's part of its domain's mixture, in 1/2^32; the
@@ -95,6 +98,8 @@ type Reason struct {
 // slice and never holds a slice twice.
 type Memory struct {
 	Slices []Remembered `json:"slices,omitempty"`
+	// Covered is what a coverage must remember; nil without one.
+	Covered *Covered `json:"covered,omitempty"`
 }
 
 // Remembered is one slice that was boosted at some time.

@@ -38,6 +38,8 @@ type part struct {
 	sticky []stickiness
 	// acceptance is the mass that the constraints leave.
 	acceptance float64
+	// rows are the parts of a coverage, which is nothing else.
+	rows []part
 }
 
 // NewSampler prepares the round's components. It returns an *Error if the round
@@ -80,6 +82,18 @@ func NewSampler(s *Space, r *Round) (*Sampler, error) {
 }
 
 func newPart(x *feasibility, r *Round, c *Component) (part, error) {
+	if len(c.Cover) > 0 {
+		p := part{space: x.space, component: c, rows: make([]part, len(c.Cover))}
+		for i, slice := range c.Cover {
+			row := *c
+			row.Slice, row.Cover = slice, nil
+			var err error
+			if p.rows[i], err = newPart(x, r, &row); err != nil {
+				return part{}, err
+			}
+		}
+		return p, nil
+	}
 	s, over := x.space, r.Base
 	switch c.Over {
 	case OverBase:
@@ -138,6 +152,9 @@ func (s *Sampler) Scenario(domain Domain, component int, index uint64) (Scenario
 // draw takes every factor's value from a sequence of its own, again and again
 // until the constraints are met.
 func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
+	if len(p.rows) > 0 {
+		return s.draw(p.row(index), index)
+	}
 	out := Scenario{Codes: make([]Code, len(s.space.Factors)), Fractions: make([]uint32, len(s.space.Factors))}
 	for try := range uint64(maxDraws) {
 		class := 0
@@ -161,6 +178,16 @@ func (s *Sampler) draw(p *part, index uint32) (Scenario, error) {
 	return Scenario{}, refuse("component", "no feasible scenario among %d draws of %s", maxDraws, s.space.Describe(p.fixed))
 }
 
+// row is the part of a coverage that an index is of: each in turn where samples
+// are made to complete it, and by lot where it is evaluated as part of a mixture.
+func (p *part) row(index uint32) *part {
+	n := uint64(len(p.rows))
+	if p.component.Domain == Train {
+		return &p.rows[uint64(index)%n]
+	}
+	return &p.rows[uint64(point(mix(p.rows[0].redraw+1), index))*n>>32]
+}
+
 // point is where a try at an index stands in the sequence of a node.
 func (p *part) point(node int, index uint32, try uint64) uint32 {
 	if p.sticky != nil {
@@ -182,6 +209,13 @@ func (s *Sampler) part(domain Domain, component int) *part {
 // density is the exact probability of a complete, feasible scenario under the
 // part.
 func (p *part) density(codes []Code) float64 {
+	if len(p.rows) > 0 {
+		sum := 0.0
+		for i := range p.rows {
+			sum += p.rows[i].density(codes)
+		}
+		return sum / float64(len(p.rows))
+	}
 	if !p.fixed.Matches(codes) {
 		return 0
 	}

@@ -189,7 +189,7 @@ func (d *decision) union(wanted []boost, curriculum []Marginal) (parts []boost, 
 	from = mixture{shares: make([]float64, len(parts))}
 	for i := range d.previous.Components {
 		c := &d.previous.Components[i]
-		if c.Domain != Train {
+		if c.Domain != Train || len(c.Cover) > 0 {
 			continue
 		}
 		at := slices.IndexFunc(parts, func(b boost) bool { return b.over == c.Over && b.cell.slice.Equal(c.Slice) })

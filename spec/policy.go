@@ -11,7 +11,7 @@ func ParsePolicy(doc []byte) (loop.Policy, error) {
 	}
 	p := loop.DefaultPolicy()
 	root, ok := d.object(d.root, "", "name", "owner", "strategy", "floor", "minimum_rows", "memory", "window",
-		"search", "shares", "damping", "pins", "bans")
+		"search", "shares", "damping", "coverage", "pins", "bans")
 	if !ok {
 		return loop.Policy{}, d.err()
 	}
@@ -51,6 +51,18 @@ func ParsePolicy(doc []byte) (loop.Policy, error) {
 			o.number("errors", &p.Damping.Errors)
 			o.number("least", &p.Damping.Least)
 			o.number("quarantine", &p.Damping.Quarantine)
+		}
+	}
+	if n := root.get("coverage"); n != nil {
+		if o, ok := d.object(n, "coverage", "order", "samples", "share", "factors"); ok {
+			o.small("order", &p.Coverage.Order)
+			o.small("samples", &p.Coverage.Samples)
+			o.number("share", &p.Coverage.Share)
+			for i, n := range o.list("factors") {
+				var name string
+				d.readText(n, at("coverage.factors", i), &name)
+				p.Coverage.Factors = append(p.Coverage.Factors, name)
+			}
 		}
 	}
 	for i, n := range root.some("pins", loop.MaxOverrides) {

@@ -109,9 +109,12 @@ func writeRest(w io.Writer, d *api.Decision) {
 	var share float64
 	var base, evaluation uint64
 	var sources []string
+	var coverage *loop.Reason
 	made := map[string]uint64{}
 	for _, k := range d.Components {
 		switch {
+		case k.Rows > 0 && k.Domain == loop.Train.String():
+			coverage = k.Reason
 		case k.Domain == loop.Train.String() && len(k.Slice) == 0:
 			share += k.Share
 			base += k.Quota
@@ -130,6 +133,10 @@ func writeRest(w io.Writer, d *api.Decision) {
 	}
 	if base > 0 {
 		fmt.Fprintf(w, "\nThe base keeps %s of the mixture, %s samples.\n", percent(share), thousands(base))
+	}
+	if coverage != nil {
+		fmt.Fprintln(w)
+		paragraph(w, "", "Coverage: "+coverage.Sentence)
 	}
 	if evaluation > 0 {
 		for i, what := range sources {
