@@ -378,3 +378,25 @@ func (e *Evidence) TotalRows() int64 {
 	}
 	return n
 }
+
+// Describe names what is learned from in few words: "error of pose by net".
+func (l *Learned) Describe() string {
+	text := cmp.Or(l.Metric, "correctness")
+	if l.Task != "" {
+		text += " of " + l.Task
+	}
+	if l.ModelLine != "" {
+		text += " by " + l.ModelLine
+	}
+	return text
+}
+
+// Measure says a mean severity as the metric is measured: "14 mm". What is worse
+// than Cap has counted as that.
+func (l *Learned) Measure(severity float64) string {
+	text := short(l.Value(severity))
+	if l.Unit != "" {
+		text += " " + l.Unit
+	}
+	return text
+}
