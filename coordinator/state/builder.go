@@ -107,6 +107,9 @@ func (b *builder) addCampaign(r *campaignRecord) error {
 		b.campaign.steered = Steered(*r.Steered)
 	}
 	for _, a := range r.Amendments {
+		if _, ok := pick(b.s.policies[a.Policy], a.PolicyVersion); !ok && a.Policy != "" {
+			return fmt.Errorf("campaign %q follows a policy that is not there", r.Campaign.Name)
+		}
 		b.campaign.amend(Amendment(a))
 		if refusal := checkCampaign(b.campaign.loop); refusal != nil {
 			return refusal

@@ -19,6 +19,7 @@ type Command struct {
 	ExtendCampaign    *ExtendCampaign    `cbor:"13,keyasint,omitempty"`
 	GiveUp            *GiveUp            `cbor:"14,keyasint,omitempty"`
 	Import            *Import            `cbor:"15,keyasint,omitempty"`
+	AdoptPolicy       *AdoptPolicy       `cbor:"18,keyasint,omitempty"`
 }
 
 // PutSpace stores a space as its next version. Content equal to the latest
@@ -38,7 +39,9 @@ type PutPolicy struct {
 	Policy   loop.Policy `cbor:"1,keyasint"`
 	Document string      `cbor:"2,keyasint"`
 	// Next is like that of PutSpace.
-	Next int `cbor:"3,keyasint,omitempty"`
+	Next   int    `cbor:"3,keyasint,omitempty"`
+	Author string `cbor:"4,keyasint,omitempty"`
+	Reason string `cbor:"5,keyasint,omitempty"`
 }
 
 // CreateCampaign creates a campaign, pinned to the versions of its space and
@@ -79,6 +82,20 @@ type ExtendCampaign struct {
 	Rounds  int    `cbor:"4,keyasint"`
 	Author  string `cbor:"5,keyasint,omitempty"`
 	Reason  string `cbor:"6,keyasint,omitempty"`
+}
+
+// AdoptPolicy makes a campaign follow a version of a policy from its next round
+// on, and so makes the campaign's next version (C15). The proposer has decided a
+// round by it. A campaign that follows it already stays as it is. Answer:
+// PolicyAdopted.
+type AdoptPolicy struct {
+	Campaign string `cbor:"1,keyasint"`
+	// Version is the campaign's that the proposer saw; 0 is any.
+	Version       int    `cbor:"2,keyasint,omitempty"`
+	Policy        string `cbor:"3,keyasint"`
+	PolicyVersion int    `cbor:"4,keyasint"`
+	Author        string `cbor:"5,keyasint,omitempty"`
+	Reason        string `cbor:"6,keyasint,omitempty"`
 }
 
 // GiveUp abandons what a closed campaign still has open: the leader proposes it

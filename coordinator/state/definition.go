@@ -51,6 +51,9 @@ func (s *State) putPolicy(c *PutPolicy) Event {
 	if !loop.ValidName(policy.Name) {
 		return *refused(Invalid, "name", "%q is not a name", policy.Name)
 	}
+	if r := checkWhy(c.Author, c.Reason); r != nil {
+		return *r
+	}
 	policy.Version = 0
 	content, err := encoding.Marshal(&policy)
 	if err != nil {
@@ -68,7 +71,7 @@ func (s *State) putPolicy(c *PutPolicy) Event {
 	if c.Next != 0 && c.Next != policy.Version {
 		return *refused(Stale, "version", "the next version of policy %q is %d, not %d", policy.Name, policy.Version, c.Next)
 	}
-	s.policies[policy.Name] = append(versions, PolicyVersion{Policy: &policy, Document: c.Document, At: s.last})
+	s.policies[policy.Name] = append(versions, PolicyVersion{Policy: &policy, Document: c.Document, At: s.last, Author: c.Author, Reason: c.Reason})
 	return PolicyPut{Name: policy.Name, Version: policy.Version, Created: true}
 }
 
@@ -111,6 +114,10 @@ func (s *State) Spaces() []SpaceVersion { return latest(s.spaces) }
 func (s *State) Policy(name string, version int) (PolicyVersion, bool) {
 	return pick(s.policies[name], version)
 }
+
+// PolicyVersions returns every version of a policy, from the first; they are
+// shared and must not be changed.
+func (s *State) PolicyVersions(name string) []PolicyVersion { return slices.Clone(s.policies[name]) }
 
 // Policies returns the latest version of every policy, by name.
 func (s *State) Policies() []PolicyVersion { return latest(s.policies) }

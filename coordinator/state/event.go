@@ -96,6 +96,16 @@ type CampaignExtended struct {
 	Duplicate bool
 }
 
+// PolicyAdopted answers AdoptPolicy.
+type PolicyAdopted struct {
+	Name string
+	// Version is the campaign's.
+	Version       int
+	Policy        string
+	PolicyVersion int
+	Duplicate     bool
+}
+
 // GivenUp answers GiveUp: how many indices it abandoned.
 type GivenUp struct {
 	Name    string
@@ -206,6 +216,7 @@ func (PolicyPut) event()           {}
 func (CampaignCreated) event()     {}
 func (CampaignSteered) event()     {}
 func (CampaignExtended) event()    {}
+func (PolicyAdopted) event()       {}
 func (GivenUp) event()             {}
 func (GeneratorRegistered) event() {}
 func (RoundOpened) event()         {}

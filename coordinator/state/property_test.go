@@ -88,6 +88,7 @@ func (m *machine) openRound(t *rapid.T) {
 	}
 	o := openRound(r, cuts, reserve)
 	o.OpenRound.Sequence, o.OpenRound.CampaignVersion = m.state.Sequence(), now.Version
+	o.OpenRound.PolicyVersion, o.OpenRound.Round.PolicyVersion = now.PolicyVersion, now.PolicyVersion
 	m.propose(o)
 }
 
@@ -106,6 +107,23 @@ func (m *machine) extend(t *rapid.T) {
 	m.propose(Command{ExtendCampaign: &ExtendCampaign{Campaign: now.Campaign.Name, Version: rapid.SampledFrom([]int{0, now.Version}).Draw(t, "version"),
 		Samples: now.Campaign.Samples + rapid.Uint64Range(0, 6).Draw(t, "samples") - min(2, now.Campaign.Samples),
 		Rounds:  now.Campaign.Rounds + rapid.IntRange(-1, 1).Draw(t, "rounds")}})
+}
+
+// tune proposes a version of a policy, computed from what stands or of any.
+func (m *machine) tune(t *rapid.T) {
+	name := rapid.SampledFrom([]string{"plain", "bold"}).Draw(t, "policy")
+	next := len(m.state.PolicyVersions(name)) + rapid.IntRange(0, 1).Draw(t, "ahead")
+	m.propose(Command{PutPolicy: &PutPolicy{Next: next, Author: "ann", Reason: fmt.Sprint("reason ", m.proposed), Document: "name: " + name,
+		Policy: loop.Policy{Name: name, Strategy: loop.StrategyUniform, Floor: float64(rapid.IntRange(0, 2).Draw(t, "floor"))}}})
+}
+
+// adopt proposes that a campaign follows a version of a policy, which may not be
+// there.
+func (m *machine) adopt(t *rapid.T) {
+	now, _ := m.state.Campaign(rapid.SampledFrom(m.campaigns).Draw(t, "campaign").Name)
+	m.propose(Command{AdoptPolicy: &AdoptPolicy{Campaign: now.Campaign.Name, Version: rapid.SampledFrom([]int{0, now.Version}).Draw(t, "version"),
+		Policy:        rapid.SampledFrom([]string{"plain", "bold"}).Draw(t, "policy"),
+		PolicyVersion: rapid.IntRange(1, 4).Draw(t, "policy version"), Author: "ann", Reason: "because"}})
 }
 
 func (m *machine) giveUp(t *rapid.T) {
@@ -395,6 +413,17 @@ func (m *machine) check(t *rapid.T) {
 			t.Fatalf("%s has %d rows, the twin %d", model, v.Rows, rows)
 		}
 	}
+	for name, versions := range m.twin.policies {
+		got := m.state.PolicyVersions(name)
+		if len(got) != len(versions) {
+			t.Fatalf("policy %s has %d versions, the twin's %d", name, len(got), len(versions))
+		}
+		for i, want := range versions {
+			if v := got[i]; v.Policy.Floor != want.floor || v.Policy.Version != i+1 || v.Author != want.author || v.Reason != want.reason {
+				t.Fatalf("policy %s@%d is %+v, the twin's %+v", name, i+1, v, want)
+			}
+		}
+	}
 	for name, versions := range m.twin.versions {
 		for n, want := range versions {
 			m.checkVersion(t, name, n, want)
@@ -558,6 +587,14 @@ func (m *machine) checkCampaign(t *rapid.T, c loop.Campaign) {
 			t.Fatalf("%s asks for %v and gave %v up, the twin asks for %v", c.Name, view.Requested, view.GivenUp, asked)
 		}
 	}
+	if view.Campaign.Policy != w.policy || view.PolicyVersion != w.policyVersion {
+		t.Fatalf("%s follows %s@%d, the twin %s@%d", c.Name, view.Campaign.Policy, view.PolicyVersion, w.policy, w.policyVersion)
+	}
+	for i, r := range m.state.Rounds(c.Name) {
+		if r.Decided.Policy != w.opened[i].policy || r.Decided.Round.PolicyVersion != w.opened[i].policyVersion {
+			t.Fatalf("round %d of %s is by %s@%d, the twin's %+v", i+1, c.Name, r.Decided.Policy, r.Decided.Round.PolicyVersion, w.opened[i])
+		}
+	}
 	if view.Version != w.version || len(view.Amendments) != w.version-1 || view.Steered.To != w.steered ||
 		view.Steered.Author != w.by || view.Steered.Version() != w.steering {
 		t.Fatalf("%s is version %d, steered %+v, the twin %+v", c.Name, view.Version, view.Steered, w)
@@ -646,6 +683,8 @@ func TestStateMachine(t *testing.T) {
 			"revoke 2":   m.revoke,
 			"steer":      m.steer,
 			"extend":     m.extend,
+			"tune":       m.tune,
+			"adopt":      m.adopt,
 			"give up":    m.giveUp,
 			"entry":      m.deliverEntry,
 			"entry 2":    m.deliverEntry,

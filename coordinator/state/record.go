@@ -37,6 +37,8 @@ type policyRecord struct {
 	Policy   *loop.Policy `cbor:"1,keyasint"`
 	Document string       `cbor:"2,keyasint"`
 	At       int64        `cbor:"3,keyasint"`
+	Author   string       `cbor:"4,keyasint,omitempty"`
+	Reason   string       `cbor:"5,keyasint,omitempty"`
 }
 
 // campaignRecord is followed by its rounds.
@@ -68,6 +70,9 @@ type amendmentRecord struct {
 	At      int64  `cbor:"3,keyasint"`
 	Author  string `cbor:"4,keyasint,omitempty"`
 	Reason  string `cbor:"5,keyasint,omitempty"`
+	// Policy and its version are of an adoption alone.
+	Policy        string `cbor:"6,keyasint,omitempty"`
+	PolicyVersion int    `cbor:"7,keyasint,omitempty"`
 }
 
 // roundRecord is followed by its components. Time and sequence are those of its

@@ -102,7 +102,7 @@ func (s *State) records(emit func(*record) error) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.policies)) {
 		for _, v := range s.policies[name] {
-			e.put(&record{Policy: &policyRecord{v.Policy, v.Document, v.At}})
+			e.put(&record{Policy: (*policyRecord)(&v)})
 		}
 	}
 	for _, g := range s.Generators() {

@@ -98,6 +98,8 @@ func (s *State) apply(c *Command) Event {
 		return s.steer(c.SteerCampaign)
 	case c.ExtendCampaign != nil:
 		return s.extend(c.ExtendCampaign)
+	case c.AdoptPolicy != nil:
+		return s.adoptPolicy(c.AdoptPolicy)
 	case c.GiveUp != nil:
 		return s.giveUp(c.GiveUp)
 	case c.Import != nil:

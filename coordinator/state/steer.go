@@ -189,7 +189,7 @@ func (c *campaign) checkExtension(e *ExtendCampaign) *Refused {
 	}
 	switch {
 	case len(c.amendments) >= maxAmendments:
-		return refused(Conflict, "campaign", "campaign %q was extended %d times already", c.loop.Name, maxAmendments).remedy("create another campaign")
+		return refused(Conflict, "campaign", "campaign %q was extended or given a policy %d times already", c.loop.Name, maxAmendments).remedy("create another campaign")
 	case e.Samples >= loop.MaxQuota:
 		return refused(Invalid, "samples", "%d samples; at most %d are allowed", e.Samples, loop.MaxQuota-1)
 	case e.Rounds < opened:
@@ -210,6 +210,9 @@ func (c *campaign) checkExtension(e *ExtendCampaign) *Refused {
 func (c *campaign) amend(a Amendment) {
 	next := *c.loop
 	next.Samples, next.Rounds = a.Samples, a.Rounds
+	if a.Policy != "" {
+		next.Policy, c.policyVersion = a.Policy, a.PolicyVersion
+	}
 	c.loop = &next
 	c.amendments = append(c.amendments, a)
 }

@@ -20,6 +20,13 @@ type twin struct {
 	sealed    []string
 	versions  map[string]map[int]twinVersion
 	imports   map[string][]twinImport
+	policies  map[string][]twinPolicy
+}
+
+// twinPolicy is a version of a policy: one number stands for its content.
+type twinPolicy struct {
+	floor          float64
+	author, reason string
 }
 
 // twinImport is a version of an imported dataset.
@@ -37,12 +44,16 @@ type twinCampaign struct {
 	by                  string
 	steering            int
 	version             int
+	policy              string
+	policyVersion       int
 }
 
 type twinRound struct {
-	sequence   uint64
-	note       string
-	components []*twinComponent
+	sequence      uint64
+	note          string
+	policy        string
+	policyVersion int
+	components    []*twinComponent
 }
 
 type twinComponent struct {
@@ -85,9 +96,11 @@ type twinVersion struct {
 
 func newTwin(remember int, campaigns ...loop.Campaign) *twin {
 	w := &twin{campaigns: map[string]*twinCampaign{}, parts: map[uint64]*twinPart{}, remember: remember,
-		rows: map[string]uint64{}, versions: map[string]map[int]twinVersion{}, imports: map[string][]twinImport{}, sequence: 1} // 1: the space
+		rows: map[string]uint64{}, versions: map[string]map[int]twinVersion{}, imports: map[string][]twinImport{},
+		policies: map[string][]twinPolicy{"plain": {{}}}, sequence: 1} // 1: the space
 	for _, c := range campaigns {
-		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1, steering: 1}
+		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1, steering: 1,
+			policy: "plain", policyVersion: 1}
 	}
 	return w
 }
@@ -144,6 +157,10 @@ func (w *twin) apply(c Command) (event Event, refused bool) {
 		return w.steer(c.SteerCampaign)
 	case c.ExtendCampaign != nil:
 		return w.extend(c.ExtendCampaign)
+	case c.PutPolicy != nil:
+		return w.putPolicy(c.PutPolicy)
+	case c.AdoptPolicy != nil:
+		return w.adopt(c.AdoptPolicy)
 	case c.GiveUp != nil:
 		return w.giveUp(c.GiveUp)
 	case c.Import != nil:
@@ -164,7 +181,7 @@ func (w *twin) openRound(o *OpenRound) (Event, bool) {
 		}
 		return RoundOpened{Campaign: o.Round.Campaign, Number: n, Sequence: c.opened[n-1].sequence, Duplicate: true}, false
 	}
-	if n != len(c.opened)+1 || n > c.rounds || o.Sequence > w.sequence || o.CampaignVersion != c.version ||
+	if n != len(c.opened)+1 || n > c.rounds || o.Sequence > w.sequence || o.CampaignVersion != c.version || o.PolicyVersion != c.policyVersion ||
 		c.steered == Paused || c.steered == Closed {
 		return nil, true
 	}
@@ -193,7 +210,7 @@ func (w *twin) openRound(o *OpenRound) (Event, bool) {
 		}
 	}
 	w.sequence++
-	r := &twinRound{sequence: w.sequence, note: o.Round.Notes[0]}
+	r := &twinRound{sequence: w.sequence, note: o.Round.Notes[0], policy: c.policy, policyVersion: c.policyVersion}
 	for i, k := range o.Round.Components {
 		r.components = append(r.components, &twinComponent{domain: k.Domain, number: k.Number, quota: k.Quota,
 			reserved: min(k.Quota, o.FirstReserve[i]), samples: map[uint64]*twinSample{}})
@@ -485,6 +502,35 @@ func (w *twin) extend(e *ExtendCampaign) (Event, bool) {
 	c.samples, c.rounds = e.Samples, e.Rounds
 	c.version++
 	return CampaignExtended{Name: e.Campaign, Version: c.version}, false
+}
+
+func (w *twin) putPolicy(p *PutPolicy) (Event, bool) {
+	name := p.Policy.Name
+	versions := w.policies[name]
+	if n := len(versions); n > 0 && versions[n-1].floor == p.Policy.Floor {
+		return PolicyPut{Name: name, Version: n}, false
+	}
+	if p.Next != 0 && p.Next != len(versions)+1 {
+		return nil, true
+	}
+	w.policies[name] = append(versions, twinPolicy{p.Policy.Floor, p.Author, p.Reason})
+	return PolicyPut{Name: name, Version: len(versions) + 1, Created: true}, false
+}
+
+func (w *twin) adopt(a *AdoptPolicy) (Event, bool) {
+	c := w.campaigns[a.Campaign]
+	if c.steered == Closed || a.PolicyVersion > len(w.policies[a.Policy]) {
+		return nil, true
+	}
+	same := c.policy == a.Policy && c.policyVersion == a.PolicyVersion
+	if !same && a.Version != 0 && a.Version != c.version {
+		return nil, true
+	}
+	if !same {
+		c.version++
+		c.policy, c.policyVersion = a.Policy, a.PolicyVersion
+	}
+	return PolicyAdopted{Name: a.Campaign, Version: c.version, Policy: a.Policy, PolicyVersion: a.PolicyVersion, Duplicate: same}, false
 }
 
 func (w *twin) giveUp(g *GiveUp) (Event, bool) {

@@ -17,6 +17,9 @@ type PolicyVersion struct {
 	Policy   *loop.Policy
 	Document string
 	At       int64
+	// Author put it, for that Reason; both may be empty.
+	Author string
+	Reason string
 }
 
 // CampaignState is what a campaign is doing.
@@ -50,14 +53,17 @@ type Steered struct {
 // running must not take hold afterwards.
 func (s Steered) Version() int { return 1 + s.Answers }
 
-// Amendment is a later version of a campaign: what it asks for in all, since
-// when, and why.
+// Amendment is a later version of a campaign: what it asks for in all and, where
+// it adopted one, the policy that it follows; since when, and why.
 type Amendment struct {
 	Samples uint64
 	Rounds  int
 	At      int64
 	Author  string
 	Reason  string
+	// Policy is empty where the policy stayed as it was.
+	Policy        string
+	PolicyVersion int
 }
 
 // Campaign is a campaign as state knows it. Campaign is shared and must not be
