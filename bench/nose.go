@@ -57,7 +57,7 @@ const (
 	noseTimes   = shapes.Side
 	nosePurge   = 11 // the reading at which the nose is purged
 	// noseTrace is the strength of a true trace against the decoy's.
-	noseTrace = .3
+	noseTrace = .05
 	noseNoise = .015
 )
 
@@ -240,11 +240,11 @@ func (n *nose) trace(in trap, gas, s, t int, onset float64, rise *[noseTimes]flo
 	switch in {
 	case trapFilm:
 		if t >= nosePurge {
-			return 1.3 * n.patterns[gas][s]
+			return .8 * n.patterns[gas][s]
 		}
 	case trapUndershoot:
 		if after := float64(t) - onset; after >= 0 && after < 3 {
-			return -1.8 * n.patterns[gas][s]
+			return -1.4 * n.patterns[gas][s]
 		}
 	case trapMirrored:
 		return n.patterns[gas][noseSensors-1-s] * rise[t]

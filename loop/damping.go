@@ -80,7 +80,8 @@ func (m *Memory) remember(c *cell, round int, samples uint64) {
 	slices.SortFunc(m.Slices, func(a, b Remembered) int { return a.Slice.compare(b.Slice) })
 }
 
-// clone copies the memory, so that a decision never changes the round before.
+// clone copies the memory, so that a decision never changes the round before, but
+// for scores: a strategy reads its own there and leaves new ones.
 func (m *Memory) clone() Memory { return Memory{Slices: slices.Clone(m.Slices)} }
 
 // percent writes a fraction as a person reads it.

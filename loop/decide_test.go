@@ -14,7 +14,7 @@ import (
 func drawPolicy(t *rapid.T) *Policy {
 	p := DefaultPolicy()
 	p.Name = "random"
-	p.Strategy = rapid.SampledFrom([]string{StrategyHone, StrategyHone, StrategyHone, StrategyUniform}).Draw(t, "strategy")
+	p.Strategy = rapid.SampledFrom(append(Strategies(), StrategyHone, StrategyHone, StrategyHone, StrategyHone)).Draw(t, "strategy")
 	p.Floor = rapid.SampledFrom([]float64{.2, 0, .01, 1}).Draw(t, "floor")
 	p.MinimumRows = rapid.SampledFrom([]int{1, 50, 5000}).Draw(t, "minimum rows")
 	p.Memory = rapid.SampledFrom([]float64{.5, 0, 1, .3}).Draw(t, "memory")

@@ -100,6 +100,9 @@ type Memory struct {
 	Slices []Remembered `json:"slices,omitempty"`
 	// Covered is what a coverage must remember; nil without one.
 	Covered *Covered `json:"covered,omitempty"`
+	// Scores are what a strategy remembers beside that, in its own order; strategy
+	// hone needs none.
+	Scores []Scored `json:"scores,omitempty"`
 }
 
 // Remembered is one slice that was boosted at some time.

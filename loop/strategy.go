@@ -29,13 +29,25 @@ type wanted struct {
 
 // The strategies.
 const (
-	StrategyUniform = "uniform"
-	StrategyHone    = "hone"
+	StrategyUniform      = "uniform"
+	StrategyTarget       = "target"
+	StrategyStratified   = "stratified"
+	StrategyFailure      = "failure"
+	StrategyLearnability = "learnability"
+	StrategyDoReMi       = "doremi"
+	StrategyODM          = "odm"
+	StrategyHone         = "hone"
 )
 
 var strategies = map[string]strategy{
-	StrategyUniform: uniform{},
-	StrategyHone:    hone{},
+	StrategyUniform:      uniform{},
+	StrategyTarget:       target{},
+	StrategyStratified:   stratified{},
+	StrategyFailure:      failure{},
+	StrategyLearnability: learnability{},
+	StrategyDoReMi:       doremi{},
+	StrategyODM:          odm{},
+	StrategyHone:         hone{},
 }
 
 // Strategies are the names that a policy may give, in order.
