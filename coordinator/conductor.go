@@ -195,6 +195,9 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 	if campaign.State != state.Running || campaign.Round >= campaign.Campaign.Rounds || !sealed {
 		return waiting, nil
 	}
+	if done, err := c.t.finish(ctx, &campaign); done || err != nil {
+		return moved, err
+	}
 	return moved, c.t.open(ctx, &campaign, &round)
 }
 

@@ -37,6 +37,9 @@ type Campaign struct {
 	// Advance is "sealed": a round is decided when the one before it is terminal
 	// and the model version trained on it is sealed (C8).
 	Advance string `json:"advance"`
+	// Until are conditions, the first of which that holds ends the campaign before
+	// it has all its samples: it is looked at whenever a round would be decided.
+	Until []Until `json:"until,omitempty"`
 	// Decide is "auto": the leader opens the round that it decided (C8).
 	Decide string `json:"decide"`
 }
@@ -132,6 +135,9 @@ func (c *Campaign) Validate(s *Space) error {
 		}
 	}
 	if err := c.validateMake(s); err != nil {
+		return err
+	}
+	if err := c.validateUntil(s); err != nil {
 		return err
 	}
 	if err := c.Evaluation.validate(s); err != nil {

@@ -27,7 +27,7 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	c := loop.Campaign{Rounds: 1, UnitSize: loop.DefaultUnitSize, MaxAttempts: loop.DefaultMaxAttempts,
 		Advance: loop.AdvanceSealed, Decide: loop.DecideAuto}
 	root, ok := d.object(d.root, "", "name", "owner", "space", "policy", "generator", "seed", "samples", "rounds",
-		"make", "evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "advance", "decide")
+		"make", "evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "until", "advance", "decide")
 	if !ok {
 		return loop.Campaign{}, d.err()
 	}
@@ -80,6 +80,9 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 		if c.Make = d.readMake(space, root); root.get("samples") == nil {
 			c.Samples = loop.Requested(c.Make)
 		}
+	}
+	if root.get("until") != nil {
+		c.Until = d.readUntil(space, root)
 	}
 	if n := root.get("evaluation"); n != nil {
 		d.readEvaluation(space, n, &c.Evaluation)

@@ -53,6 +53,7 @@ func TestSchemasAgreeWithTheParser(t *testing.T) {
 	)
 	schemas := compiled(t)
 	factor := func(f string) string { return "name: s\nfactors:\n- " + f + "\n" }
+	const learns = "learn_from: [{model_line: m}]\n"
 	for _, c := range []struct {
 		kind kind
 		doc  string
@@ -258,6 +259,28 @@ func TestSchemasAgreeWithTheParser(t *testing.T) {
 		{campaign, campaignHead + "learn_from: [{model_line: m, metric: sharpness}]", semantic},
 		{campaign, campaignHead + "learn_from: [{model_line: m}, {model_line: m, importance: 2}]", semantic},
 		{campaign, campaignHead + "quota_by: glove\nadvance: sealed\ndecide: auto\nunit_size: 512\nmax_attempts: 1", both},
+		{campaign, campaignHead + learns + "until: [{failure: {at_most: 0.05}}, {failure: {slice: {light: low}, at_most: 0.1, confidence: 0.9}}]", both},
+		{campaign, campaignHead + learns + "until: [{gain: {samples: 1000, below: 0.001}}, {gain: {gpu_hours: 2.5, below: 0.01}}, {plateau: {versions: 3}}]", both},
+		{campaign, campaignHead + learns + "until: [{spend: {gpu_hours: 40}}, {date: 2027-01-31}]", both},
+		{campaign, campaignHead + "until: []", both},
+		{campaign, campaignHead + learns + "until: [{}]", neither},
+		{campaign, campaignHead + learns + "until: {plateau: {versions: 3}}", neither},
+		{campaign, campaignHead + learns + "until: [{plateau: {versions: 3}, date: 2027-01-31}]", neither},
+		{campaign, campaignHead + learns + "until: [{plateau: {}}]", neither},
+		{campaign, campaignHead + learns + "until: [{plateau: {versions: 0}}]", neither},
+		{campaign, campaignHead + learns + "until: [{failure: {slice: {light: low}}}]", neither},
+		{campaign, campaignHead + learns + "until: [{failure: {at_most: 5}}]", neither},
+		{campaign, campaignHead + learns + "until: [{failure: {at_most: 0.1, confidence: 1}}]", neither},
+		{campaign, campaignHead + learns + "until: [{gain: {below: 0.1}}]", neither},
+		{campaign, campaignHead + learns + "until: [{gain: {samples: 9, gpu_hours: 1, below: 0.1}}]", neither},
+		{campaign, campaignHead + learns + "until: [{spend: {gpu_hours: 0}}]", neither},
+		{campaign, campaignHead + learns + "until: [{spend: {dollars: 5}}]", neither},
+		{campaign, campaignHead + learns + "until: [{date: tomorrow}]", neither},
+		{campaign, campaignHead + learns + "until: [{samples: 5}]", neither},
+		{campaign, campaignHead + "until: [{plateau: {versions: 3}}]", semantic},
+		{campaign, campaignHead + learns + "until: [{date: 2027-02-30}]", semantic},
+		{campaign, campaignHead + learns + "until: [{failure: {slice: {light: lowe}, at_most: 0.1}}]", semantic},
+		{campaign, makeHead + "make: [{count: 2}]\nuntil: [{date: 2027-02-03}]", semantic},
 		{campaign, makeHead + "make: [{where: {light: low, glove: yes}, count: 3}, {count: 1}]", both},
 		{campaign, makeHead + "make: [{where: {}, count: 3}]\nsamples: 3\nevaluation: {target: 2}", both},
 		{campaign, makeHead, neither},
