@@ -188,26 +188,36 @@ func (r *Rows) Shares(factor int) []float64 {
 	if rows == 0 {
 		return nil
 	}
+	return millionths(counts)
+}
+
+// millionths are the parts that counts have of their sum, in millionths that sum
+// to one.
+func millionths(counts []float64) []float64 {
 	const whole = 1_000_000
 	type remainder struct {
 		level int
 		part  float64
 	}
-	left, rest := whole, make([]remainder, levels)
+	sum := 0.0
+	for _, n := range counts {
+		sum += n
+	}
+	left, rest, parts := whole, make([]remainder, len(counts)), make([]float64, len(counts))
 	for l, n := range counts {
-		exact := n / rows * whole
-		counts[l] = math.Floor(exact)
-		left -= int(counts[l])
-		rest[l] = remainder{l, exact - counts[l]}
+		exact := n / sum * whole
+		parts[l] = math.Floor(exact)
+		left -= int(parts[l])
+		rest[l] = remainder{l, exact - parts[l]}
 	}
 	slices.SortStableFunc(rest, func(a, b remainder) int { return -cmp.Compare(a.part, b.part) })
-	for _, r := range rest[:min(max(left, 0), levels)] {
-		counts[r.level]++
+	for _, r := range rest[:min(max(left, 0), len(rest))] {
+		parts[r.level]++
 	}
-	for l := range counts {
-		counts[l] /= whole
+	for l := range parts {
+		parts[l] /= whole
 	}
-	return counts
+	return parts
 }
 
 // Reserved reports whether every table has a column of the name beside those of

@@ -55,7 +55,12 @@ func TestGoldenSlices(t *testing.T) {
 	if err := os.WriteFile("field.csv", []byte("light,distance\n"+strings.Repeat("day,3\nlow,9.9\nfog,1\nday,0.5\n", 25)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile("night.csv", []byte("people,glove,light\n"+strings.Repeat("1,no,day\n2,no,day\n0,yes,low\n2,yes,dusk\n3,no,dusk\n1,yes,low\n1,,day\n", 40)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, args := range map[string][]string{
+		"space-init-dependence": {"space", "init", "--from", file, "--field", "night.csv", "--error", "correct = false", "--dependence"},
+
 		"slices":           {"slices", file, "--error", "correct = false", "--group", "clip"},
 		"slices-default":   {"slices", file, "--order", "1", "--ignore", "light,glove", "--where", "people > 0"},
 		"slices-json":      {"slices", file, "--error", "not correct", "--output", "json", "--top", "1"},

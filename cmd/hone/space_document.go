@@ -16,6 +16,8 @@ type draftWriter struct {
 	draft  loop.Draft
 	names  []string
 	levels [][]string
+	tree   []*loop.Dependence // by factor; nil for one that stands for itself
+	order  []int
 }
 
 // line writes a line. What a file's columns and values are called may hold
@@ -48,7 +50,7 @@ func (w *draftWriter) write() {
 	w.line("name: %s", w.name)
 	w.line("")
 	w.line("factors:")
-	for i, f := range w.draft.Order {
+	for i, f := range w.order {
 		if i > 0 {
 			w.line("")
 		}
@@ -73,6 +75,10 @@ func (w *draftWriter) factor(f int) {
 	if unknown := w.draft.Unknown[f]; unknown > 0 && w.draft.When[f] == nil {
 		w.line("  # unknown in %s of the rows", percent(unknown))
 	}
+	dependence := w.tree[f]
+	if dependence != nil {
+		w.line("  # given %s, which tells %.2g nats about it in %d rows", w.names[dependence.On], dependence.Information, dependence.Counted)
+	}
 	shares := w.rows.Shares(f)
 	if w.fieldRows != nil {
 		if field := w.fieldRows.Shares(f); field != nil {
@@ -92,18 +98,23 @@ func (w *draftWriter) factor(f int) {
 			edges = append(edges, edgeText(l.High))
 		}
 		w.line("    edges: [%s]", strings.Join(edges, ", "))
-		if shares != nil {
+		if dependence != nil {
+			w.given(f)
+		} else if shares != nil {
 			w.line("    target: [%s]", strings.Join(shareTexts(shares), ", "))
 		}
 		return
 	}
 	texts := shareTexts(shares)
-	if texts == nil { // nothing is known of it: all levels are equally likely
-		quoted := make([]string, len(w.levels[f]))
+	if texts == nil || dependence != nil { // without shares of its own
+		names := make([]string, len(w.levels[f]))
 		for l, name := range w.levels[f] {
-			quoted[l] = scalar(name)
+			names[l] = scalar(name)
 		}
-		w.line("    levels: [%s]", strings.Join(quoted, ", "))
+		w.line("    levels: [%s]", strings.Join(names, ", "))
+		if dependence != nil {
+			w.given(f)
+		}
 		return
 	}
 	pairs, width := make([]string, len(texts)), 0
@@ -118,6 +129,29 @@ func (w *draftWriter) factor(f int) {
 	w.line("    levels:")
 	for _, pair := range pairs {
 		w.line("      %s", pair)
+	}
+}
+
+// given writes shares that depend on another factor's level.
+func (w *draftWriter) given(f int) {
+	d := w.tree[f]
+	w.line("    given:")
+	w.line("      %s:", scalar(w.names[d.On]))
+	for l, row := range d.Rows {
+		if row == nil {
+			continue
+		}
+		texts := shareTexts(row)
+		text := "[" + strings.Join(texts, ", ") + "]"
+		if w.rows.Space.Factors[f].Kind != loop.Numeric {
+			for y, name := range w.levels[f] {
+				texts[y] = scalar(name) + ": " + texts[y]
+			}
+			if named := "{" + strings.Join(texts, ", ") + "}"; len(named) <= 110 {
+				text = named
+			}
+		}
+		w.line("        %s: %s", w.level(d.On, l), text)
 	}
 }
 
@@ -155,17 +189,27 @@ func (w *draftWriter) constraints() {
 }
 
 func (w *draftWriter) associations() {
-	if len(w.draft.Associations) == 0 {
+	var left []loop.Association
+	for _, a := range w.draft.Associations {
+		if !w.told(a.A, a.B) && !w.told(a.B, a.A) {
+			left = append(left, a)
+		}
+	}
+	if len(left) == 0 {
 		return
 	}
 	w.line("")
 	w.line("# These go together (Cramér's V, 1 is completely). A space draws its factors")
-	w.line("# independently, but for `when` and `constraints`: if that makes scenarios that are")
-	w.line("# not realistic, make one conditional on the other, or forbid what cannot be.")
-	for _, a := range w.draft.Associations {
+	w.line("# independently, but for `when`, `given`, `target` and `constraints`: if that makes")
+	w.line("# scenarios that are not realistic, let one depend on the other (--dependence fits")
+	w.line("# that), or forbid what cannot be.")
+	for _, a := range left {
 		w.line("#   %s and %s: %.2f", w.names[a.A], w.names[a.B], a.Strength)
 	}
 }
+
+// told reports whether the document says of a factor how it depends on another.
+func (w *draftWriter) told(f, on int) bool { return w.tree[f] != nil && w.tree[f].On == on }
 
 func shareTexts(shares []float64) []string {
 	var texts []string
