@@ -96,6 +96,8 @@ var describeProblems = sync.OnceFunc(func() {
 type Control struct {
 	c *Coordinator
 	o ControlOptions
+	// simulating is held by the one simulation that is under way.
+	simulating chan struct{}
 }
 
 // ControlOptions are what the control API needs beside the coordinator.
@@ -115,6 +117,7 @@ func Register(to huma.API, o ControlOptions) {
 	c.definitions(to)
 	c.campaigns(to)
 	c.forecasts(to)
+	c.simulations(to)
 	c.rounds(to)
 	c.replays(to)
 	c.models(to)

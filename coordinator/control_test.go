@@ -246,7 +246,7 @@ func TestOpenAPI(t *testing.T) {
 			"/v1/spaces": {"get", "post"}, "/v1/spaces/{name}": {"get"}, "/v1/policies": {"get", "post"}, "/v1/policies/{name}": {"get"},
 			"/v1/campaigns": {"get", "post"}, "/v1/campaigns/{name}": {"get"},
 			"/v1/campaigns/{name}/pause": {"post"}, "/v1/campaigns/{name}/resume": {"post"}, "/v1/campaigns/{name}/close": {"post"},
-			"/v1/campaigns/{name}/extend": {"post"}, "/v1/campaigns/{name}/watch": {"get"}, "/v1/campaigns/{name}/forecast": {"get"}, "/v1/campaigns/{name}/rounds": {"get"},
+			"/v1/campaigns/{name}/extend": {"post"}, "/v1/campaigns/{name}/watch": {"get"}, "/v1/campaigns/{name}/forecast": {"get"}, "/v1/campaigns/{name}/simulate": {"post"}, "/v1/campaigns/{name}/rounds": {"get"},
 			"/v1/campaigns/{name}/rounds/{number}": {"get"}, "/v1/campaigns/{name}/rounds/{number}/canonical": {"get"},
 			"/v1/campaigns/{name}/rounds/{number}/replay": {"post"},
 			"/v1/models": {"get"}, "/v1/models/{line}/{version}/seal": {"post"}, "/v1/datasets": {"get", "post"}, "/v1/datasets/{name}": {"get"},

@@ -10,6 +10,7 @@ func policyCommand() *cli.Command {
 			putCommand("policy"),
 			showCommand("policy"),
 			listCommand("policy"),
+			policySimulateCommand(),
 		},
 	}
 }

@@ -22,6 +22,7 @@ var commandRoutes = map[string][]string{
 	"policy put":        {"POST /v1/policies"},
 	"policy show":       {"GET /v1/policies/{name}"},
 	"policy list":       {"GET /v1/policies"},
+	"policy simulate":   {"POST /v1/campaigns/{name}/simulate"},
 	"campaign create":   {"POST /v1/campaigns", "GET /v1/campaigns/{name}"},
 	"campaign show":     {"GET /v1/campaigns/{name}", "GET /v1/campaigns/{name}/forecast"},
 	"campaign list":     {"GET /v1/campaigns"},

@@ -1,0 +1,375 @@
+package loop
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Yield is how often the samples of a mixture are expected to fail.
+type Yield struct {
+	// Rate has a 95 % interval.
+	Rate Interval
+	// Effective is how many rows drawn from the mixture itself would say as much,
+	// (Σw)²/Σw² with w = q/p; Largest is the part of Σw that the heaviest row or group
+	// has.
+	Effective float64
+	Largest   float64
+	Slices    []SliceYield
+
+	space *Space
+	pool  *yieldPool
+	// fail and pass are the influence on Rate of a failed row, and of another, by
+	// line; of lines of a group it is by group.
+	fail, pass, group []float64
+}
+
+// SliceYield is a Yield of one part of a mixture: the components of a slice, or that
+// which completes a coverage.
+type SliceYield struct {
+	Slice Slice
+	Over  Over
+	Cover bool
+	Share float64
+	// Rate is nil where fewer than 30 rows, effectively, say something of it.
+	Rate      *Interval
+	Effective float64
+
+	// rate is Rate, also where that is nil, and variance its variance.
+	rate     Interval
+	variance float64
+}
+
+// section is one slice of a mixture, which quota_by may have split.
+type section struct {
+	slice Slice
+	over  Over
+	// cover is for the part that completes a coverage.
+	cover bool
+	share float64
+	parts [][]*part // by fold
+
+	weight, failed, squares float64   // Σw, Σw of failures, Σw² over rows and groups
+	groups                  []float64 // Σw by group
+	// variance is that of the rate, and pull the influence of each group on it.
+	variance float64
+	pull     []float64
+}
+
+// sections are the slices of the mixtures of all folds, with room for so many groups.
+// Shares are means over folds.
+func sections(mixtures []*Sampler, groups int) []section {
+	var out []section
+	for fold, s := range mixtures {
+		for _, i := range s.train {
+			p := &s.parts[i]
+			c := p.component
+			at := slices.IndexFunc(out, func(k section) bool {
+				return k.over == c.Over && k.cover == (len(c.Cover) > 0) && k.slice.Equal(c.Slice)
+			})
+			if at < 0 {
+				at = len(out)
+				out = append(out, section{slice: c.Slice, over: c.Over, cover: len(c.Cover) > 0, parts: make([][]*part, len(mixtures)),
+					groups: make([]float64, groups), pull: make([]float64, groups)})
+			}
+			out[at].share += float64(c.Share) / whole / float64(len(mixtures))
+			out[at].parts[fold] = append(out[at].parts[fold], p)
+		}
+	}
+	return out
+}
+
+// weigh is the weight q_k/p of a row of the line: 0 where the mixture of its fold
+// does not have the slice.
+func (k *section) weigh(l *yieldLine) float64 {
+	q, share := 0.0, 0.0
+	for _, p := range k.parts[l.fold] {
+		share += float64(p.component.Share) / whole
+		q += float64(float64(p.component.Share) / whole * p.density(l.codes))
+	}
+	return over(q, share) / l.density
+}
+
+func (k *section) rate() float64 { return over(k.failed, k.weight) }
+
+func (k *section) effective() float64 { return over(k.weight*k.weight, k.squares) }
+
+func over(x, y float64) float64 {
+	if y == 0 {
+		return 0
+	}
+	return x / y
+}
+
+// add counts a line that has weight w.
+func (k *section) add(l *yieldLine, w float64) {
+	k.weight += l.n * w
+	k.failed += l.k * w
+	if l.group < 0 {
+		k.squares += l.n * w * w
+	} else {
+		k.groups[l.group] += l.n * w
+	}
+}
+
+// influence is that of a row with weight w and residual e on the section's rate:
+// the jackknife's, by what is left without the row, or without its group.
+func (k *section) influence(l *yieldLine, w, e float64) float64 {
+	without := w
+	if l.group >= 0 {
+		without = k.groups[l.group]
+	}
+	return over(w*e, max(k.weight-without, k.weight/2))
+}
+
+// Yield estimates the failure rate of samples of a training mixture, in what is
+// learned from Learned[from]. There is one mixture, or one for each fold, that was
+// decided without it: then it is of their mean. It returns an *Error where the rows
+// say too little of the mixture for an interval that could be trusted.
+//
+// Each slice of the mixture has a self-normalised estimate of its own, Σwe/Σw with
+// w = q_k/p, and the whole is their sum by shares: a stratified estimate, which
+// does not leave to chance how much weight falls into a slice. The variance is the
+// jackknife's over rows and groups, the interval that of Yield.combine.
+func (o *OffPolicy) Yield(from int, mixtures ...*Sampler) (*Yield, error) {
+	p := &o.pools[from]
+	y := &Yield{space: mixtures[0].space, pool: p}
+	if len(mixtures) != 1 && len(mixtures) != o.Folds {
+		return nil, refuse("mixtures", "%d mixtures for %d folds", len(mixtures), o.Folds)
+	}
+	for len(mixtures) < o.Folds {
+		mixtures = append(mixtures, mixtures[0])
+	}
+	sections := sections(mixtures, p.groups)
+	all := section{share: 1, groups: make([]float64, p.groups)}
+	heaviest := 0.0
+	for i := range p.lines {
+		l, w := &p.lines[i], 0.0
+		for s := range sections {
+			k := &sections[s]
+			part := k.weigh(l)
+			k.add(l, part)
+			w += k.share * part
+		}
+		all.add(l, w)
+		if l.group < 0 {
+			heaviest = max(heaviest, w)
+		}
+	}
+	for s := range sections {
+		sections[s].close()
+	}
+	all.close()
+	for _, w := range all.groups {
+		heaviest = max(heaviest, w)
+	}
+	y.Effective, y.Largest = all.effective(), over(heaviest, all.weight)
+	if err := y.trust(sections); err != nil {
+		return nil, err
+	}
+	y.influences(sections)
+	y.sum(sections)
+	return y, nil
+}
+
+// close adds the squares of the groups' weights.
+func (k *section) close() {
+	for _, w := range k.groups {
+		k.squares += w * w
+	}
+}
+
+const (
+	// leastEffective is the least effective number of rows of an estimate, and of
+	// groups where there are any; leastOfSlice that of a slice's own.
+	leastEffective = 100
+	leastOfSlice   = 30
+	// mostWeight is the most that one row or group may weigh of the whole; mostUnseen
+	// the most of a mixture that no row says anything of.
+	mostWeight = .05
+	mostUnseen = .05
+)
+
+// trust refuses an estimate from too little.
+func (y *Yield) trust(sections []section) error {
+	const field = "evidence"
+	rows := y.pool.rows
+	more := fmt.Sprintf("evaluate the newest model on more samples of the target and of the mixture: at least %d that say which level every factor has", leastEffective)
+	if rows.Used < leastEffective {
+		return refuse(field, "only %d rows of the newest model can be used of %d", rows.Used, rows.Total()).remedy("%s", more)
+	}
+	unseen, worst := 0.0, 0
+	for i := range sections {
+		if sections[i].weight == 0 {
+			unseen += sections[i].share
+		}
+		if sections[i].effective() < sections[worst].effective() {
+			worst = i
+		}
+	}
+	describe := "the mixture"
+	if len(sections) > 1 && len(sections[worst].slice) > 0 {
+		describe = y.space.Describe(sections[worst].slice)
+	}
+	switch {
+	case unseen > mostUnseen:
+		return refuse(field, "no row says anything of %s of the mixture, such as of %s", percent(unseen), describe).remedy("%s", more)
+	case y.Effective < leastEffective:
+		return refuse(field, "the effective sample size is %.0f of %d rows; at least %d is needed", y.Effective, rows.Used, leastEffective).
+			remedy("evaluate the newest model on more samples, above all of %s", describe)
+	case y.Largest > mostWeight:
+		return refuse(field, "one row or group has %s of all the weight; more than %s makes an estimate an anecdote", percent(y.Largest), percent(mostWeight)).
+			remedy("evaluate the newest model on more samples, above all of %s", describe)
+	}
+	return nil
+}
+
+// influences fills in what every row and group has to do with the rates.
+func (y *Yield) influences(sections []section) {
+	lines := y.pool.lines
+	y.fail, y.pass, y.group = make([]float64, len(lines)), make([]float64, len(lines)), make([]float64, y.pool.groups)
+	for i := range lines {
+		l := &lines[i]
+		for s := range sections {
+			k := &sections[s]
+			w := k.weigh(l)
+			if w == 0 {
+				continue
+			}
+			fail, pass := k.influence(l, w, 1-k.rate()), k.influence(l, w, -k.rate())
+			if l.group >= 0 {
+				k.pull[l.group] += l.k*fail + (l.n-l.k)*pass
+				continue
+			}
+			k.variance += l.k*fail*fail + (l.n-l.k)*pass*pass
+			y.fail[i] += k.share * fail
+			y.pass[i] += k.share * pass
+		}
+	}
+	for s := range sections {
+		for g, pull := range sections[s].pull {
+			sections[s].variance += pull * pull
+			y.group[g] += sections[s].share * pull
+		}
+	}
+}
+
+// sum is the rate of the whole, and of each slice.
+func (y *Yield) sum(sections []section) {
+	seen, rate := 0.0, 0.0
+	for i := range sections {
+		k := &sections[i]
+		out := SliceYield{Slice: k.slice, Over: k.over, Cover: k.cover, Share: k.share, Effective: k.effective(), variance: k.variance}
+		if k.weight > 0 {
+			seen += k.share
+			rate += k.share * k.rate()
+			out.rate = proportion(k.rate(), k.variance, out.Effective)
+		}
+		if out.Effective >= leastOfSlice {
+			own := out.rate
+			out.Rate = &own
+		}
+		y.Slices = append(y.Slices, out)
+	}
+	y.Rate = y.combine(&Yield{}, rate)
+	// What nobody has seen may fail always, or never.
+	y.Rate.Lower, y.Rate.Expected = max(0, y.Rate.Lower), min(1, rate/seen)
+	y.Rate.Upper = min(1, y.Rate.Upper+1-seen)
+}
+
+// Above is by how much the rate is above another's, estimated from the same rows,
+// with a 95 % interval: narrower than those of the two, as much of what is wrong
+// in the one is in the other.
+func (y *Yield) Above(other *Yield) Interval {
+	return y.combine(other, y.Rate.Expected-other.Rate.Expected)
+}
+
+// combine is the interval of Σ a_k r_k, or of the difference of two such sums, from
+// those of the r_k: its limits are as far from the estimate as the root of the
+// squares of how far theirs are from theirs (the method of variance estimates
+// recovery: Zou & Donner 2008). So they are as lopsided as those of the parts,
+// which matters where a slice of few rows always fails, or never. What the parts'
+// rates have in common is added as a covariance.
+func (y *Yield) combine(other *Yield, expected float64) Interval {
+	down, up, apart := 0.0, 0.0, 0.0
+	add := func(k *SliceYield, share float64) {
+		below, above := share*(k.rate.Expected-k.rate.Lower), share*(k.rate.Upper-k.rate.Expected)
+		if share < 0 {
+			below, above = above, below
+		}
+		down += below * below
+		up += above * above
+		apart += share * share * k.variance
+	}
+	for i := range y.Slices {
+		k := &y.Slices[i]
+		share := k.Share
+		if same := other.slice(k); same != nil {
+			share -= same.Share
+		}
+		add(k, share)
+	}
+	for i := range other.Slices {
+		if k := &other.Slices[i]; y.slice(k) == nil {
+			add(k, -k.Share)
+		}
+	}
+	z := studentQuantile(math.Inf(1))
+	together := z * z * (y.variance(other) - apart)
+	return Interval{
+		Lower:    max(-1, expected-math.Sqrt(max(0, down+together))),
+		Expected: expected,
+		Upper:    min(1, expected+math.Sqrt(max(0, up+together))),
+	}
+}
+
+// slice is the same slice of this mixture, or nil.
+func (y *Yield) slice(k *SliceYield) *SliceYield {
+	i := slices.IndexFunc(y.Slices, func(s SliceYield) bool { return s.Over == k.Over && s.Cover == k.Cover && s.Slice.Equal(k.Slice) })
+	if i < 0 {
+		return nil
+	}
+	return &y.Slices[i]
+}
+
+// variance is that of the rate, or of the difference of two from the same rows.
+func (y *Yield) variance(other *Yield) float64 {
+	sum := 0.0
+	less := func(of []float64, i int) float64 {
+		if of == nil {
+			return 0
+		}
+		return of[i]
+	}
+	for i := range y.fail {
+		l := &y.pool.lines[i]
+		fail, pass := y.fail[i]-less(other.fail, i), y.pass[i]-less(other.pass, i)
+		sum += l.k*fail*fail + (l.n-l.k)*pass*pass
+	}
+	for i := range y.group {
+		g := y.group[i] - less(other.group, i)
+		sum += g * g
+	}
+	return sum
+}
+
+// proportion is a rate of such a variance with its 95 % interval: Wilson's, of as
+// many rows as would have that variance, and Student's where they are few
+// (Dean & Pagano 2015 compare intervals of weighted proportions).
+func proportion(rate, variance, effective float64) Interval {
+	n := effective
+	if spread := rate * (1 - rate); spread > 0 && variance > 0 {
+		n = spread / variance
+	}
+	z := studentQuantile(max(1, effective-1))
+	centre := (rate + z*z/(2*n)) / (1 + z*z/n)
+	half := z / (1 + z*z/n) * math.Sqrt(rate*(1-rate)/n+z*z/(4*n*n))
+	return Interval{Lower: max(0, centre-half), Expected: rate, Upper: min(1, centre+half)}
+}
+
+// studentQuantile is the 97.5 % point of Student's t with so many degrees of
+// freedom, to a hundredth from 10 on (the first terms of Cornish & Fisher).
+func studentQuantile(freedom float64) float64 {
+	const z = 1.959963984540054
+	return z + (z*z*z+z)/(4*freedom) + (5*z*z*z*z*z+16*z*z*z+3*z)/(96*freedom*freedom)
+}
