@@ -196,36 +196,6 @@ func (e *Evidence) compare(i, j int) int {
 	return 0
 }
 
-// Sort puts the lines into canonical order and merges lines that differ in
-// nothing but what they count, so that equal outcomes give equal bytes in
-// whatever order they arrived.
-func (e *Evidence) Sort() {
-	order := make([]int, e.Len())
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, e.compare)
-	sorted := Evidence{Learned: e.Learned, Made: e.Made, Codes: make([][]Code, len(e.Codes))}
-	if e.Graded() {
-		sorted.Severity, sorted.Squares = []int64{}, []int64{}
-	}
-	for n, i := range order {
-		if n > 0 && e.compare(order[n-1], i) == 0 {
-			last := sorted.Len() - 1
-			sorted.Rows[last] += e.Rows[i]
-			sorted.Failures[last] += e.Failures[i]
-			sorted.Loss[last] += e.Loss[i]
-			if e.Graded() {
-				sorted.Severity[last] += e.Severity[i]
-				sorted.Squares[last] += e.Squares[i]
-			}
-			continue
-		}
-		sorted.Append(e.line(i))
-	}
-	*e = sorted
-}
-
 func (e *Evidence) line(i int) Line {
 	codes := make([]Code, len(e.Codes))
 	for f := range codes {
