@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,13 +38,24 @@ const (
 	secondsPerDay = 86400
 )
 
-// Describe names the slice and, in brackets, who wants it and why.
-func (o *Override) Describe() string {
+// Words names the slice: "light=low ∧ scale=near".
+func (o *Override) Words() string {
 	var parts []string
 	for _, factor := range slices.Sorted(maps.Keys(o.Slice)) {
 		parts = append(parts, factor+"="+o.Slice[factor])
 	}
-	return strings.Join(parts, " ∧ ") + o.because()
+	return strings.Join(parts, " ∧ ")
+}
+
+// Describe names the slice, who wants it and why.
+func (o *Override) Describe() string { return o.Words() + o.because() }
+
+// Settings are all but the slice: "10% by ann (why)", "banned by bob".
+func (o *Override) Settings() string {
+	if o.Share == 0 {
+		return "banned" + o.because()
+	}
+	return strconv.FormatFloat(100*o.Share, 'g', 6, 64) + "%" + o.because()
 }
 
 // because is " by ann (the press closes on it), until 2026-12-31".

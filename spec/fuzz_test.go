@@ -53,6 +53,31 @@ func FuzzParseSpace(f *testing.F) {
 	})
 }
 
+// An edit of any document is refused, or leaves a policy that has it.
+func FuzzSetOverride(f *testing.F) {
+	seeds(f, "../examples/policy.yaml")
+	for _, doc := range []string{"\xEF\xBB\xBFname: p\npins: []", "name: p\r\rbans: \r - slice: {a: b}", "name: p\npins:\n- - {}", "{name: p, bans: [slice: {a: b}]}",
+		"name: p\nbans:\n- slice: {light: low} # a\n- {slice: {ü: \"]\"}}\n", "{\"name\":\"p\",\"pins\":[{\"slice\":{\"light\":\"low\"},\"share\":0.1}]}"} {
+		f.Add([]byte(doc))
+	}
+	o := loop.Override{Slice: map[string]string{"light": "low"}, Share: .1, Reason: "why: \"not\""}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		edited, err := spec.SetOverride(doc, spec.Pins, o)
+		if err != nil {
+			return
+		}
+		p, err := spec.ParsePolicy(edited)
+		if err != nil || len(p.Pins) == 0 {
+			t.Fatalf("%q became %q: %v", doc, edited, err)
+		}
+		// Lines that end in a carriage return alone are beyond it.
+		back, err := spec.RemoveOverride(edited, spec.Pins, o.Slice)
+		if err != nil && !bytes.Contains(edited, []byte("\r")) {
+			t.Fatalf("%q is not taken back: %v, %q", edited, err, back)
+		}
+	})
+}
+
 func FuzzParsePolicy(f *testing.F) {
 	seeds(f, "../examples/policy.yaml")
 	f.Fuzz(func(t *testing.T, doc []byte) {
