@@ -7,7 +7,7 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/jedib0t/go-pretty/v6/table"
+	pretty "github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -52,6 +52,11 @@ func (m measure) within(lower, upper float64) measure {
 		m.Lower, m.Upper = &lower, &upper
 	}
 	return m
+}
+
+// share is within for what cannot be below 0 or above 1.
+func (m measure) share(lower, upper float64) measure {
+	return m.within(max(0, lower), min(1, upper))
 }
 
 // goal says what the figure has to be, and whether it is.
@@ -116,28 +121,32 @@ func figure(x float64) string {
 		return strconv.FormatFloat(x, 'f', -1, 64)
 	case size >= 100:
 		return strconv.FormatFloat(x, 'f', 0, 64)
+	case size >= 10:
+		return strconv.FormatFloat(x, 'f', 1, 64)
+	case size >= 1:
+		return strconv.FormatFloat(x, 'f', 2, 64)
 	case size >= .1:
-		return strconv.FormatFloat(x, 'f', 3-len(strconv.Itoa(int(size))), 64)
+		return strconv.FormatFloat(x, 'f', 3, 64)
 	default:
 		return strconv.FormatFloat(x, 'g', 2, 64)
 	}
 }
 
 func writeTable(w io.Writer, measures []measure) {
-	t := table.NewWriter()
-	style := table.StyleDefault
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Format = table.FormatOptions{}
+	t := pretty.NewWriter()
+	style := pretty.StyleDefault
+	style.Options = pretty.OptionsNoBordersAndSeparators
+	style.Format = pretty.FormatOptions{}
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
 	t.SuppressTrailingSpaces()
-	t.SetColumnConfigs([]table.ColumnConfig{
+	t.SetColumnConfigs([]pretty.ColumnConfig{
 		{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Number: 4, Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Number: 5, Align: text.AlignRight, AlignHeader: text.AlignRight},
 	})
-	cells := func(row []string) table.Row {
-		out := make(table.Row, len(row))
+	cells := func(row []string) pretty.Row {
+		out := make(pretty.Row, len(row))
 		for i := range row {
 			out[i] = row[i]
 		}
@@ -149,7 +158,7 @@ func writeTable(w io.Writer, measures []measure) {
 	}
 	fmt.Fprintln(w, t.Render())
 	for i := range measures {
-		if m := &measures[i]; m.Note != "" {
+		if m := &measures[i]; m.Note != "" && (i == 0 || measures[i-1].Note != m.Note) {
 			fmt.Fprintf(w, "%s: %s\n", m.Name, m.Note)
 		}
 	}

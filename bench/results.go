@@ -116,7 +116,7 @@ func markdown(measures []measure) string {
 		crosswise(&b, group, measures)
 	}
 	for i := range measures {
-		if m := &measures[i]; m.Note != "" && m.Goal != "" {
+		if m := &measures[i]; m.Note != "" && m.Goal != "" && (i == 0 || measures[i-1].Note != m.Note) {
 			fmt.Fprintf(&b, "- %s: %s.\n", m.Name, strings.TrimSuffix(m.Note, "."))
 		}
 	}
