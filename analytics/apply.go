@@ -160,8 +160,8 @@ func (b *batch) round(ctx context.Context, c *loop.Change) error {
 		return fmt.Errorf("components: %w", err)
 	}
 	for _, m := range c.Round.Models {
-		if err := b.exec(ctx, `INSERT INTO evidence_models VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			r.Campaign, r.Number, m.ModelLine, m.Version, m.Age, m.EvalSet, m.Task); err != nil {
+		if err := b.exec(ctx, `INSERT INTO evidence_models VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.Campaign, r.Number, m.ModelLine, m.Version, m.Age, m.EvalSet, m.Task, m.Metric); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,28 @@ func TestLineage(t *testing.T) {
 	})
 }
 
+// I10: what was learned by a metric was learned from rows that it scored.
+func TestLineageByMetric(t *testing.T) {
+	w := newWorld(t)
+	s := measured()
+	w.addSpace(s)
+	nan := math.NaN()
+	outcome := func(example string, iou float64) loop.Outcome {
+		return loop.Outcome{Example: example, Group: example, Scenario: []loop.Code{0, 0, 0, loop.Absent}, Origin: loop.Real, Source: loop.SourceTarget,
+			HasLoss: example == "loss", Metrics: []float64{iou, nan, nan, nan, nan, nan}}
+	}
+	w.addPart(loop.OutcomeParts, s.Name, w.outcomes(s, loop.Post{ModelLine: "m", Version: "1"}, outcome("scored", .3), outcome("not", nan), outcome("loss", nan)))
+	for number, metric := range []string{"", "iou", "loss", "angle"} {
+		round := decided("c", number+1)
+		round.Space, round.Round.Components = s.Name, round.Round.Components[:1]
+		round.Models = []loop.EvidenceModel{{ModelLine: "m", Version: "1", Metric: metric}}
+		w.add(loop.Change{Round: round})
+		w.addPart(loop.SampleParts, s.Name, w.samples(s, sample("c", loop.Name{Round: number + 1}, 0, 0, 0, loop.Absent)))
+	}
+	equalLines(t, "by metric", w.run(t.TempDir()).latest(w).table(`SELECT round, string_agg(example, ' ' ORDER BY example) FROM measured.lineage GROUP BY ALL ORDER BY ALL`),
+		[]string{"1|loss not scored", "2|scored", "3|loss", "4|<nil>"})
+}
+
 // Resolve finds scenario, domain and source, to the code and fraction; the first
 // of several samples with the same bytes answers, void ones do not.
 func TestResolve(t *testing.T) {

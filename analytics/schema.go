@@ -97,7 +97,7 @@ var common = []string{
 		quota UBIGINT, source VARCHAR, rows BIGINT, failures BIGINT, rate DOUBLE, lift DOUBLE, q DOUBLE, sentence VARCHAR,
 		fixed MAP(VARCHAR, VARCHAR))`,
 	`CREATE TABLE evidence_models(campaign VARCHAR, round INTEGER, model_line VARCHAR, model_version VARCHAR, age UTINYINT,
-		eval_set VARCHAR, task VARCHAR)`,
+		eval_set VARCHAR, task VARCHAR, metric VARCHAR)`,
 }
 
 // create is the statement that makes the table of one kind of part.
@@ -185,6 +185,10 @@ func (l *layout) lineage() string {
 	for _, c := range l.columns {
 		fmt.Fprintf(&inSlice, "\n\tAND (c.fixed[%s] IS NULL OR c.fixed[%s] = o.%s::VARCHAR)", literal(c.name), literal(c.name), ident(c.labels()))
 	}
+	scored := "w.m = '' OR w.m = " + literal(loop.MetricLoss) + " AND o.loss IS NOT NULL"
+	for _, m := range l.metrics {
+		scored += " OR w.m = " + literal(m.name) + " AND o." + ident(m.base) + " IS NOT NULL"
+	}
 	return fmt.Sprintf(`CREATE VIEW %s AS SELECT
 	s.digest, s.campaign, s.round, s.split, s.component, s."index", s.attempt, s.committed_at,
 	r.space_version, r.policy, r.policy_version, r.strategy, r.evidence, r.evidence_key, r.evidence_sequence, r.decided_at,
@@ -196,14 +200,14 @@ JOIN main.components c ON c.campaign = s.campaign AND c.round = s.round AND c.sp
 LEFT JOIN (
 	SELECT m.campaign AS _campaign, m.round AS _round, m.age, o.*
 	FROM (
-		SELECT campaign, round, model_line, model_version, min(age) AS age, list({e: eval_set, t: task}) AS wanted
+		SELECT campaign, round, model_line, model_version, min(age) AS age, list({e: eval_set, t: task, m: metric}) AS wanted
 		FROM main.evidence_models GROUP BY ALL
 	) m
 	JOIN %s o ON o.model_line = m.model_line AND o.model_version = m.model_version
 	WHERE o.source IN ('target', 'mixture', 'probe') AND len(list_filter(m.wanted, lambda w:
-		(w.e = '' OR o.eval_set = w.e OR starts_with(o.eval_set, w.e || '@')) AND (w.t = '' OR o.task = w.t))) > 0
+		(w.e = '' OR o.eval_set = w.e OR starts_with(o.eval_set, w.e || '@')) AND (w.t = '' OR o.task = w.t) AND (%s))) > 0
 ) o ON o._campaign = r.campaign AND o._round = r.round AND o._reference <= r.evidence_sequence%s`,
-		l.table("lineage"), l.table("samples"), literal(l.space), l.table("outcomes"), inSlice.String())
+		l.table("lineage"), l.table("samples"), literal(l.space), l.table("outcomes"), scored, inSlice.String())
 }
 
 // table is the qualified name of a table of the space.
