@@ -16,7 +16,7 @@ func (s *Space) explain(c *Component) string {
 		return fmt.Sprintf("%s A component of its own gets %s of the round: %d samples.", s.explainProtection(c.Slice, r.Protected), percent(share), c.Quota)
 	case r.Value == 0:
 		once := "among the failing slices"
-		if r.Q == 1 && r.Support == 0 { // it never was
+		if r.Asked {
 			once = "protected or pinned"
 		}
 		return fmt.Sprintf("%s is no longer %s; its share is being handed back and is %s now (%d samples).",

@@ -89,7 +89,7 @@ func (d *decision) joinOne(parts []boost, slice Slice, prevalence float64) ([]bo
 		return parts, parts[at].reason
 	}
 	// Nothing was tested, so that nothing is significant.
-	reason := &Reason{P: 1, Q: 1, Prevalence: prevalence, Risk: d.risk(slice), Damping: 1}
+	reason := &Reason{P: 1, Q: 1, Prevalence: prevalence, Risk: d.risk(slice), Damping: 1, Asked: true}
 	d.count(reason, slice)
 	reason.Support, reason.Rate = float64(reason.Rows), ratio(reason.Failures, reason.Rows)
 	if d.round.FailureRate > 0 {

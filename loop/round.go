@@ -88,6 +88,8 @@ type Reason struct {
 	// Protected is the least that the mixture has of a protected slice. A slice
 	// that is there only for that was not tested: its P and Q are 1.
 	Protected float64 `json:"protected,omitempty"`
+	// Asked: a person wants the component, and no evidence does.
+	Asked bool `json:"asked,omitempty"`
 	// Pin is the policy's pin of a slice that a person has pinned.
 	Pin *Override `json:"pin,omitempty"`
 	// Sentence says all this to a person.

@@ -158,7 +158,7 @@ func TestEditsChain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a, b := spec.PolicyChanges(&want, &got), len(got.Pins)+len(got.Bans); len(a) > 0 || b != len(want.Pins)+len(want.Bans) {
+			if a, b := want.Changes(&got), len(got.Pins)+len(got.Bans); len(a) > 0 || b != len(want.Pins)+len(want.Bans) {
 				t.Fatalf("%s\nis not what was meant: %v", doc, a)
 			}
 		}

@@ -5,40 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
-	"hone/loop"
 	"hone/spec"
 )
-
-func TestPolicyChanges(t *testing.T) {
-	a := loop.DefaultPolicy()
-	a.Name, a.Version = "p", 1
-	a.Pins = []loop.Override{override(.1, "light", "low"), override(.2, "light", "day")}
-	b := a
-	b.Version, b.Owner, b.Shares.Cap, b.Damping.Samples = 2, "ann", .2, 300
-	b.Pins = []loop.Override{override(.25, "light", "day"), override(.1, "light", "low")}
-	b.Bans = []loop.Override{override(0, "glove", "yes", "light", "dusk")}
-	var got []string
-	for _, c := range spec.PolicyChanges(&a, &b) {
-		got = append(got, c.String())
-	}
-	want := []string{"owner: ann", "shares.cap 0.15 → 0.2", "damping.samples 150 → 300",
-		"pins[light=day] 20% by ann (why not) → 25% by ann (why not)", "bans[glove=yes ∧ light=dusk]: banned by ann (why not)"}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if back := spec.PolicyChanges(&b, &a); len(back) != len(want) || back[0].String() != "owner removed" || back[4].String() != "bans[glove=yes ∧ light=dusk] removed" {
-		t.Errorf("back: %v", back)
-	}
-	if same := spec.PolicyChanges(&a, &a); len(same) != 0 {
-		t.Errorf("nothing: %v", same)
-	}
-}
 
 func TestUnified(t *testing.T) {
 	a := "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\n"

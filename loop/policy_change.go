@@ -1,12 +1,12 @@
-package spec
+package loop
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
-
-	"hone/loop"
 )
 
 // PolicyChange is one key in which two policies differ.
@@ -28,15 +28,15 @@ func (c PolicyChange) String() string {
 	return c.Key + " " + c.From + " → " + c.To
 }
 
-// PolicyChanges lists what differs between two policies, in the order of a
-// document; defaults are spelt out, versions are no difference.
-func PolicyChanges(a, b *loop.Policy) []PolicyChange {
-	return changes(nil, "", reflect.ValueOf(*a), reflect.ValueOf(*b))
+// Changes lists what another policy has otherwise, in the order of a document;
+// defaults are spelt out, versions are no difference.
+func (p *Policy) Changes(other *Policy) []PolicyChange {
+	return policyChanges(nil, "", reflect.ValueOf(*p), reflect.ValueOf(*other))
 }
 
-var overrides = reflect.TypeFor[[]loop.Override]()
+var overrideList = reflect.TypeFor[[]Override]()
 
-func changes(out []PolicyChange, path string, a, b reflect.Value) []PolicyChange {
+func policyChanges(out []PolicyChange, path string, a, b reflect.Value) []PolicyChange {
 	for i := range a.NumField() {
 		key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
 		if path != "" {
@@ -45,18 +45,18 @@ func changes(out []PolicyChange, path string, a, b reflect.Value) []PolicyChange
 		switch x, y := a.Field(i), b.Field(i); {
 		case key == "version" || reflect.DeepEqual(x.Interface(), y.Interface()):
 		case x.Kind() == reflect.Struct:
-			out = changes(out, key, x, y)
-		case x.Type() == overrides:
-			out = overrideChanges(out, key, x.Interface().([]loop.Override), y.Interface().([]loop.Override))
+			out = policyChanges(out, key, x, y)
+		case x.Type() == overrideList:
+			out = overrideChanges(out, key, x.Interface().([]Override), y.Interface().([]Override))
 		default:
-			out = append(out, PolicyChange{Key: key, From: value(x), To: value(y)})
+			out = append(out, PolicyChange{Key: key, From: settingText(x), To: settingText(y)})
 		}
 	}
 	return out
 }
 
 // overrideChanges compares lists by slice: their order means nothing.
-func overrideChanges(out []PolicyChange, list string, a, b []loop.Override) []PolicyChange {
+func overrideChanges(out []PolicyChange, list string, a, b []Override) []PolicyChange {
 	for i := range a {
 		c := PolicyChange{Key: list + "[" + a[i].Words() + "]", From: a[i].Settings()}
 		if j := overrideOf(b, a[i].Slice); j >= 0 {
@@ -74,7 +74,7 @@ func overrideChanges(out []PolicyChange, list string, a, b []loop.Override) []Po
 	return out
 }
 
-func value(v reflect.Value) string {
+func settingText(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.Slice, reflect.Map:
 		if v.Len() == 0 {
@@ -86,4 +86,8 @@ func value(v reflect.Value) string {
 	default:
 	}
 	return fmt.Sprint(v.Interface())
+}
+
+func overrideOf(all []Override, slice map[string]string) int {
+	return slices.IndexFunc(all, func(o Override) bool { return maps.Equal(o.Slice, slice) })
 }
