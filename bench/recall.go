@@ -275,10 +275,13 @@ func (t *table) decide() ([]loop.Slice, error) {
 	return boosted(round), nil
 }
 
-// probe decides, evaluates what the round has for probes, and decides again.
+// probe decides from all rows but the last tenth, spends as many rows as that on
+// what the decision wants to have probed, and decides again.
 func (t *table) probe() ([]loop.Slice, error) {
+	probes := len(t.errors) / 10
+	t.cut(len(t.errors) - probes)
 	e := t.evidence()
-	round, err := t.round(e)
+	round, err := t.next(e, nil, uint64(probes))
 	if err != nil {
 		return nil, err
 	}
@@ -288,24 +291,32 @@ func (t *table) probe() ([]loop.Slice, error) {
 	}
 	for i := range round.Components {
 		c := &round.Components[i]
-		if c.Domain != loop.Probe {
+		if c.Domain != loop.Evaluation {
 			continue
 		}
 		for index := range c.Quota {
-			x, err := sampler.Scenario(loop.Probe, c.Number, index)
+			x, err := sampler.Scenario(c.Domain, c.Number, index)
 			if err != nil {
 				return nil, err
 			}
-			e.Append(loop.Line{Codes: x.Codes, Source: loop.SourceProbe, Origin: loop.Synthetic, Rows: 1,
-				Weight:   max(1, int64(sampler.Weight(loop.Probe, c.Number, x.Codes)*loop.MicroUnits)),
+			e.Append(loop.Line{Codes: x.Codes, Source: c.Source, Origin: loop.Synthetic, Rows: 1,
+				Weight:   max(1, int64(sampler.Weight(c.Domain, c.Number, x.Codes)*loop.MicroUnits)),
 				Failures: int64(t.outcome(x.Codes, tableRate))})
 		}
 	}
 	e.Sort()
-	if round, err = t.next(e, round); err != nil {
+	if round, err = t.next(e, round, 0); err != nil {
 		return nil, err
 	}
 	return boosted(round), nil
+}
+
+// cut keeps the first rows.
+func (t *table) cut(rows int) {
+	t.errors = t.errors[:rows]
+	for f := range t.codes {
+		t.codes[f] = t.codes[f][:rows]
+	}
 }
 
 func boosted(round *loop.Round) []loop.Slice {
@@ -334,12 +345,14 @@ func (t *table) evidence() *loop.Evidence {
 	return e
 }
 
-func (t *table) round(e *loop.Evidence) (*loop.Round, error) { return t.next(e, nil) }
+func (t *table) round(e *loop.Evidence) (*loop.Round, error) { return t.next(e, nil, 0) }
 
-func (t *table) next(e *loop.Evidence, previous *loop.Round) (*loop.Round, error) {
+func (t *table) next(e *loop.Evidence, previous *loop.Round, probes uint64) (*loop.Round, error) {
 	policy := loop.DefaultPolicy()
 	policy.Name, policy.Version = "recall", 1
-	budget := loop.Budget{Campaign: "recall", Number: 1, Train: 1500}
+	// Whatever is found is boosted, however little it is worth.
+	policy.Shares.Smallest = 1e-6
+	budget := loop.Budget{Campaign: "recall", Number: 1, Train: 1 << 20, Evaluation: loop.EvaluationPlan{Probe: probes}}
 	if previous != nil {
 		budget.Number = previous.Number + 1
 	}
