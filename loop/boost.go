@@ -9,35 +9,23 @@ type boost struct {
 	cell   cell
 	share  float64
 	reason *Reason
+	// worth is the slice's value, had it not been damped.
+	worth float64
+	// lesson is the one that the reason is of; nil for what no lesson asks for.
+	lesson *lesson
 	// rows are the slices of which a coverage makes one sample each; nil for any other
 	// part.
 	rows []Slice
-}
-
-// targetRate is the failure rate of the rows drawn from the target, or the
-// overall rate where there are none.
-func (f *searcher) targetRate(overall float64) float64 {
-	sums := make([]stratum, len(f.discount))
-	for i := range f.weight {
-		if f.evidence.Source[i] == SourceTarget {
-			sums[f.strata[i]].add(f.weight[i], f.fails[i], f.squares[i])
-		}
-	}
-	n, k := pool(sums, f.discount)
-	if n == 0 {
-		return overall
-	}
-	return k / n
 }
 
 // smoothing is how many rows at the overall rate a slice's rate is drawn
 // towards.
 const smoothing = 8
 
-// value weighs a slice: v = risk · π(s)^(1-b) · max(0, rate - goal) · damping.
-// With an error that falls like n^-a the marginal gain of a sample is in
+// value weighs a slice: v = risk · π(s)^(1-b) · max(0, rate - goal) · damping /
+// cost. With an error that falls like n^-a the marginal gain of a sample is in
 // proportion to a·excess/n, which such shares make equal over slices.
-func (d *decision) value(c cell, overall, goal float64) (boost, error) {
+func (d *decision) value(c cell, l *lesson) (boost, error) {
 	prevalence, err := d.feasibility.mass(d.round.Target, c.slice)
 	if err != nil {
 		return boost{}, err
@@ -46,42 +34,48 @@ func (d *decision) value(c cell, overall, goal float64) (boost, error) {
 	if err != nil {
 		return boost{}, err
 	}
-	damping, quarantined := 1.0, false
-	if m := d.round.Memory.find(c.slice); m != nil {
-		damping, quarantined = m.Damping, m.Quarantined
-	}
 	reason := &Reason{
-		Support: c.n, Rate: (c.k + smoothing*overall) / (c.n + smoothing),
-		Z: c.z, P: c.p, Q: c.q, Prevalence: prevalence, Risk: d.risk(c.slice), Damping: damping,
+		Support: c.n, Rate: (c.k + smoothing*l.overall) / (c.n + smoothing),
+		Z: c.z, P: c.p, Q: c.q, Prevalence: prevalence, Risk: d.risk(c.slice), Damping: 1, Cost: d.cost(c.slice),
 	}
-	reason.Lift = reason.Rate / overall
-	if goal > 0 {
-		reason.Lift = reason.Rate / goal
+	now := l.count(c.slice, nil)
+	quarantined := false
+	if m := d.round.Memory.find(c.slice); m != nil {
+		d.revive(m, &c, l)
+		reason.Damping, quarantined = m.Damping, m.Quarantined
+		reason.Since, reason.Progress = m.Round, ratio(m.AnchorFailures, m.AnchorRows)-now.rate()
 	}
-	d.count(reason, c.slice)
+	reason.Lift = reason.Rate / l.overall
+	if l.goal > 0 {
+		reason.Lift = reason.Rate / l.goal
+	}
+	reason.fill(&now, l)
+	b := boost{cell: c, reason: reason, lesson: l}
 	// What does not occur in deployment, or cannot be drawn, is not boosted.
-	if prevalence > 0 && drawable && !quarantined && !banned(d.protected.bans, c.slice) {
-		reason.Value = reason.Risk * math.Pow(prevalence, 1-d.policy.Shares.Prevalence) * max(0, reason.Rate-goal) * damping
+	if prevalence > 0 && drawable {
+		b.worth = reason.Risk * math.Pow(prevalence, 1-d.policy.Shares.Prevalence) * max(0, reason.Rate-l.goal) / reason.Cost
 	}
-	return boost{cell: c, reason: reason}, nil
+	if !quarantined {
+		reason.Value = b.worth * reason.Damping
+	}
+	return b, nil
 }
 
-// count fills in what the newest model version did in a slice.
-func (d *decision) count(reason *Reason, slice Slice) {
-	met := make(map[uint32]bool)
-	for i := range d.evidence.Len() {
-		if d.evidence.Age[i] == 0 && matchesLine(d.evidence, slice, i) {
-			reason.Rows += d.evidence.Rows[i]
-			if group := d.evidence.Group[i]; group == 0 {
-				reason.Groups += d.evidence.Rows[i]
-			} else if !met[group] {
-				met[group] = true
-				reason.Groups++
-			}
-			reason.Failures += d.evidence.Failures[i]
-		}
+// fill says what the newest model version did in a slice.
+func (r *Reason) fill(c *counted, l *lesson) {
+	r.Rows, r.Groups, r.Failures = c.rows, c.groups, c.failures
+	r.Effective, r.Measured = c.worth, c.rate()
+	r.Lower, r.Upper = alwaysValid(c.failed, c.worth)
+	if l.learned.Unit != "" && c.rows > 0 {
+		r.Loss = &Loss{Metric: l.learned.Metric, Unit: l.learned.Unit, Slice: c.loss, Deployment: l.loss}
 	}
-	reason.Lower, reason.Upper = wilson(float64(reason.Failures), float64(reason.Rows))
+}
+
+// count fills in what the newest version did in a slice, in the first lesson.
+func (d *decision) count(reason *Reason, slice Slice) {
+	l := d.lessons()[0]
+	c := l.count(slice, nil)
+	reason.fill(&c, l)
 }
 
 // risk is the greatest risk weight of a slice that contains this one.
@@ -97,16 +91,4 @@ func (d *decision) risk(slice Slice) float64 {
 		}
 	}
 	return weight
-}
-
-// wilson is the 95 % score interval of a proportion (Wilson 1927).
-func wilson(k, n float64) (lower, upper float64) {
-	if n == 0 {
-		return 0, 1
-	}
-	const z = 1.959963984540054
-	p := k / n
-	centre := (p + z*z/(2*n)) / (1 + z*z/n)
-	half := z / (1 + z*z/n) * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
-	return max(0, centre-half), min(1, centre+half)
 }

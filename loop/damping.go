@@ -21,40 +21,118 @@ func (m *Memory) find(slice Slice) *Remembered {
 // with its anchor, the evidence on which it was first boosted. The anchor is
 // never moved: a slow learner whose anchor followed it would never show
 // progress. Only a slice's own samples count: those that merely match a broad
-// slice were made for its children, and would convict it of their failure.
-func (m *Memory) judge(s *Space, settings Damping, e *Evidence) {
-	for i := range m.Slices {
-		r := &m.Slices[i]
+// slice were made for its children, and would convict it of their failure. Where
+// there are enough rows of the real world, these are what counts.
+func (d *decision) judge(lessons []*lesson) {
+	settings := d.policy.Damping
+	for i := range d.round.Memory.Slices {
+		r := &d.round.Memory.Slices[i]
+		if r.Quarantined && r.Until > 0 && d.budget.Number >= r.Until {
+			r.Quarantined, r.Until, r.Judged = false, 0, r.Samples
+			r.Sentence = fmt.Sprintf("%s is out of quarantine, damped to %s: what is made of it now shows whether it has become learnable.",
+				d.space.Describe(r.Slice), percent(r.Damping))
+			continue
+		}
 		if r.Quarantined || r.AnchorRows == 0 || r.Samples < settings.Samples || r.Samples == r.Judged {
 			continue
 		}
-		var rows, failures float64
-		for line := range e.Len() {
-			if e.Age[line] == 0 && matchesLine(e, r.Slice, line) {
-				rows += float64(e.Rows[line])
-				failures += float64(e.Failures[line])
-			}
-		}
-		if rows < settings.Rows {
+		l := r.lesson(lessons)
+		now := l.count(r.Slice, nil)
+		if now.worth < settings.Rows {
 			continue
 		}
-		r.Judged = r.Samples
-		before, now := r.AnchorFailures/r.AnchorRows, failures/rows
-		deviation := math.Sqrt(before*(1-before)/r.AnchorRows + now*(1-now)/rows)
-		r.Sentence = ""
-		if before-now > settings.Errors*deviation && before-now > settings.Progress {
-			r.Damping = min(1, 2*r.Damping)
-			continue
-		}
-		r.Damping = max(settings.Least, r.Damping/2)
-		r.Sentence = fmt.Sprintf("%s failed %s when first boosted in round %d and fails %s now, after %d samples of its own: its share is damped to %s.",
-			s.Describe(r.Slice), percent(before), r.Round, percent(now), r.Samples, percent(r.Damping))
-		if r.Damping <= settings.Quarantine {
-			r.Quarantined = true
-			r.Sentence = fmt.Sprintf("%s failed %s when first boosted in round %d and fails %s now, after %d samples of its own: it is quarantined. Check its labels and how it is made; more of it does not help.",
-				s.Describe(r.Slice), percent(before), r.Round, percent(now), r.Samples)
+		if verdict, ok := d.verdict(r, l, &now); ok {
+			d.damp(r, verdict)
 		}
 	}
+}
+
+// lesson is the one that a slice's anchor is of.
+func (r *Remembered) lesson(lessons []*lesson) *lesson {
+	for _, l := range lessons {
+		if l.name() == r.Of {
+			return l
+		}
+	}
+	return lessons[0]
+}
+
+// verdict is what comes of comparing a slice with its anchor.
+type verdict struct {
+	before, now float64
+	progress    bool
+	// transfers is false where synthetic rows show progress and real ones do not.
+	transfers bool
+}
+
+// verdict judges a slice by its real rows, where there are enough now and at the
+// anchor; ok is false where real rows have only just become enough to compare with
+// later.
+func (d *decision) verdict(r *Remembered, l *lesson, now *counted) (verdict, bool) {
+	settings := d.policy.Damping
+	compare := func(n, k, worth, failed float64) verdict {
+		before, now := k/n, failed/worth
+		deviation := math.Sqrt(before*(1-before)/n + now*(1-now)/worth)
+		return verdict{before, now, before-now > settings.Errors*deviation && before-now > settings.Progress, true}
+	}
+	origin := func(o Origin) func(int) bool { return func(line int) bool { return l.evidence.Origin[line] == o } }
+	all := compare(r.AnchorRows, r.AnchorFailures, now.worth, now.failed)
+	real := l.count(r.Slice, origin(Real))
+	if real.worth < settings.Rows {
+		return all, true
+	}
+	if r.RealRows < settings.Rows {
+		r.RealRows, r.RealFailures = real.n, real.k
+		return all, true
+	}
+	judged := compare(r.RealRows, r.RealFailures, real.worth, real.failed)
+	if n := r.AnchorRows - r.RealRows; !judged.progress && n >= settings.Rows {
+		if made := l.count(r.Slice, origin(Synthetic)); made.worth >= settings.Rows {
+			judged.transfers = !compare(n, min(n, max(0, r.AnchorFailures-r.RealFailures)), made.worth, made.failed).progress
+		}
+	}
+	return judged, true
+}
+
+// damp takes share from a slice without progress, and gives it back to one with.
+func (d *decision) damp(r *Remembered, v verdict) {
+	settings := d.policy.Damping
+	r.Judged, r.Improved, r.Sentence = r.Samples, v.progress, ""
+	if v.progress {
+		r.Damping = min(1, 2*r.Damping)
+		return
+	}
+	r.Damping = max(settings.Least, r.Damping/2)
+	what := fmt.Sprintf("%s failed %s when first boosted in round %d and fails %s now, after %d samples of its own",
+		d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), r.Samples)
+	if !v.transfers {
+		what = fmt.Sprintf("%s is fixed in synthetic and unchanged in real rows, which failed %s in round %d and fail %s now, after %d samples of its own: what is made does not transfer",
+			d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), r.Samples)
+	}
+	r.Sentence = fmt.Sprintf("%s: its share is damped to %s.", what, percent(r.Damping))
+	if r.Damping <= settings.Quarantine {
+		r.Quarantined = true
+		if settings.Reopen > 0 {
+			r.Until = d.budget.Number + settings.Reopen
+		}
+		r.Sentence = what + ": it is quarantined. Check its labels and how it is made; more of it does not help."
+	}
+}
+
+// revive lets a slice that had been fixed, and was given back, come again as if it
+// were new: the model has forgotten it.
+func (d *decision) revive(m *Remembered, c *cell, l *lesson) {
+	if !m.Improved || m.Quarantined || d.previous == nil {
+		return
+	}
+	for i := range d.previous.Components {
+		if p := &d.previous.Components[i]; p.Domain == Train && p.Slice.Equal(c.slice) {
+			return
+		}
+	}
+	*m = anchored(c, l, d.budget.Number)
+	m.Of = l.of(d.lessons())
+	d.note("%s had been fixed and fails again: it is boosted as if it were new.", d.space.Describe(c.slice))
 }
 
 func matchesLine(e *Evidence, slice Slice, line int) bool {
@@ -67,17 +145,35 @@ func matchesLine(e *Evidence, slice Slice, line int) bool {
 }
 
 // remember notes that a slice was given samples in a round.
-func (m *Memory) remember(c *cell, round int, samples uint64) {
-	if r := m.find(c.slice); r != nil {
+func (d *decision) remember(b *boost, samples uint64) {
+	m := &d.round.Memory
+	if r := m.find(b.cell.slice); r != nil {
 		r.Samples += samples
 		return
 	}
-	if c.n == 0 {
+	if b.cell.n == 0 || b.lesson == nil {
 		return // protected, and never yet among the failing ones
 	}
-	m.Slices = append(m.Slices, Remembered{Slice: c.slice, Round: round,
-		AnchorRows: c.n, AnchorFailures: c.k, Samples: samples, Damping: 1})
+	r := anchored(&b.cell, b.lesson, d.budget.Number)
+	r.Samples, r.Of = samples, b.lesson.of(d.lessons())
+	m.Slices = append(m.Slices, r)
 	slices.SortFunc(m.Slices, func(a, b Remembered) int { return a.Slice.compare(b.Slice) })
+}
+
+// anchored is a slice whose progress counts from the evidence of a lesson.
+func anchored(c *cell, l *lesson, round int) Remembered {
+	r := Remembered{Slice: c.slice, Round: round, AnchorRows: c.n, AnchorFailures: c.k, Damping: 1}
+	real := l.count(c.slice, func(line int) bool { return l.evidence.Origin[line] == Real })
+	r.RealRows, r.RealFailures = real.n, real.k
+	return r
+}
+
+// of is the lesson's name in the memory: empty where there is no other.
+func (l *lesson) of(lessons []*lesson) string {
+	if len(lessons) < 2 {
+		return ""
+	}
+	return l.name()
 }
 
 // clone copies the memory, so that a decision never changes the round before, but

@@ -92,6 +92,8 @@ type decision struct {
 	feasibility *feasibility
 	// protected is what no mixture may take from the space's protected slices.
 	protected protection
+	// known are the lessons, once they were asked for.
+	known []*lesson
 }
 
 // validate refuses what no round can meet; a campaign's own Validate has caught

@@ -14,6 +14,9 @@ func (s *Space) explain(c *Component) string {
 		return fmt.Sprintf("%s The component gets %d samples.", s.explainPin(c.Slice, r.Pin), c.Quota)
 	case r.Value == 0 && r.Protected > 0:
 		return fmt.Sprintf("%s A component of its own gets %s of the round: %d samples.", s.explainProtection(c.Slice, r.Protected), percent(share), c.Quota)
+	case r.Value == 0 && r.Until > 0:
+		return fmt.Sprintf("%s is in quarantine until round %d; a trickle of %d samples shows by then whether it has become learnable.",
+			s.Describe(c.Slice), r.Until, c.Quota)
 	case r.Value == 0:
 		once := "among the failing slices"
 		if r.Asked {
@@ -22,9 +25,25 @@ func (s *Space) explain(c *Component) string {
 		return fmt.Sprintf("%s is no longer %s; its share is being handed back and is %s now (%d samples).",
 			s.Describe(c.Slice), once, percent(share), c.Quota)
 	}
-	sentence := fmt.Sprintf("%s fails %s of the time (%d of %d rows, 95%% interval %s to %s), %.1f times the rate in deployment. It is %s of deployment and gets %s of the round: %d samples.",
-		s.Describe(c.Slice), percent(ratio(r.Failures, r.Rows)), r.Failures, r.Rows, percent(r.Lower), percent(r.Upper),
-		r.Lift, percent(r.Prevalence), percent(share), c.Quota)
+	worth := ""
+	if r.Effective < .95*float64(r.Rows) {
+		worth = fmt.Sprintf(", worth %.0f of deployment", r.Effective)
+	}
+	sentence := fmt.Sprintf("%s fails %s of the time (%d of %d rows%s, 95%% interval %s to %s), %.1f times the rate in deployment.",
+		s.Describe(c.Slice), percent(r.Measured), r.Failures, r.Rows, worth, percent(r.Lower), percent(r.Upper), r.Lift)
+	if r.Loss != nil {
+		sentence += fmt.Sprintf(" It has %s, against %s in deployment.", r.Loss.text(r.Loss.Slice), r.Loss.text(r.Loss.Deployment))
+	}
+	if len(r.LearnedFrom) > 0 {
+		sentence += fmt.Sprintf(" So %s %s.", map[bool]string{true: "say", false: "says"}[len(r.LearnedFrom) > 1], join(r.LearnedFrom))
+	}
+	if r.Since > 0 {
+		sentence += fmt.Sprintf(" It failed %s when first boosted in round %d.", percent(max(0, r.Measured+r.Progress)), r.Since)
+	}
+	sentence += fmt.Sprintf(" It is %s of deployment and gets %s of the round: %d samples.", percent(r.Prevalence), percent(share), c.Quota)
+	if r.Cost > 1.1 || r.Cost > 0 && r.Cost < 1/1.1 {
+		sentence += fmt.Sprintf(" A sample of it costs %.1f times as much as one of the base.", r.Cost)
+	}
 	if r.Risk != 1 {
 		sentence += fmt.Sprintf(" Its risk weight is %g.", r.Risk)
 	}
@@ -38,6 +57,15 @@ func (s *Space) explain(c *Component) string {
 		sentence += " " + s.explainProtection(c.Slice, r.Protected)
 	}
 	return sentence
+}
+
+// text is a mean in the metric's unit.
+func (l *Loss) text(mean float64) string {
+	text := fmt.Sprintf("%.3g %s", mean, l.Unit)
+	if l.Metric != "" {
+		text = l.Metric + " " + text
+	}
+	return text
 }
 
 // explainPin says who has pinned a slice, and why.
@@ -57,7 +85,7 @@ func (s *Space) explainProtection(slice Slice, share float64) string {
 	return fmt.Sprintf("%s is protected%s: whatever the evidence says, no mixture has less than %s of it.", s.Describe(slice), why, percent(share))
 }
 
-func ratio(k, n int64) float64 {
+func ratio[T int64 | float64](k, n T) float64 {
 	if n == 0 {
 		return 0
 	}

@@ -2,13 +2,14 @@ package loop
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
 func TestExplain(t *testing.T) {
 	s := shapes()
 	c := Component{Slice: s.slice(t, "background", "metal", "light", "low"), Share: whole / 8, Quota: 188, Reason: &Reason{
-		Rows: 120, Failures: 84, Lower: .613, Upper: .775, Lift: 12.34, Prevalence: .02002, Risk: 1, Damping: 1, Value: .2}}
+		Rows: 120, Failures: 84, Effective: 120, Measured: .7, Lower: .613, Upper: .775, Lift: 12.34, Prevalence: .02002, Risk: 1, Damping: 1, Value: .2}}
 	const plain = "background=metal ∧ light=low fails 70% of the time (84 of 120 rows, 95% interval 61% to 78%), 12.3 times the rate in deployment. It is 2.0% of deployment and gets 12% of the round: 188 samples."
 	for name, test := range map[string]struct {
 		change func(r *Reason)
@@ -17,7 +18,14 @@ func TestExplain(t *testing.T) {
 		"plain":  {func(*Reason) {}, plain},
 		"risk":   {func(r *Reason) { r.Risk = 2.5 }, plain + " Its risk weight is 2.5."},
 		"damped": {func(r *Reason) { r.Damping = .5 }, plain + " Its share is damped to 50%, as earlier samples of it have not helped."},
-		"former": {func(r *Reason) { r.Value = 0 }, "background=metal ∧ light=low is no longer among the failing slices; its share is being handed back and is 12% now (188 samples)."},
+		"weights": {func(r *Reason) { r.Effective, r.Measured = 63.2, .65 },
+			"background=metal ∧ light=low fails 65% of the time (84 of 120 rows, worth 63 of deployment, 95% interval 61% to 78%), 12.3 times the rate in deployment. It is 2.0% of deployment and gets 12% of the round: 188 samples."},
+		"metric": {func(r *Reason) { r.Loss = &Loss{Metric: "error", Unit: "mm", Slice: 14.04, Deployment: 6} },
+			strings.Replace(plain, "deployment. It is", "deployment. It has error 14 mm, against error 6 mm in deployment. It is", 1)},
+		"tasks":    {func(r *Reason) { r.LearnedFrom = []string{"detect", "pose"} }, strings.Replace(plain, "deployment. It is", "deployment. So say detect and pose. It is", 1)},
+		"progress": {func(r *Reason) { r.Since, r.Progress = 3, .1 }, strings.Replace(plain, "deployment. It is", "deployment. It failed 80% when first boosted in round 3. It is", 1)},
+		"cost":     {func(r *Reason) { r.Cost = 2.13 }, plain + " A sample of it costs 2.1 times as much as one of the base."},
+		"former":   {func(r *Reason) { r.Value = 0 }, "background=metal ∧ light=low is no longer among the failing slices; its share is being handed back and is 12% now (188 samples)."},
 	} {
 		changed, reason := c, *c.Reason
 		changed.Reason = &reason
@@ -39,6 +47,48 @@ func TestWilson(t *testing.T) {
 		lower, upper := wilson(test.k, test.n)
 		if math.Abs(lower-test.lower) > 5e-5 || math.Abs(upper-test.upper) > 5e-5 || lower < 0 || upper > 1 {
 			t.Errorf("%v of %v: %v to %v, want %v to %v", test.k, test.n, lower, upper, test.lower, test.upper)
+		}
+	}
+}
+
+// The interval of a proportion holds however often one looks: over 40 looks at a
+// growing sample, at most one run in twenty ever excludes the truth, where Wilson's
+// does in one of five. It contains k/n and never leaves [0, 1].
+func TestAlwaysValid(t *testing.T) {
+	for _, test := range []struct{ k, n, lower, upper float64 }{
+		{10, 20, .19, .81}, {25, 50, .28, .72}, {50, 500, .060, .154}, {0, 0, 0, 1}, {0, 10, 0, .377}, {10, 10, .623, 1}, {2.5, 7.25, .03, .83},
+	} {
+		lower, upper := alwaysValid(test.k, test.n)
+		if math.Abs(lower-test.lower) > .006 || math.Abs(upper-test.upper) > .006 || test.n > 0 && (lower > test.k/test.n || upper < test.k/test.n) {
+			t.Errorf("%v of %v: %v to %v, want %v to %v", test.k, test.n, lower, upper, test.lower, test.upper)
+		}
+	}
+	const runs, looks, every = 600, 40, 30
+	for _, p := range []float64{.02, .1, .5} {
+		missed, fixed := 0, 0
+		for run := range uint64(runs) {
+			k, out, outFixed := 0, false, false
+			for i := range uint64(looks * every) {
+				if float64(mix(run<<32|i)>>11)/(1<<53) < p {
+					k++
+				}
+				if n := i + 1; n%every == 0 {
+					lower, upper := alwaysValid(float64(k), float64(n))
+					out = out || p < lower || p > upper
+					lower, upper = wilson(float64(k), float64(n))
+					outFixed = outFixed || p < lower || p > upper
+				}
+			}
+			if out {
+				missed++
+			}
+			if outFixed {
+				fixed++
+			}
+		}
+		t.Logf("p = %v: %d of %d runs ever exclude it, %d by the fixed interval", p, missed, runs, fixed)
+		if missed > runs/20 || fixed < runs/10 {
+			t.Errorf("p = %v: %d of %d runs ever exclude it, %d by the fixed interval", p, missed, runs, fixed)
 		}
 	}
 }

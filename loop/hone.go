@@ -1,6 +1,6 @@
 package loop
 
-import "fmt"
+import "slices"
 
 // hone boosts the slices that fail more than the rest, each by what it is worth.
 type hone struct{}
@@ -8,63 +8,152 @@ type hone struct{}
 func (hone) floor(p *Policy) float64 { return p.Floor }
 
 func (hone) want(d *decision) (wanted, error) {
-	boosts, err := d.boosts()
+	lessons := d.lessons()
+	searched := d.searchable(lessons)
+	if len(searched) == 0 {
+		return wanted{}, nil
+	}
+	d.judge(searched)
+	boosts, err := d.boosts(searched)
 	return wanted{boosts: boosts}, err
 }
 
-// boosts finds the failing slices and gives each its share of the mixture.
-func (d *decision) boosts() ([]boost, error) {
-	newest := int64(0)
-	for i := range d.evidence.Len() {
-		if d.evidence.Age[i] == 0 {
-			newest += d.evidence.Rows[i]
-		}
-	}
-	f := newSearcher(d.space, d.policy.Search, d.evidence, d.policy.Memory, d.policy.Window)
-	overall, _ := f.rate()
-	d.round.FailureRate = overall
-	if newest < int64(d.policy.MinimumRows) {
-		if newest > 0 {
-			d.round.Notes = append(d.round.Notes, fmt.Sprintf(
-				"The newest model has %d rows of evidence, fewer than the policy's minimum of %d: nothing was searched, and the round moves towards the base.",
-				newest, d.policy.MinimumRows))
-		}
-		return nil, nil
-	}
-	d.round.Memory.judge(d.space, d.policy.Damping, d.evidence)
-	goal := f.targetRate(overall)
-	for _, m := range d.round.Memory.Slices {
-		if m.Quarantined {
-			f.remove(m.Slice)
-		}
-	}
-	var boosts []boost
+// searchable is the lessons with the evidence that the policy asks for; the round's
+// failure rate is that of all.
+func (d *decision) searchable(lessons []*lesson) []*lesson {
+	var out []*lesson
 	total := 0.0
-	for _, c := range f.cover() {
-		b, err := d.value(c, overall, goal)
-		if err != nil {
-			return nil, err
+	for _, l := range lessons {
+		total += l.learned.Importance
+		d.round.FailureRate += l.learned.Importance * l.overall
+		if l.newest >= int64(d.policy.MinimumRows) {
+			out = append(out, l)
+			continue
 		}
-		if b.reason.Value > 0 {
-			boosts = append(boosts, b)
-			total += b.reason.Value
+		if l.newest > 0 && len(lessons) == 1 {
+			d.note("The newest model has %d rows of evidence, fewer than the policy's minimum of %d: nothing was searched, and the round moves towards the base.",
+				l.newest, d.policy.MinimumRows)
+		} else if len(lessons) > 1 {
+			d.note("Of %s the newest model has %d rows of evidence, fewer than the policy's minimum of %d: it was not searched.",
+				l.name(), l.newest, d.policy.MinimumRows)
 		}
 	}
-	if total == 0 {
-		return nil, nil
+	d.round.FailureRate /= total
+	if len(out) > 1 {
+		d.note("%s", combined(out))
+	}
+	return out
+}
+
+// boosts finds the failing slices and gives each its share of the mixture.
+func (d *decision) boosts(lessons []*lesson) ([]boost, error) {
+	goal, importance := 0.0, 0.0
+	for _, l := range lessons {
+		goal += l.learned.Importance * l.goal
+		importance += l.learned.Importance
+	}
+	goal /= importance
+	boosts, err := d.merged(lessons, importance)
+	if err != nil {
+		return nil, err
+	}
+	total := 0.0
+	for _, b := range boosts {
+		total += b.reason.Value
 	}
 	// S = min(S_max, Σv/(Σv + target error)): where little fails beyond the
 	// average, little is taken from the bulk.
-	boosted := d.policy.Shares.Boosted
-	if d.policy.Shares.Prevalence < 1 {
-		boosted = min(boosted, total/(total+goal))
+	share := func(value, total float64) float64 {
+		boosted := d.policy.Shares.Boosted
+		if d.policy.Shares.Prevalence < 1 {
+			boosted = min(boosted, total/(total+goal))
+		}
+		return boosted * value / total
 	}
 	kept := boosts[:0]
 	for _, b := range boosts {
-		b.share = min(d.policy.Shares.Cap*b.reason.Damping, boosted*b.reason.Value/total)
+		b.share = min(d.policy.Shares.Cap*b.reason.Damping, share(b.reason.Value, total))
 		if b.share >= d.policy.Shares.Smallest {
 			kept = append(kept, b)
 		}
 	}
-	return kept, nil
+	trickles, err := d.trickles(lessons, func(worth float64) float64 { return share(worth, total+worth) })
+	kept = append(kept, trickles...)
+	all := 0.0
+	for _, b := range kept {
+		all += b.share
+	}
+	for i := range kept {
+		kept[i].share *= min(1, d.policy.Shares.Boosted/max(all, leastShare))
+	}
+	return kept, err
+}
+
+// merged searches every lesson by itself and puts equal slices together: v =
+// Σ importance·v / Σ importance. The reason is of the lesson that has the most of
+// it. What has no value is left out.
+func (d *decision) merged(lessons []*lesson, importance float64) ([]boost, error) {
+	var boosts []boost
+	var most []float64 // of a lesson's part in each
+	for _, l := range lessons {
+		f := newSearcher(d.space, d.policy.Search, l.evidence, d.policy.Memory, d.policy.Window)
+		for _, m := range d.round.Memory.Slices {
+			if m.Quarantined {
+				f.remove(m.Slice)
+			}
+		}
+		for _, c := range f.cover() {
+			b, err := d.value(c, l)
+			if err != nil {
+				return nil, err
+			}
+			if b.reason.Value == 0 {
+				continue
+			}
+			part := b.reason.Value * l.learned.Importance / importance
+			b.reason.Value = part
+			if len(lessons) > 1 {
+				b.reason.LearnedFrom = []string{l.name()}
+			}
+			at := find(boosts, c.slice)
+			if at < 0 {
+				boosts, most = append(boosts, b), append(most, part)
+				continue
+			}
+			had := boosts[at].reason
+			value, from := had.Value+part, append(slices.Clone(had.LearnedFrom), l.name())
+			if part > most[at] {
+				boosts[at], most[at] = b, part
+			}
+			boosts[at].reason.Value, boosts[at].reason.LearnedFrom = value, from
+		}
+	}
+	return boosts, nil
+}
+
+// trickles is a little of every slice in quarantine, so that there is evidence of
+// whether it has become learnable when its time is over.
+func (d *decision) trickles(lessons []*lesson, share func(worth float64) float64) ([]boost, error) {
+	var out []boost
+	for i := range d.round.Memory.Slices {
+		m := &d.round.Memory.Slices[i]
+		if !m.Quarantined || m.Until == 0 {
+			continue
+		}
+		l := m.lesson(lessons)
+		now := l.count(m.Slice, nil)
+		c := cell{slice: m.Slice, n: now.n, k: now.k, p: 1, q: 1}
+		b, err := d.value(c, l)
+		if err != nil {
+			return nil, err
+		}
+		b.reason.Until = m.Until
+		if b.worth > 0 {
+			b.share = d.policy.Damping.Trickle * min(d.policy.Shares.Cap, share(b.worth))
+		}
+		if b.share >= d.policy.Shares.Smallest {
+			out = append(out, b)
+		}
+	}
+	return out, nil
 }

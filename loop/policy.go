@@ -23,8 +23,12 @@ type Policy struct {
 	Search  Search  `json:"search"`
 	Shares  Shares  `json:"shares"`
 	Damping Damping `json:"damping"`
+	Value   Value   `json:"value"`
 	// Coverage promises samples of every combination of levels.
 	Coverage Coverage `json:"coverage"`
+
+	Probes     Probes             `json:"probes"`
+	Curriculum CurriculumSettings `json:"curriculum"`
 
 	// Pins and Bans are what a person has decided about slices.
 	Pins []Override `json:"pins,omitempty"`
@@ -67,6 +71,45 @@ type Shares struct {
 	TrustRegion float64 `json:"trust_region"`
 }
 
+// Value says what counts in what a slice is worth, beside risk, prevalence and
+// failures.
+type Value struct {
+	// Cost divides by what an accepted sample of the slice costs.
+	Cost bool `json:"cost"`
+}
+
+// Probes are evaluation samples of slices that are suspected of failing; how many
+// a round makes is in the campaign's evaluation plan.
+type Probes struct {
+	// Slices is how many share them.
+	Slices int `json:"slices"`
+}
+
+// CurriculumSettings say how a strategy goes from the base to what the evidence
+// asks for.
+type CurriculumSettings struct {
+	// Schedule is one of the schedules; empty is ScheduleEvidence.
+	Schedule string `json:"schedule"`
+	// Share of what is not slices that goes to levels that fail more often, or, by
+	// learning progress, to those whose failure rate moves.
+	Share float64 `json:"share"`
+	// Rounds after which linear and competence have come to the end.
+	Rounds int `json:"rounds"`
+}
+
+// The schedules of a curriculum.
+const (
+	// ScheduleEvidence follows the evidence from the first on.
+	ScheduleEvidence = "evidence"
+	// ScheduleLinear and ScheduleCompetence move from the base to what the evidence
+	// asks for, evenly or by the square root (Platanios et al. 2019).
+	ScheduleLinear     = "linear"
+	ScheduleCompetence = "competence"
+	// ScheduleProgress tilts towards levels whose failure rate has moved, in either
+	// direction, since the version before (Matiisen et al. 2017).
+	ScheduleProgress = "learning-progress"
+)
+
 // Damping takes share away from slices that do not get better however much is
 // made for them, and quarantines the hopeless.
 type Damping struct {
@@ -82,6 +125,11 @@ type Damping struct {
 	// rows leave the search.
 	Least      float64 `json:"least"`
 	Quarantine float64 `json:"quarantine"`
+	// Reopen is after how many rounds a quarantined slice gets another chance, damped
+	// as it was; 0 is never. Until then it has Trickle of the share that it would
+	// have.
+	Reopen  int     `json:"reopen"`
+	Trickle float64 `json:"trickle"`
 }
 
 // DefaultPolicy is what a policy document that names nothing means.
@@ -91,7 +139,9 @@ func DefaultPolicy() Policy {
 		Search: Search{Order: 3, FalseDiscovery: .05, MinimumSupport: 12, MinimumZ: 2.5, Descent: .6, Slices: 12},
 		Shares: Shares{Boosted: .5, Cap: .15, Base: .35, Prevalence: .7, Smallest: .001, TrustRegion: 1},
 		Damping: Damping{Samples: 150, Rows: 15, Progress: .08, Errors: 2,
-			Least: .05, Quarantine: .25},
+			Least: .05, Quarantine: .25, Reopen: 5, Trickle: .05},
+		Value:  Value{Cost: true},
+		Probes: Probes{Slices: 10}, Curriculum: CurriculumSettings{Schedule: ScheduleEvidence, Rounds: 6},
 		Coverage: Coverage{Samples: 5, Share: .05},
 	}
 }
@@ -131,10 +181,21 @@ func (p *Policy) Validate() error {
 		{"damping.errors", p.Damping.Errors, 0, 100},
 		{"damping.least", p.Damping.Least, 1e-6, 1},
 		{"damping.quarantine", p.Damping.Quarantine, 0, 1},
+		{"damping.reopen", float64(p.Damping.Reopen), 0, 10_000},
+		{"damping.trickle", p.Damping.Trickle, 0, 1},
+		{"probes.slices", float64(p.Probes.Slices), 0, 1000},
+		{"curriculum.share", p.Curriculum.Share, 0, 1},
+		{"curriculum.rounds", float64(p.Curriculum.Rounds), 0, MaxRounds},
 	} {
 		if math.IsNaN(c.value) || c.value < c.low || c.value > c.high {
 			return refuse(c.field, "%v is out of bounds", c.value).remedy("%v to %v", c.low, c.high)
 		}
+	}
+	switch p.Curriculum.Schedule {
+	case "", ScheduleEvidence, ScheduleLinear, ScheduleCompetence, ScheduleProgress:
+	default:
+		return refuse("curriculum.schedule", "%q is not a schedule", p.Curriculum.Schedule).
+			remedy("%s, %s, %s or %s", ScheduleEvidence, ScheduleLinear, ScheduleCompetence, ScheduleProgress)
 	}
 	if p.Shares.Base+p.Shares.Boosted > 1+1e-12 {
 		return refuse("shares", "base %v and boosted %v exceed the whole", p.Shares.Base, p.Shares.Boosted).

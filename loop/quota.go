@@ -28,7 +28,7 @@ func (d *decision) train(mixture []boost) {
 		if len(c.Slice) == 0 {
 			continue
 		}
-		d.round.Memory.remember(&mixture[i].cell, d.budget.Number, c.Quota)
+		d.remember(&mixture[i], c.Quota)
 		if c.Reason != nil {
 			c.Reason.Sentence = d.space.explain(c)
 		}

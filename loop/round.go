@@ -64,11 +64,16 @@ type Reason struct {
 	Rows     int64 `json:"rows"`
 	Groups   int64 `json:"groups"`
 	Failures int64 `json:"failures"`
+	// Effective is how many independent rows of deployment those rows are worth, by
+	// their importance weights and groups; Measured the failure rate of these.
+	Effective float64 `json:"effective"`
+	Measured  float64 `json:"measured"`
 	// Support and Rate are of the evidence with memory: weighted rows, and the
 	// smoothed failure rate.
 	Support float64 `json:"support"`
 	Rate    float64 `json:"rate"`
-	// Lower and Upper bound the failure rate (Wilson, 95 %, newest version).
+	// Lower and Upper bound the newest version's failure rate, at 95 % however often
+	// one looks.
 	Lower float64 `json:"lower"`
 	Upper float64 `json:"upper"`
 	// Lift is Rate over the failure rate in deployment: of the rows drawn from the
@@ -84,7 +89,21 @@ type Reason struct {
 	Prevalence float64 `json:"prevalence"`
 	Risk       float64 `json:"risk"`
 	Damping    float64 `json:"damping"`
-	Value      float64 `json:"value"`
+	// Since is the round in which the slice was first boosted, 0 where it is new, and
+	// Progress how far its failure rate has fallen since.
+	Since    int     `json:"since,omitempty"`
+	Progress float64 `json:"progress,omitempty"`
+	// Until is the round until which a slice is in quarantine, and has a trickle only.
+	Until int `json:"quarantined_until,omitempty"`
+	// Cost is what an accepted sample costs, relative to one of the base; 0 where
+	// nobody asked.
+	Cost  float64 `json:"cost,omitempty"`
+	Value float64 `json:"value"`
+	// LearnedFrom names what the slice fails, where there are several things to learn
+	// from; all the numbers are of the one to which it is worth most.
+	LearnedFrom []string `json:"learned_from,omitempty"`
+	// Loss is what was measured, where the metric has a unit.
+	Loss *Loss `json:"loss,omitempty"`
 	// Protected is the least that the mixture has of a protected slice. A slice
 	// that is there only for that was not tested: its P and Q are 1.
 	Protected float64 `json:"protected,omitempty"`
@@ -94,6 +113,14 @@ type Reason struct {
 	Pin *Override `json:"pin,omitempty"`
 	// Sentence says all this to a person.
 	Sentence string `json:"sentence"`
+}
+
+// Loss is the mean of a metric in a slice and in deployment, of the newest version.
+type Loss struct {
+	Metric     string  `json:"metric,omitempty"`
+	Unit       string  `json:"unit"`
+	Slice      float64 `json:"slice"`
+	Deployment float64 `json:"deployment"`
 }
 
 // Memory is what damping must remember of earlier rounds. It is ordered by
@@ -122,6 +149,16 @@ type Remembered struct {
 	Damping float64 `json:"damping"`
 	// Quarantined slices' rows leave the search.
 	Quarantined bool `json:"quarantined,omitempty"`
+	// Until is the round in which a quarantined slice is given another chance; 0 is
+	// never.
+	Until int `json:"until,omitempty"`
+	// Of names the lesson whose evidence the anchor is, where there are several.
+	Of string `json:"of,omitempty"`
+	// RealRows and RealFailures are the anchor in rows of the real world alone.
+	RealRows     float64 `json:"real_rows,omitempty"`
+	RealFailures float64 `json:"real_failures,omitempty"`
+	// Improved: when last judged, it had made progress.
+	Improved bool `json:"improved,omitempty"`
 	// Sentence says why the slice is damped or quarantined, if it is.
 	Sentence string `json:"sentence,omitempty"`
 }

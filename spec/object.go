@@ -126,6 +126,19 @@ func (d *document) readNumber(n *node, field string, to *float64) bool {
 	return true
 }
 
+// truth reads true or false.
+func (o object) truth(key string, to *bool) {
+	n := o.get(key)
+	if n == nil {
+		return
+	}
+	if n.sort != boolean {
+		o.refuse(n, o.path(key), "", "true or false is expected, not %s", shown(n))
+		return
+	}
+	*to = strings.EqualFold(n.text, "true")
+}
+
 // count sets *to if the key is there: a whole number from 0 to limit, which may
 // be spelt as a float without a fraction, as some JSON writers do.
 func (o object) count(key string, limit uint64, to *uint64) bool {

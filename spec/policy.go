@@ -11,7 +11,7 @@ func ParsePolicy(doc []byte) (loop.Policy, error) {
 	}
 	p := loop.DefaultPolicy()
 	root, ok := d.object(d.root, "", "name", "owner", "strategy", "floor", "minimum_rows", "memory", "window",
-		"search", "shares", "damping", "coverage", "pins", "bans")
+		"search", "shares", "damping", "value", "probes", "curriculum", "coverage", "pins", "bans")
 	if !ok {
 		return loop.Policy{}, d.err()
 	}
@@ -44,13 +44,32 @@ func ParsePolicy(doc []byte) (loop.Policy, error) {
 		}
 	}
 	if n := root.get("damping"); n != nil {
-		if o, ok := d.object(n, "damping", "samples", "rows", "progress", "errors", "least", "quarantine"); ok {
+		if o, ok := d.object(n, "damping", "samples", "rows", "progress", "errors", "least", "quarantine", "reopen", "trickle"); ok {
 			o.count("samples", 1<<53, &p.Damping.Samples)
 			o.number("rows", &p.Damping.Rows)
 			o.number("progress", &p.Damping.Progress)
 			o.number("errors", &p.Damping.Errors)
 			o.number("least", &p.Damping.Least)
 			o.number("quarantine", &p.Damping.Quarantine)
+			o.small("reopen", &p.Damping.Reopen)
+			o.number("trickle", &p.Damping.Trickle)
+		}
+	}
+	if n := root.get("value"); n != nil {
+		if o, ok := d.object(n, "value", "cost"); ok {
+			o.truth("cost", &p.Value.Cost)
+		}
+	}
+	if n := root.get("probes"); n != nil {
+		if o, ok := d.object(n, "probes", "slices"); ok {
+			o.small("slices", &p.Probes.Slices)
+		}
+	}
+	if n := root.get("curriculum"); n != nil {
+		if o, ok := d.object(n, "curriculum", "schedule", "share", "rounds"); ok {
+			o.text("schedule", &p.Curriculum.Schedule)
+			o.number("share", &p.Curriculum.Share)
+			o.small("rounds", &p.Curriculum.Rounds)
 		}
 	}
 	if n := root.get("coverage"); n != nil {

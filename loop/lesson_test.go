@@ -1,0 +1,141 @@
+package loop
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// twoLines is evidence of two things that fail in slices of their own and in one
+// that they share.
+func twoLines(t testing.TB, s *Space, importance float64) *Evidence {
+	e := &Evidence{Learned: []Learned{
+		{ModelLine: "m", Task: "detect", Importance: importance},
+		{ModelLine: "m", Task: "pose", Metric: "error", Unit: "mm", Importance: 1}}}
+	for from, worse := range []map[string]float64{
+		{"background=metal light=low": .6, "occlusion=strong rotation=r225": .6},
+		{"light=glare scale=near": .6, "occlusion=strong rotation=r225": .6},
+	} {
+		one := sized(t, s, 4000, []float64{.03, .1}[from], worse)
+		for i := range one.Len() {
+			l := one.line(i)
+			l.From = uint8(from)
+			l.Loss = 6*MicroUnits*l.Rows + 8*MicroUnits*l.Failures
+			e.Append(l)
+		}
+	}
+	e.Sort()
+	return e
+}
+
+// Each line is searched by itself, with its own rate; equal slices are merged, and
+// importance weighs between them.
+func TestSeveralLinesAreCombined(t *testing.T) {
+	s := shapes()
+	own, other := s.slice(t, "background", "metal", "light", "low"), s.slice(t, "light", "glare", "scale", "near")
+	both := s.slice(t, "occlusion", "strong", "rotation", "r225")
+	values := map[float64][]float64{}
+	for _, importance := range []float64{1, 4} {
+		p := policy()
+		p.Shares.Cap = .5
+		r, err := Decide(s, p, nil, twoLines(t, s, importance), Budget{Campaign: "c", Number: 1, Train: 1500}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, slice := range []Slice{own, other, both} {
+			c := boostOf(&r, slice)
+			if c == nil {
+				t.Fatalf("%s is not boosted", s.Describe(slice))
+			}
+			values[importance] = append(values[importance], c.Reason.Value)
+			m := r.Memory.find(slice)
+			if m == nil || m.Of == "" {
+				t.Errorf("memory %+v", m)
+			}
+		}
+		if c := boostOf(&r, both); strings.Join(c.Reason.LearnedFrom, ",") != "detect of m,pose by error of m" || !strings.Contains(c.Reason.Sentence, "So say detect of m and pose by error of m.") {
+			t.Errorf("reason %+v", c.Reason)
+		}
+		if c := boostOf(&r, other); strings.Join(c.Reason.LearnedFrom, ",") != "pose by error of m" || c.Reason.Loss == nil ||
+			math.Abs(c.Reason.Loss.Slice-10.8) > .5 || !strings.Contains(c.Reason.Sentence, " mm, against error ") {
+			t.Errorf("reason %+v, %+v", c.Reason, c.Reason.Loss)
+		}
+		if c := boostOf(&r, own); c.Reason.Loss != nil || math.Abs(c.Reason.Rate-.6) > .1 {
+			t.Errorf("reason %+v", c.Reason)
+		}
+		if text := strings.Join(r.Notes, "\n"); !strings.Contains(text, "The round combines detect of m (importance "+map[float64]string{1: "1", 4: "4"}[importance]+") and pose by error of m (importance 1)") {
+			t.Errorf("notes %q", text)
+		}
+	}
+	// v = Σ importance·v / Σ importance: from 1/2 to 4/5 of it, from 1/2 to 1/5.
+	if !near(values[4][0]/values[1][0], 8./5) || !near(values[4][1]/values[1][1], 2./5) || values[1][2] < values[1][0] {
+		t.Errorf("values %v", values)
+	}
+}
+
+// Rows of a group are worth fewer, and mixture rows what deployment has of them.
+func TestCountIsWorthLess(t *testing.T) {
+	e := &Evidence{}
+	for group := range uint32(20) {
+		l := Line{Codes: []Code{0}, Source: SourceTarget, Origin: Real, Group: group + 1, Rows: 10}
+		if group%4 == 0 {
+			l.Failures = 10 // whole clips fail
+		}
+		e.Append(l)
+	}
+	e.Sort()
+	d := decision{space: oneFactor(2), policy: policy(), evidence: e, round: &Round{}}
+	c := d.lessons()[0].count(Slice{{0, 0}}, nil)
+	if c.rows != 200 || c.groups != 20 || math.Abs(c.worth-20) > .5 || !near(c.rate(), .25) || !near(c.n, 200) {
+		t.Errorf("counted %+v", c)
+	}
+}
+
+// What a sample costs divides its slice's value; few samples say little, and the
+// policy may forbid it.
+func TestCost(t *testing.T) {
+	slice := Slice{{0, 0}}
+	made := func(own Made) []Made {
+		own.Slice = slice
+		return []Made{{Accepted: 1000, Rejected: 0, Millis: 100_000}, own}
+	}
+	for name, test := range map[string]struct {
+		made []Made
+		want float64
+	}{
+		"nothing known":   {nil, 1},
+		"no base":         {made(Made{})[1:], 1},
+		"never made":      {made(Made{}), 1},
+		"the same":        {made(Made{Accepted: 1000, Millis: 100_000}), 1},
+		"slow":            {made(Made{Accepted: 100_000, Millis: 30_000_000}), 3},
+		"often rejected":  {made(Made{Accepted: 50_000, Rejected: 50_000, Millis: 5_000_000}), 2},
+		"few":             {made(Made{Accepted: 50, Millis: 20_000}), 2}, // √4
+		"beyond measure":  {made(Made{Accepted: 100_000, Millis: 1e9}), 10},
+		"next to nothing": {made(Made{Accepted: 100_000, Millis: 1}), .1},
+		"never accepted":  {made(Made{Rejected: 1_000_000}), 10},
+	} {
+		d := decision{policy: policy(), evidence: &Evidence{Made: test.made}}
+		if got := d.cost(slice); math.Abs(got-test.want) > .01*test.want {
+			t.Errorf("%s: cost %v, want %v", name, got, test.want)
+		}
+		d.policy.Value.Cost = false
+		if got := d.cost(slice); got != 1 {
+			t.Errorf("%s: cost %v though the policy does not ask", name, got)
+		}
+	}
+	s := shapes()
+	e := sized(t, s, 4000, .04, map[string]float64{"background=metal light=low": .5})
+	cheap, dear := e, *e
+	metal := s.slice(t, "background", "metal", "light", "low")
+	dear.Made = []Made{{Accepted: 1e6, Millis: 1e8}, {Slice: metal, Accepted: 1e6, Millis: 5e8}}
+	value := func(e *Evidence) float64 {
+		r, err := Decide(s, policy(), nil, e, Budget{Campaign: "c", Number: 1, Train: 1500}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return boostOf(&r, metal).Reason.Value
+	}
+	if a, b := value(cheap), value(&dear); math.Abs(a/b-5) > .01 {
+		t.Errorf("values %v and %v", a, b)
+	}
+}
