@@ -99,8 +99,7 @@ func (a *arm) run(ctx context.Context) (*campaign, error) {
 				break
 			}
 		}
-		budget := loop.Budget{Campaign: "loop", Number: number, Train: a.Samples,
-			Evaluation: loop.EvaluationPlan{Target: a.Evaluation / 2, Mixture: a.Evaluation - a.Evaluation/2}}
+		budget := loop.Budget{Campaign: "loop", Number: number, Train: a.Samples, Evaluation: plan(a.Evaluation)}
 		round, err := loop.Decide(a.world.space, &a.policy, previous, a.evidence(), budget, a.Seed)
 		if err != nil {
 			return nil, fmt.Errorf("round %d: %w", number, err)
@@ -143,19 +142,24 @@ func (a *arm) run(ctx context.Context) (*campaign, error) {
 	return result, nil
 }
 
-// evaluate judges what the round makes for evaluation, its probes as well, and
-// makes evidence of it.
+// plan divides evaluation rows: half are of the mixture, half of the target or, a
+// sixth of that, of what is suspected; a strategy that suspects nothing has those
+// of the target, too.
+func plan(rows uint64) loop.EvaluationPlan {
+	probe := rows / 12
+	return loop.EvaluationPlan{Target: rows/2 - probe, Mixture: rows - rows/2, Probe: probe}
+}
+
+// evaluate judges what the round makes for evaluation, and makes evidence of it.
 func (a *arm) evaluate(round *loop.Round) (rows int, err error) {
 	var pictures []shapes.Picture
 	var classes []uint8
 	var samples []made
-	for _, domain := range []loop.Domain{loop.Evaluation, loop.Probe} {
-		err := a.world.make(round, domain, func(s made) {
-			pictures, classes, samples = append(pictures, s.picture), append(classes, uint8(s.class)), append(samples, s)
-		})
-		if err != nil {
-			return 0, err
-		}
+	err = a.world.make(round, loop.Evaluation, func(s made) {
+		pictures, classes, samples = append(pictures, s.picture), append(classes, uint8(s.class)), append(samples, s)
+	})
+	if err != nil {
+		return 0, err
 	}
 	e := &loop.Evidence{}
 	for i, j := range a.learner.Evaluate(pictures, classes) {
@@ -163,9 +167,6 @@ func (a *arm) evaluate(round *loop.Round) (rows int, err error) {
 		line := loop.Line{Codes: s.codes, Source: s.component.Source, Origin: loop.Synthetic, Rows: 1,
 			Weight: min(max(1, int64(math.Round(s.weight*loop.MicroUnits))), 1e6*loop.MicroUnits),
 			Loss:   int64(math.Round(j.Loss * loop.MicroUnits))}
-		if s.component.Domain == loop.Probe {
-			line.Source = loop.SourceProbe
-		}
 		if !j.Correct {
 			line.Failures = 1
 		}

@@ -74,14 +74,18 @@ func prominent(strategy string) bool {
 func hue(strategy string) string { return fmt.Sprintf("var(--%s, var(--soft))", strategy) }
 
 func (p *plot) legend(strategies []string) {
-	x := 24.0
+	x, y := 24.0, 72
 	for _, s := range strategies {
+		wide := 27 + 6.6*float64(len(s)) + 20
+		if x+wide > float64(p.width) {
+			x, y = 24, y+18
+		}
 		class := "line"
 		if prominent(s) {
 			class = "line strong"
 		}
-		fmt.Fprintf(&p.b, `<path d="M%.0f 74h20" class="%s" stroke="%s"/><text x="%.0f" y="78">%s</text>`, x, class, hue(s), x+27, s)
-		x += 27 + 6.6*float64(len(s)) + 20
+		fmt.Fprintf(&p.b, `<path d="M%.0f %dh20" class="%s" stroke="%s"/><text x="%.0f" y="%d">%s</text>`, x, y, class, hue(s), x+27, y+4, s)
+		x += wide
 	}
 }
 

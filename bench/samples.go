@@ -10,9 +10,8 @@ import (
 )
 
 // samples measures what strategies make of samples: campaigns by each of them,
-// side by side over the same seeds, exams and numbers of evaluation rows. The
-// rows cost uniform nothing, which needs none: where they are charged, they are
-// charged to the others.
+// side by side over the same seeds, exams and numbers of evaluation rows. Where
+// rows are charged, they are charged to those that look at them.
 type samples struct{}
 
 func (samples) name() string { return "samples" }
@@ -114,6 +113,9 @@ func (c *comparison) measures() []measure {
 	return out
 }
 
+// blind strategies look at no evidence.
+var blind = []string{loop.StrategyUniform, loop.StrategyTarget, loop.StrategyStratified}
+
 func each(campaigns []*campaign, f func(*campaign) float64) []float64 {
 	out := make([]float64, len(campaigns))
 	for i, c := range campaigns {
@@ -200,7 +202,7 @@ func (c *comparison) toMark(charged bool) measure {
 			uniformNever++
 		}
 		n := count(p)
-		if c.with[i].Strategy == loop.StrategyUniform {
+		if slices.Contains(blind, c.with[i].Strategy) {
 			n = float64(p.Samples)
 		}
 		with, uniform = append(with, n), append(uniform, float64(q.Samples))

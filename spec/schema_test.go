@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"hone/loop"
 	"hone/spec"
 
 	"github.com/goccy/go-yaml"
@@ -324,6 +325,16 @@ func TestSchemasAgreeWithTheParser(t *testing.T) {
 		bySchema, byParser := schemas[c.kind].Validate(v), parse(t, c.kind, c.doc)
 		if (bySchema == nil) != (c.want != neither) || (byParser == nil) != (c.want == both) {
 			t.Errorf("%s %q: want that %s\nschema: %v\nparser: %v", c.kind, c.doc, c.want, bySchema, byParser)
+		}
+	}
+}
+
+// Every strategy that a policy may name is in the schema.
+func TestSchemaKnowsTheStrategies(t *testing.T) {
+	schema := compiled(t)[policy]
+	for _, name := range loop.Strategies() {
+		if err := schema.Validate(map[string]any{"name": "p", "strategy": name}); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
