@@ -40,7 +40,8 @@ type Campaign struct {
 	// Until are conditions, the first of which that holds ends the campaign before
 	// it has all its samples: it is looked at whenever a round would be decided.
 	Until []Until `json:"until,omitempty"`
-	// Decide is "auto": the leader opens the round that it decided (C8).
+	// Decide is "auto": the leader opens the round that it decided; or "propose": it
+	// waits until somebody approves, amends or rejects it (C8).
 	Decide string `json:"decide"`
 }
 
@@ -98,6 +99,7 @@ const (
 	DefaultMaxAttempts = 3
 	AdvanceSealed      = "sealed"
 	DecideAuto         = "auto"
+	DecidePropose      = "propose"
 )
 
 // MaxRounds bounds the rounds of a campaign.
@@ -126,8 +128,8 @@ func (c *Campaign) Validate(s *Space) error {
 		return refuse("max_attempts", "%d attempts; 1 to 100 are allowed", c.MaxAttempts)
 	case c.Advance != AdvanceSealed:
 		return refuse("advance", "%q is not a way to advance", c.Advance).remedy("sealed")
-	case c.Decide != DecideAuto:
-		return refuse("decide", "%q is not a way to decide", c.Decide).remedy("auto")
+	case c.Decide != DecideAuto && c.Decide != DecidePropose:
+		return refuse("decide", "%q is not a way to decide", c.Decide).remedy("auto or propose")
 	}
 	if c.QuotaBy != "" {
 		if err := s.validateQuotaBy(c.QuotaBy); err != nil {

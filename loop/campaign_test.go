@@ -38,7 +38,7 @@ func TestCampaignRefusals(t *testing.T) {
 		"unit of 513":        {func(c *Campaign) { c.UnitSize = 513 }, "unit_size"},
 		"no attempt":         {func(c *Campaign) { c.MaxAttempts = 0 }, "max_attempts"},
 		"advance":            {func(c *Campaign) { c.Advance = "continuous" }, "advance"},
-		"decide":             {func(c *Campaign) { c.Decide = "propose" }, "decide"},
+		"decide":             {func(c *Campaign) { c.Decide = "ask" }, "decide"},
 		"unknown quota_by":   {func(c *Campaign) { c.QuotaBy = "colour" }, "quota_by"},
 		"absent quota_by":    {func(c *Campaign) { c.QuotaBy = "occluder_side" }, "quota_by"},
 		"mixture of nothing": {func(c *Campaign) { c.Samples, c.Rounds = 0, 1 }, "evaluation.mixture"},

@@ -51,6 +51,8 @@ func (b *builder) add(r *record) error {
 		return b.addRound(r.Round)
 	case r.Component != nil:
 		return b.addComponent(r.Component)
+	case r.Proposal != nil:
+		return b.addProposal(r.Proposal)
 	case r.Model != nil:
 		return b.addModel(r.Model)
 	case r.Changes != nil:

@@ -22,6 +22,8 @@ type campaign struct {
 	at            int64
 	lastRevoke    uint64
 	rounds        []*round
+	// proposals are all that were made; only the last may wait.
+	proposals []Proposal
 }
 
 // version counts the amendments; a round says which it was decided for (C15).
@@ -96,7 +98,7 @@ func (s *State) ownCampaign(name string) *campaign {
 	}
 	own := *c
 	own.generation = s.generation
-	own.rounds, own.amendments = slices.Clone(c.rounds), slices.Clone(c.amendments)
+	own.rounds, own.amendments, own.proposals = slices.Clone(c.rounds), slices.Clone(c.amendments), slices.Clone(c.proposals)
 	s.campaigns[name] = &own
 	return &own
 }

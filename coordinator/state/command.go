@@ -19,6 +19,8 @@ type Command struct {
 	ExtendCampaign    *ExtendCampaign    `cbor:"13,keyasint,omitempty"`
 	GiveUp            *GiveUp            `cbor:"14,keyasint,omitempty"`
 	Import            *Import            `cbor:"15,keyasint,omitempty"`
+	ProposeRound      *ProposeRound      `cbor:"16,keyasint,omitempty"`
+	RuleProposal      *RuleProposal      `cbor:"17,keyasint,omitempty"`
 	AdoptPolicy       *AdoptPolicy       `cbor:"18,keyasint,omitempty"`
 }
 
@@ -137,6 +139,36 @@ type OpenRound struct {
 	Budget       *loop.Budget `cbor:"11,keyasint,omitempty"`
 	Build        string       `cbor:"12,keyasint,omitempty"`
 	Architecture string       `cbor:"13,keyasint,omitempty"`
+}
+
+// ProposeRound puts the next round of a campaign that decides by proposals before
+// those who approve it (C8). It is judged as if it were to open at once, and takes
+// the place of a proposal that still waits. The same one again is a duplicate for
+// as long as it waits. Answer: RoundProposed.
+type ProposeRound struct {
+	// Open is what approval opens, to the byte.
+	Open OpenRound `cbor:"1,keyasint"`
+	// Serial numbers the campaign's proposals, from 1: one that enters the log late
+	// (C10) takes the place of none that was made since.
+	Serial int    `cbor:"2,keyasint"`
+	Author string `cbor:"3,keyasint,omitempty"`
+	Reason string `cbor:"4,keyasint,omitempty"`
+	// Amends: a person changed the one that waited.
+	Amends bool `cbor:"5,keyasint,omitempty"`
+}
+
+// RuleProposal approves a proposal, which opens its round, or rejects it.
+// Approval holds everything against what stands now that opening a round does
+// (C3, C15). The same judgement by the same author again is a duplicate. Answer:
+// ProposalRuled.
+type RuleProposal struct {
+	Campaign string `cbor:"1,keyasint"`
+	Serial   int    `cbor:"2,keyasint"`
+	// Digest is that of the round that was seen: nobody approves another.
+	Digest  loop.Digest `cbor:"3,keyasint"`
+	Approve bool        `cbor:"4,keyasint,omitempty"`
+	Author  string      `cbor:"5,keyasint,omitempty"`
+	Reason  string      `cbor:"6,keyasint,omitempty"`
 }
 
 // Commit reports judged deliveries. Each sample is judged by name alone (I5);

@@ -71,7 +71,8 @@ func (c *Command) set() int {
 	for _, is := range [...]bool{c.PutSpace != nil, c.PutPolicy != nil, c.CreateCampaign != nil,
 		c.RegisterGenerator != nil, c.OpenRound != nil, c.Commit != nil, c.Append != nil,
 		c.SealModel != nil, c.Publish != nil, c.Revoke != nil, c.RaiseEpoch != nil,
-		c.SteerCampaign != nil, c.ExtendCampaign != nil, c.GiveUp != nil, c.Import != nil, c.AdoptPolicy != nil} {
+		c.SteerCampaign != nil, c.ExtendCampaign != nil, c.GiveUp != nil, c.Import != nil, c.AdoptPolicy != nil,
+		c.ProposeRound != nil, c.RuleProposal != nil} {
 		if is {
 			n++
 		}

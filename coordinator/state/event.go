@@ -127,6 +127,24 @@ type RoundOpened struct {
 	Duplicate bool
 }
 
+// RoundProposed answers ProposeRound.
+type RoundProposed struct {
+	Campaign  string
+	Number    int
+	Serial    int
+	Digest    loop.Digest
+	Duplicate bool
+}
+
+// ProposalRuled answers RuleProposal.
+type ProposalRuled struct {
+	Campaign  string
+	Number    int
+	Serial    int
+	To        ProposalState
+	Duplicate bool
+}
+
 // Committed answers Commit.
 type Committed struct {
 	// Deliveries has one entry per delivery of the command.
@@ -224,5 +242,7 @@ func (Committed) event()           {}
 func (Appended) event()            {}
 func (ModelSealed) event()         {}
 func (Published) event()           {}
+func (RoundProposed) event()       {}
+func (ProposalRuled) event()       {}
 func (Revoked) event()             {}
 func (EpochRaised) event()         {}

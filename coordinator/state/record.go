@@ -18,6 +18,8 @@ type record struct {
 	Keys      *keysRecord      `cbor:"10,keyasint,omitempty"`
 	Packs     []string         `cbor:"11,keyasint,omitempty"`
 	Dataset   *datasetRecord   `cbor:"12,keyasint,omitempty"`
+	// Proposal is of the campaign before it, after its rounds.
+	Proposal *proposalRecord `cbor:"13,keyasint,omitempty"`
 }
 
 type headerRecord struct {
@@ -114,6 +116,29 @@ type modelVersionRecord struct {
 	Rows     uint64 `cbor:"2,keyasint"`
 	At       int64  `cbor:"3,keyasint,omitempty"`
 	Sequence uint64 `cbor:"4,keyasint,omitempty"`
+}
+
+type proposalRecord struct {
+	Number          int                  `cbor:"1,keyasint"`
+	Digest          loop.Digest          `cbor:"2,keyasint"`
+	At              int64                `cbor:"3,keyasint"`
+	Author          string               `cbor:"4,keyasint,omitempty"`
+	Reason          string               `cbor:"5,keyasint,omitempty"`
+	CampaignVersion int                  `cbor:"6,keyasint"`
+	PolicyVersion   int                  `cbor:"7,keyasint"`
+	EvidenceKey     string               `cbor:"8,keyasint,omitempty"`
+	Models          []loop.EvidenceModel `cbor:"9,keyasint,omitempty"`
+	Changes         []loop.ShareChange   `cbor:"10,keyasint,omitempty"`
+	// Open is of the one that waits, Ruling of every other.
+	Open   *OpenRound    `cbor:"11,keyasint,omitempty"`
+	Ruling *rulingRecord `cbor:"12,keyasint,omitempty"`
+}
+
+type rulingRecord struct {
+	To     ProposalState `cbor:"1,keyasint"`
+	At     int64         `cbor:"2,keyasint"`
+	Author string        `cbor:"3,keyasint,omitempty"`
+	Reason string        `cbor:"4,keyasint,omitempty"`
 }
 
 // changeRecord is one change; its sequence follows from its place. Spaces and

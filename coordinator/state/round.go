@@ -91,25 +91,38 @@ func (s *State) openRound(o *OpenRound) Event {
 		}
 		return *refused(Stale, "round.number", "round %d of %q is open already", o.Round.Number, c.loop.Name)
 	}
-	if r := s.checkExpected(c, o); r != nil {
+	if c.loop.Decide == loop.DecidePropose {
+		return *refused(Conflict, "campaign", "the rounds of campaign %q are proposed first", c.loop.Name)
+	}
+	if r := s.checkOpening(c, o); r != nil {
 		return *r
+	}
+	return RoundOpened{Campaign: c.loop.Name, Number: o.Round.Number, Sequence: s.open(c.loop.Name, o)}
+}
+
+// checkOpening refuses what cannot open as things stand.
+func (s *State) checkOpening(c *campaign, o *OpenRound) *Refused {
+	if r := s.checkExpected(c, o); r != nil {
+		return r
 	}
 	if n := len(o.FirstReserve); n != 0 && n != len(o.Round.Components) {
-		return *refused(Invalid, "first_reserve", "%d reserves for %d components", n, len(o.Round.Components))
+		return refused(Invalid, "first_reserve", "%d reserves for %d components", n, len(o.Round.Components))
 	}
 	if r := checkComponents(o.Round.Components); r != nil {
-		return *r
+		return r
 	}
 	if r := c.checkBudget(o); r != nil {
-		return *r
+		return r
 	}
 	if o.EvidenceKey != "" {
-		if r := s.admitKey("evidence_key", o.EvidenceKey); r != nil {
-			return *r
-		}
+		return s.admitKey("evidence_key", o.EvidenceKey)
 	}
+	return nil
+}
 
-	c = s.ownCampaign(c.loop.Name)
+// open opens what was checked, and returns the sequence of its change.
+func (s *State) open(name string, o *OpenRound) uint64 {
+	c := s.ownCampaign(name)
 	if previous := c.ownRound(len(c.rounds)); previous != nil {
 		for i, cut := range o.Cuts {
 			previous.components[i].check()
@@ -134,7 +147,7 @@ func (s *State) openRound(o *OpenRound) Event {
 	}
 	opened.sequence = s.add(loop.Change{Round: opened.decided})
 	c.rounds = append(c.rounds, opened)
-	return RoundOpened{Campaign: c.loop.Name, Number: o.Round.Number, Sequence: opened.sequence}
+	return opened.sequence
 }
 
 // checkExpected refuses a round that was decided from anything but what stands

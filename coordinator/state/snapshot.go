@@ -152,6 +152,9 @@ func (e *emitter) campaign(c *campaign) {
 			e.component(k)
 		}
 	}
+	for i := range c.proposals {
+		e.put(&record{Proposal: recordProposal(&c.proposals[i])})
+	}
 }
 
 func (e *emitter) component(k *component) {

@@ -104,6 +104,10 @@ func (s *State) apply(c *Command) Event {
 		return s.giveUp(c.GiveUp)
 	case c.Import != nil:
 		return s.importDataset(c.Import)
+	case c.ProposeRound != nil:
+		return s.proposeRound(c.ProposeRound)
+	case c.RuleProposal != nil:
+		return s.ruleProposal(c.RuleProposal)
 	default:
 		return s.raiseEpoch(c.RaiseEpoch)
 	}

@@ -52,6 +52,9 @@ func (s *State) steer(c *SteerCampaign) Event {
 	campaign.steered = steered
 	if c.To == Closed {
 		campaign.cutAll()
+		if campaign.waiting() != nil {
+			campaign.rule(ProposalVoid, s.last, c.Author, c.Reason)
+		}
 	}
 	return CampaignSteered{Name: c.Campaign, To: campaign.state()}
 }
