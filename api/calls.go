@@ -124,6 +124,39 @@ func (c *Client) CanonicalRound(ctx context.Context, campaign string, n int) ([]
 	return c.download(ctx, segments("v1", "campaigns", campaign, "rounds", number(n), "canonical"))
 }
 
+// PreviewRound shows the next round before it opens.
+func (c *Client) PreviewRound(ctx context.Context, campaign string, n int) (Preview, error) {
+	return get[Preview](ctx, c, segments("v1", "campaigns", campaign, "rounds", number(n), "preview"), nil)
+}
+
+// Proposals lists all proposals of a campaign, from the first.
+func (c *Client) Proposals(ctx context.Context, campaign string) ([]Proposal, error) {
+	list, err := get[ProposalList](ctx, c, segments("v1", "campaigns", campaign, "proposals"), nil)
+	return list.Proposals, err
+}
+
+// ProposeRound asks for another proposal of a campaign's next round.
+func (c *Client) ProposeRound(ctx context.Context, campaign string, why Steer) (Proposal, error) {
+	return postJSON[Proposal](ctx, c, segments("v1", "campaigns", campaign, "propose"), why)
+}
+
+// ApproveRound opens a proposed round: the one that was seen, and no other. It
+// returns the proposal as it then stands, like those that follow.
+func (c *Client) ApproveRound(ctx context.Context, campaign string, n int, r Rule) (Proposal, error) {
+	return postJSON[Proposal](ctx, c, segments("v1", "campaigns", campaign, "rounds", number(n), "approve"), r)
+}
+
+// RejectRound rejects a proposed round.
+func (c *Client) RejectRound(ctx context.Context, campaign string, n int, r Rule) (Proposal, error) {
+	return postJSON[Proposal](ctx, c, segments("v1", "campaigns", campaign, "rounds", number(n), "reject"), r)
+}
+
+// AmendRound changes shares of a proposed round, and returns the proposal that
+// waits in its place.
+func (c *Client) AmendRound(ctx context.Context, campaign string, n int, a Amend) (Proposal, error) {
+	return postJSON[Proposal](ctx, c, segments("v1", "campaigns", campaign, "rounds", number(n), "amend"), a)
+}
+
 // ReplayRound decides a past round once more and compares (I4).
 func (c *Client) ReplayRound(ctx context.Context, campaign string, n int) (Replay, error) {
 	return postJSON[Replay](ctx, c, segments("v1", "campaigns", campaign, "rounds", number(n), "replay"), struct{}{})

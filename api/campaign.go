@@ -39,6 +39,7 @@ type Campaign struct {
 	Seed       uint64      `json:"seed"`
 	Waiting    string      `json:"waiting,omitempty" example:"a worker with generator shapes" doc:"What the campaign waits for, if it does"`
 	Reasons    []string    `json:"reasons,omitempty" doc:"Why samples were abandoned or the campaign stopped"`
+	Proposal   *Proposal   `json:"proposal,omitempty" doc:"The last proposal of the next round, where the campaign decides by proposals"`
 	Steered    *Steered    `json:"steered,omitempty" doc:"Who paused, resumed or closed it last, when and why"`
 	Samples    uint64      `json:"samples,omitempty" doc:"How many training samples it asks for in all, by its latest version"`
 	Version    int         `json:"version,omitempty" doc:"The version of what the campaign asks for, from 1; each extension makes the next"`

@@ -150,6 +150,7 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 		if campaign.PolicyVersion > 0 {
 			out.Policy = fmt.Sprintf("%s@%d", campaign.Campaign.Policy, campaign.PolicyVersion)
 		}
+		out.Proposal = standing(s, in.Name)
 		var flight [3]uint64
 		if t != nil {
 			flight = t.inFlight(s, in.Name)
@@ -221,6 +222,11 @@ func (t *term) waiting(s *state.State, campaign *state.Campaign, flight [3]uint6
 	}
 	if trouble := t.troubles[name]; trouble != "" {
 		return "another try, since this failed: " + trouble
+	}
+	if campaign.Total.Pending == 0 {
+		if text := waitingForApproval(s, name); text != "" {
+			return text
+		}
 	}
 	round, ok := s.Round(name, number)
 	switch {

@@ -183,7 +183,7 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 	case c.round == 0 && campaign.State != state.Running:
 		return waiting, nil
 	case c.round == 0:
-		return moved, c.t.open(ctx, &campaign, nil)
+		return c.t.advance(ctx, &campaign, nil)
 	case !round.Terminal || campaign.Total.Pending > 0:
 		// A revoke may have opened an index of an earlier round, too.
 		return waiting, nil
@@ -198,7 +198,15 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 	if done, err := c.t.finish(ctx, &campaign); done || err != nil {
 		return moved, err
 	}
-	return moved, c.t.open(ctx, &campaign, &round)
+	return c.t.advance(ctx, &campaign, &round)
+}
+
+// advance opens the next round, or sees to it that one is proposed (C8).
+func (t *term) advance(ctx context.Context, campaign *state.Campaign, previous *state.Round) (step, error) {
+	if campaign.Campaign.Decide == loop.DecidePropose {
+		return t.propose(ctx, campaign, previous)
+	}
+	return moved, t.open(ctx, campaign, previous)
 }
 
 // giveUp ends a closed campaign once nobody makes anything of it any more, and
@@ -263,7 +271,7 @@ func unsealed(s *state.State, campaign *state.Campaign, round *state.Round) (lin
 // open decides the next round and opens it.
 func (t *term) open(ctx context.Context, campaign *state.Campaign, previous *state.Round) error {
 	c, number := campaign.Campaign, campaign.Round+1
-	command, err := t.decide(ctx, campaign, previous)
+	command, _, err := t.decide(ctx, campaign, previous, deciding{keep: true})
 	if err != nil {
 		return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
 	}
@@ -274,9 +282,17 @@ func (t *term) open(ctx context.Context, campaign *state.Campaign, previous *sta
 	return nil
 }
 
+// deciding is what a decision takes beside what stands.
+type deciding struct {
+	// pins and bans are what a person decided about this round alone.
+	pins, bans []loop.Override
+	// keep: the evidence is put into the lake, so that the round may open.
+	keep bool
+}
+
 // decide takes the evidence and decides the round after previous, nil for the
-// first.
-func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *state.Round) (*state.OpenRound, error) {
+// first. It returns the evidence too, nil if there is none.
+func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *state.Round, how deciding) (*state.OpenRound, *loop.Evidence, error) {
 	c := campaign.Campaign
 	var space state.SpaceVersion
 	var policy state.PolicyVersion
@@ -302,32 +318,41 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 	if len(query.Models) > 0 {
 		read, sequence, err := t.c.o.View.Evidence(ctx, query)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if sequence < query.AtLeast {
-			return nil, fmt.Errorf("the view answered at sequence %d, but was asked for %d or later", sequence, query.AtLeast)
+			return nil, nil, fmt.Errorf("the view answered at sequence %d, but was asked for %d or later", sequence, query.AtLeast)
 		}
 		command.Sequence = sequence
 		if read.Len() > 0 {
 			evidence = &read
+		}
+		if read.Len() > 0 && how.keep {
 			object, err := t.c.o.Parts.PutEvidence(ctx, t.epoch(), int64(read.Len()), read.Encode())
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			command.EvidenceKey = object.Key
 		}
 	}
 	asked := budget(c, campaign.Round+1, campaign.Domains[loop.Train].Quota)
-	asked.Day = today()
+	asked.Day, asked.Pins, asked.Bans = today(), how.pins, how.bans
 	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, asked, c.Seed)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	command.Round, command.Budget, command.Build, command.Architecture = round, &asked, t.c.o.Build, runtime.GOARCH
-	for _, component := range round.Components {
-		command.FirstReserve = append(command.FirstReserve, min(component.Quota, uint64(8*c.UnitSize)))
+	command.FirstReserve = firstReserve(&round, c.UnitSize)
+	return command, evidence, nil
+}
+
+// firstReserve is the first block of every component (C2).
+func firstReserve(r *loop.Round, unitSize int) []uint64 {
+	reserve := make([]uint64, len(r.Components))
+	for i := range reserve {
+		reserve[i] = min(r.Components[i].Quota, uint64(8*unitSize))
 	}
-	return command, nil
+	return reserve
 }
 
 // today is the day by which overrides expire, since 1970 UTC.

@@ -120,6 +120,7 @@ func Register(to huma.API, o ControlOptions) {
 	c.simulations(to)
 	c.rounds(to)
 	c.replays(to)
+	c.proposals(to)
 	c.models(to)
 	c.datasets(to)
 	c.samples(to)

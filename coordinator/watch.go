@@ -18,7 +18,7 @@ type watch struct {
 
 // touched is what entries have changed since it was taken last.
 type touched struct {
-	// campaigns were created, steered or extended, got a round, a reservation or a
+	// campaigns were created, steered or extended, got a round or a proposal, a reservation or a
 	// delivery, or were published; the value says whether samples of it were revoked.
 	campaigns map[string]bool
 	// sealed: some model version was.
@@ -58,6 +58,10 @@ func (t *touched) note(c *state.Command, event state.Event) {
 	case state.GivenUp:
 		t.campaign(e.Name, false)
 	case state.RoundOpened:
+		t.campaign(e.Campaign, false)
+	case state.RoundProposed:
+		t.campaign(e.Campaign, false)
+	case state.ProposalRuled:
 		t.campaign(e.Campaign, false)
 	case state.Committed:
 		for i := range c.Commit.Deliveries {

@@ -16,6 +16,10 @@ type Budget struct {
 	// Make is what a round without a loop makes for training, beside Evaluation;
 	// such a round needs no policy and no evidence, and Train counts for nothing.
 	Make []Request `json:"make,omitempty"`
+	// Pins and Bans are what a person decided about this round alone, beside those
+	// of the policy and before them.
+	Pins []Override `json:"pins,omitempty"`
+	Bans []Override `json:"bans,omitempty"`
 }
 
 // Decide turns evidence into the next round. It is a pure function: what
@@ -32,6 +36,7 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 	if len(b.Make) > 0 {
 		return decideMake(s, b, seed)
 	}
+	p = p.Amended(b)
 	if err := p.Validate(); err != nil {
 		return Round{}, err
 	}
@@ -67,6 +72,9 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 
 // decideMake is Decide without a loop.
 func decideMake(s *Space, b Budget, seed uint64) (Round, error) {
+	if b.Amended() {
+		return Round{}, refuse("pins", "the campaign lists what to make, and is held to its list alone")
+	}
 	if err := b.validate(s); err != nil {
 		return Round{}, err
 	}

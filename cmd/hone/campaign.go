@@ -84,6 +84,7 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 		"state", stateSince(c),
 		"why", steeredWhy(c),
 		"waiting for", c.Waiting,
+		"proposed", proposed(c.Proposal),
 		"round", fmt.Sprintf("%d of %d", c.Round, c.Rounds),
 		"space", c.Space,
 		"policy", c.Policy,

@@ -134,6 +134,7 @@ func TestContract(t *testing.T) {
 	c.put(shapes.SpaceDocument, []string{"name: flat\nstrategy: uniform\n"}, []string{
 		"name: c\nowner: ann\nspace: shapes\npolicy: flat\ngenerator: shapes\nseed: 7\nsamples: 300\nrounds: 1\n" +
 			"gates: [format, blank]\nevaluation: {target: 50, pinned: [{slice: {light: low}, count: 10}]}\nlearn_from: [{model_line: net}]\n",
+		"name: asks\nspace: shapes\npolicy: flat\ngenerator: none\nsamples: 100\nrounds: 2\ndecide: propose\nlearn_from: [{model_line: net}]\n",
 		"name: idle\nspace: shapes\npolicy: flat\ngenerator: none\nsamples: 100\nrounds: 2\nlearn_from: [{model_line: net}]\n",
 	})
 	if _, err := c.client.Round(c.ctx, "c", 1, time.Minute); err != nil {
@@ -146,6 +147,8 @@ func TestContract(t *testing.T) {
 		}
 		digest = row.Digest
 	}
+
+	asked := `{"author":"ann","digest":"` + c.proposal("asks", 1).Digest.String() + `"`
 
 	send := func(method, path, kind, body string) (int, string, []byte) {
 		t.Helper()
@@ -227,6 +230,21 @@ func TestContract(t *testing.T) {
 		{"GET /v1/campaigns/{name}/rounds/{number}/canonical", "/v1/campaigns/c/rounds/9/canonical", "", "", 404},
 		{"POST /v1/campaigns/{name}/rounds/{number}/replay", "/v1/campaigns/c/rounds/1/replay", "", "", 200},
 		{"POST /v1/campaigns/{name}/rounds/{number}/replay", "/v1/campaigns/c/rounds/9/replay", "", "", 404},
+		{"GET /v1/campaigns/{name}/rounds/{number}/preview", "/v1/campaigns/asks/rounds/1/preview", "", "", 200},
+		{"GET /v1/campaigns/{name}/rounds/{number}/preview", "/v1/campaigns/asks/rounds/2/preview", "", "", 404},
+		{"GET /v1/campaigns/{name}/rounds/{number}/preview", "/v1/campaigns/c/rounds/1/preview", "", "", 409},
+		{"POST /v1/campaigns/{name}/rounds/{number}/amend", "/v1/campaigns/asks/rounds/1/amend", jsonType, asked + `,"pins":[{"slice":{"light":"low"},"share":0.25}]}`, 200},
+		{"POST /v1/campaigns/{name}/rounds/{number}/amend", "/v1/campaigns/asks/rounds/1/amend", jsonType, asked + `,"bans":[{"slice":{"light":"low"}}]}`, 409},
+		{"POST /v1/campaigns/{name}/rounds/{number}/amend", "/v1/campaigns/asks/rounds/1/amend", jsonType, asked + `}`, 422},
+		{"POST /v1/campaigns/{name}/rounds/{number}/reject", "/v1/campaigns/asks/rounds/1/reject", jsonType, asked + `}`, 409},
+		{"POST /v1/campaigns/{name}/propose", "/v1/campaigns/asks/propose", jsonType, `{"author":"ann","reason":"as it was"}`, 200},
+		{"POST /v1/campaigns/{name}/propose", "/v1/campaigns/c/propose", jsonType, `{"author":"ann"}`, 409},
+		{"POST /v1/campaigns/{name}/rounds/{number}/reject", "/v1/campaigns/asks/rounds/1/reject", jsonType, asked + `}`, 200},
+		{"POST /v1/campaigns/{name}/propose", "/v1/campaigns/asks/propose", "", "", 200},
+		{"POST /v1/campaigns/{name}/rounds/{number}/approve", "/v1/campaigns/asks/rounds/1/approve", jsonType, asked + `}`, 200},
+		{"POST /v1/campaigns/{name}/rounds/{number}/approve", "/v1/campaigns/asks/rounds/2/approve", jsonType, asked + `}`, 404},
+		{"GET /v1/campaigns/{name}/proposals", "/v1/campaigns/asks/proposals", "", "", 200},
+		{"GET /v1/campaigns/{name}/proposals", "/v1/campaigns/none/proposals", "", "", 404},
 		{"POST /v1/outcomes", outcomes, api.NDJSON, row, 200},
 		{"POST /v1/outcomes", outcomes + "&run=r", api.NDJSON, row, 200},
 		{"POST /v1/outcomes", outcomes + "&run=r", api.NDJSON, row, 200}, // a duplicate

@@ -14,7 +14,7 @@ func roundCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "round",
 		Usage: "the decisions of a campaign",
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name:        "show",
 				Usage:       "show a round's mixture and how far it is",
@@ -42,7 +42,7 @@ func roundCommand() *cli.Command {
 				},
 			},
 			replayCommand(),
-		},
+		}, proposalCommands()...),
 	}
 }
 

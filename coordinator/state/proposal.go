@@ -16,7 +16,7 @@ const (
 	// ProposalReplaced: what it was decided from has changed, or somebody asked for
 	// another; the next one waits in its place.
 	ProposalReplaced ProposalState = "replaced"
-	// ProposalVoid: its campaign was closed.
+	// ProposalVoid: its campaign was closed, or has no such round any more.
 	ProposalVoid ProposalState = "void"
 )
 
@@ -179,7 +179,7 @@ func (s *State) Proposed(campaign string) (p Proposal, void *loop.Error, ok bool
 		return Proposal{}, nil, false
 	}
 	p = c.proposals[len(c.proposals)-1]
-	if p.Number != len(c.rounds)+1 {
+	if p.Number != len(c.rounds)+1 || p.Number > c.loop.Rounds {
 		return Proposal{}, nil, false
 	}
 	if p.Ruling == nil {

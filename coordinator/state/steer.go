@@ -166,6 +166,9 @@ func (s *State) extend(e *ExtendCampaign) Event {
 		return *r
 	}
 	c = s.ownCampaign(e.Campaign)
+	if p := c.waiting(); p != nil && p.Number > e.Rounds {
+		c.rule(ProposalVoid, s.last, e.Author, e.Reason)
+	}
 	c.amend(Amendment{Samples: e.Samples, Rounds: e.Rounds, At: s.last, Author: e.Author, Reason: e.Reason})
 	return CampaignExtended{Name: e.Campaign, Version: c.version()}
 }
