@@ -25,7 +25,7 @@ type Policy struct {
 	Damping Damping `json:"damping"`
 	Value   Value   `json:"value"`
 	// Coverage promises samples of every combination of levels.
-	Coverage Coverage `json:"coverage"`
+	Coverage Coverage `json:"coverage,omitzero"`
 
 	Probes     Probes             `json:"probes"`
 	Curriculum CurriculumSettings `json:"curriculum"`

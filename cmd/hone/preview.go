@@ -131,7 +131,7 @@ func writeFactors(w io.Writer, factors []api.FactorChange) {
 	rows := make([][]string, min(len(all), most))
 	for i := range rows {
 		l := all[i]
-		rows[i] = []string{l.factor, l.Level, percent(l.From), percent(l.To), points(l.To - l.From)}
+		rows[i] = []string{l.factor, l.Level, percent(l.From), percent(l.To), percentagePoints(l.To - l.From)}
 	}
 	fmt.Fprint(w, "\nWhat is made, by factor:\n")
 	grid(w, []string{"FACTOR", "LEVEL", "FROM", "TO", "CHANGE"}, rows)

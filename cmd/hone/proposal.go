@@ -230,7 +230,7 @@ func writeShares(w io.Writer, changes []api.ShareChange) {
 	rows := make([][]string, len(changes))
 	quotas := false
 	for i, s := range changes {
-		rows[i] = []string{s.Name, percent(s.From), percent(s.To), points(s.To - s.From), digits(s.Quota)}
+		rows[i] = []string{s.Name, percent(s.From), percent(s.To), percentagePoints(s.To - s.From), digits(s.Quota)}
 		quotas = quotas || s.Quota > 0
 	}
 	header := []string{"SLICE", "FROM", "TO", "CHANGE", "SAMPLES"}
@@ -243,8 +243,8 @@ func writeShares(w io.Writer, changes []api.ShareChange) {
 	grid(w, header, rows)
 }
 
-// points is a difference of two shares in percentage points.
-func points(x float64) string {
+// percentagePoints is a difference of two shares in percentage points.
+func percentagePoints(x float64) string {
 	if x > -5e-5 && x < 5e-5 {
 		return ""
 	}
