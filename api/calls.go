@@ -20,11 +20,6 @@ func (c *Client) PutSpace(ctx context.Context, document []byte) (Put, error) {
 	return post[Put](ctx, c, "/v1/spaces", documentType, document)
 }
 
-// PutPolicy puts a policy's document, YAML or JSON.
-func (c *Client) PutPolicy(ctx context.Context, document []byte) (Put, error) {
-	return post[Put](ctx, c, "/v1/policies", documentType, document)
-}
-
 // CreateCampaign puts a campaign's document, YAML or JSON, and starts it.
 func (c *Client) CreateCampaign(ctx context.Context, document []byte) (Put, error) {
 	return post[Put](ctx, c, "/v1/campaigns", documentType, document)

@@ -80,6 +80,7 @@ type Amendment struct {
 	Version int    `json:"version" doc:"From 2"`
 	Samples uint64 `json:"samples" doc:"Training samples in all"`
 	Rounds  int    `json:"rounds" doc:"Rounds in all"`
+	Policy  string `json:"policy,omitempty" doc:"NAME@VERSION of the policy that it followed from then on; empty where that stayed as it was"`
 	At      string `json:"at" format:"date-time"`
 	Author  string `json:"author,omitempty"`
 	Reason  string `json:"reason,omitempty"`

@@ -144,8 +144,12 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 			out.Steered = &api.Steered{To: string(by.To), At: rfc3339(by.At), Author: by.Author, Reason: by.Reason}
 		}
 		for i, a := range campaign.Amendments {
-			out.Amendments = append(out.Amendments, api.Amendment{Version: 2 + i, Samples: a.Samples, Rounds: a.Rounds,
-				At: rfc3339(a.At), Author: a.Author, Reason: a.Reason})
+			amendment := api.Amendment{Version: 2 + i, Samples: a.Samples, Rounds: a.Rounds,
+				At: rfc3339(a.At), Author: a.Author, Reason: a.Reason}
+			if a.Policy != "" {
+				amendment.Policy = fmt.Sprintf("%s@%d", a.Policy, a.PolicyVersion)
+			}
+			out.Amendments = append(out.Amendments, amendment)
 		}
 		if campaign.PolicyVersion > 0 {
 			out.Policy = fmt.Sprintf("%s@%d", campaign.Campaign.Policy, campaign.PolicyVersion)

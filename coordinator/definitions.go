@@ -54,10 +54,7 @@ func (c *Control) definitions(to huma.API) {
 	written(to, "/v1/spaces", "space", spaceExample)
 	huma.Register(to, operation(http.MethodGet, "/v1/spaces", "list-spaces", "List the spaces", "Spaces"), answering(c, c.listSpaces))
 	huma.Register(to, operation(http.MethodGet, "/v1/spaces/{name}", "show-space", "Show a space as it was written", "Spaces"), answering(c, c.showSpace))
-	huma.Register(to, operation(http.MethodPost, "/v1/policies", "put-policy", "Put a policy", "Policies"), answering(c, c.putPolicy))
-	written(to, "/v1/policies", "policy", policyExample)
-	huma.Register(to, operation(http.MethodGet, "/v1/policies", "list-policies", "List the policies", "Policies"), answering(c, c.listPolicies))
-	huma.Register(to, operation(http.MethodGet, "/v1/policies/{name}", "show-policy", "Show a policy as it was written", "Policies"), answering(c, c.showPolicy))
+	c.policies(to)
 }
 
 func (c *Control) putSpace(ctx context.Context, in *document) (api.Put, error) {
@@ -76,25 +73,6 @@ func (c *Control) putSpace(ctx context.Context, in *document) (api.Put, error) {
 		return api.Put{}, err
 	}
 	put := event.(state.SpacePut)
-	return api.Put{Name: put.Name, Version: put.Version, Created: put.Created}, nil
-}
-
-func (c *Control) putPolicy(ctx context.Context, in *document) (api.Put, error) {
-	policy, err := spec.ParsePolicy(in.RawBody)
-	if err != nil {
-		return api.Put{}, err
-	}
-	event, err := c.c.node.proposeAnew(ctx, func(s *state.State) (state.Command, error) {
-		next := 1
-		if v, ok := s.Policy(policy.Name, 0); ok {
-			next += v.Policy.Version
-		}
-		return state.Command{PutPolicy: &state.PutPolicy{Policy: policy, Document: string(in.RawBody), Next: next}}, nil
-	})
-	if err != nil {
-		return api.Put{}, err
-	}
-	put := event.(state.PolicyPut)
 	return api.Put{Name: put.Name, Version: put.Version, Created: put.Created}, nil
 }
 

@@ -73,6 +73,7 @@ func campaignCommand() *cli.Command {
 			steerCommand("resume", "let a paused campaign go on", (*api.Client).ResumeCampaign),
 			steerCommand("close", "end a campaign for good: what is in flight may still count, the rest is given up", (*api.Client).CloseCampaign),
 			extendCommand(),
+			adoptCommand(),
 			watchCampaignCommand(),
 		},
 	}
@@ -91,7 +92,7 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 		"generator", c.Generator,
 		"owner", c.Owner,
 		"seed", digits(c.Seed),
-		"extended", extensions(c),
+		"changed", amendments(c),
 		"reasons", strings.Join(c.Reasons, "; "),
 	)
 	fmt.Fprintln(w)

@@ -14,13 +14,15 @@ import (
 // A space and a policy are put, shown and listed alike; what is the noun of the
 // two. An example names the file that the repository has.
 
-func putCommand(what string) *cli.Command {
+// putCommand puts a document by what put makes of the command line.
+func putCommand(what, more string, flags []cli.Flag, put func(c *cli.Context, text []byte) error) *cli.Command {
 	return &cli.Command{
 		Name:      "put",
 		Usage:     "put a " + what + " from a YAML or JSON file; the same content again changes nothing",
 		ArgsUsage: "FILE|-",
-		Description: fmt.Sprintf("A changed document becomes the next version. What is wrong with it is said with line and column.\n\n"+
-			"Example:\n   hone %[1]s put %[1]s.yaml", what),
+		Description: fmt.Sprintf("A changed document becomes the next version. What is wrong with it is said with line and column.%[2]s\n\n"+
+			"Example:\n   hone %[1]s put %[1]s.yaml", what, more),
+		Flags: flags,
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, "FILE")
 			if err != nil {
@@ -30,13 +32,13 @@ func putCommand(what string) *cli.Command {
 			if err != nil {
 				return err
 			}
-			put := client(c).PutSpace
-			if what == "policy" {
-				put = client(c).PutPolicy
-			}
-			return putDocument(c, what, text, put)
+			return put(c, text)
 		},
 	}
+}
+
+func putSpace(c *cli.Context, text []byte) error {
+	return putDocument(c, "space", text, client(c).PutSpace)
 }
 
 func putDocument(c *cli.Context, what string, text []byte, put func(context.Context, []byte) (api.Put, error)) error {
@@ -44,13 +46,15 @@ func putDocument(c *cli.Context, what string, text []byte, put func(context.Cont
 	if err != nil {
 		return err
 	}
-	return show(c, made, func(w io.Writer) {
-		change := "created"
-		if !made.Created {
-			change = "unchanged"
-		}
-		fmt.Fprintf(w, "%s %s@%d %s\n", what, made.Name, made.Version, change)
-	})
+	return show(c, made, func(w io.Writer) { writePut(w, what, &made) })
+}
+
+func writePut(w io.Writer, what string, made *api.Put) {
+	change := "created"
+	if !made.Created {
+		change = "unchanged"
+	}
+	fmt.Fprintf(w, "%s %s@%d %s\n", what, made.Name, made.Version, change)
 }
 
 func showCommand(what string) *cli.Command {

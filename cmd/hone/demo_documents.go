@@ -112,7 +112,7 @@ func (o demoDocuments) put(ctx context.Context, client *api.Client) error {
 		return fmt.Errorf("put space: %w", err)
 	}
 	for _, policy := range o.policies {
-		if _, err := client.PutPolicy(ctx, policy); err != nil {
+		if _, err := client.PutPolicy(ctx, policy, api.Because{}); err != nil {
 			return fmt.Errorf("put policy: %w", err)
 		}
 	}

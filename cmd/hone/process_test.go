@@ -340,7 +340,7 @@ func (c *crew) put(space []byte, policy, campaigns []string) {
 	c.t.Helper()
 	_, err := c.client.PutSpace(c.ctx, space)
 	for _, document := range policy {
-		_, e := c.client.PutPolicy(c.ctx, []byte(document))
+		_, e := c.client.PutPolicy(c.ctx, []byte(document), api.Because{})
 		err = errors.Join(err, e)
 	}
 	for _, document := range campaigns {

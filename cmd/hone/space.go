@@ -8,7 +8,7 @@ func spaceCommand() *cli.Command {
 		Usage: "what may vary: factors, constraints, the target distribution",
 		Subcommands: []*cli.Command{
 			spaceInitCommand(),
-			putCommand("space"),
+			putCommand("space", "", nil, putSpace),
 			showCommand("space"),
 			listCommand("space"),
 			spaceCheckCommand(),

@@ -216,11 +216,14 @@ func steeredWhy(c *api.Campaign) string {
 	return c.Steered.Reason
 }
 
-// extensions are the later versions of what a campaign asks for.
-func extensions(c *api.Campaign) string {
+// amendments are the later versions of what a campaign asks for and follows.
+func amendments(c *api.Campaign) string {
 	all := make([]string, len(c.Amendments))
 	for i, a := range c.Amendments {
 		all[i] = fmt.Sprintf("to %s samples in %d rounds", thousands(a.Samples), a.Rounds)
+		if a.Policy != "" {
+			all[i] = "to follow " + a.Policy
+		}
 		if a.Author != "" {
 			all[i] += " by " + a.Author
 		}
