@@ -40,7 +40,7 @@ var sampleDigest = loop.Digest{1, 2, 3}
 
 var known = map[loop.Digest]loop.Resolved{sampleDigest: {SpaceVersion: 1,
 	Scenario: loop.Scenario{Codes: []loop.Code{0, 1, 1, 1, loop.Absent, loop.Absent}, Fractions: []uint32{0, 0, 1 << 31, 0, 0, 0}},
-	Domain:   loop.Evaluation, Source: loop.SourceMixture,
+	Domain:   loop.Evaluation, Source: loop.SourceProbe, Weight: .75,
 }}
 
 // world is the spaces, samples, parts and log that an Ingest sees: a log that

@@ -38,7 +38,7 @@ func TestPostNDJSON(t *testing.T) {
 	want := []loop.Outcome{
 		{Example: "a17", Group: "clip3", Scenario: []loop.Code{0, u, u, u, u, u}, Loss: 1_200_000, HasLoss: true, Origin: loop.Real, Source: loop.SourceTarget},
 		{Example: sampleDigest.String(), Group: sampleDigest.String(), Sample: sampleDigest, Scenario: []loop.Code{0, 1, 1, 1, a, a},
-			Values: []float64{nan, nan, 15, nan, nan, nan}, Correct: true, Origin: loop.Synthetic, Source: loop.SourceMixture},
+			Values: []float64{nan, nan, 15, nan, nan, nan}, Correct: true, Origin: loop.Synthetic, Source: loop.SourceProbe, Weight: .75},
 		{Example: "b", Group: "b", Scenario: []loop.Code{u, u, 1, 1, a, a}, Values: []float64{nan, nan, 12.5, nan, nan, nan},
 			Correct: true, HasLoss: true, Origin: loop.Real, Source: loop.SourceTarget},
 		// The colour is not red, so the tint is absent though nobody said so.

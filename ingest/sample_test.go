@@ -22,7 +22,7 @@ func TestImportedExamples(t *testing.T) {
 		"group":               {`{"example":"img/1","group":"clip","correct":false}`, importedSet, "img/1 clip real target light=low size=12.1"},
 		"what agrees":         {`{"example":"img/1","scenario":{"light":"low","pose":null},"origin":"real","correct":false}`, importedSet, "img/1 img/1 real target light=low size=12.1"},
 		"what was not known":  {`{"example":"img/1","scenario":{"pose":"left"},"correct":false}`, importedSet, "img/1 img/1 real target light=low pose=left size=12.1"},
-		"one that was made":   {`{"sample":"` + sampleDigest.String() + `","correct":false}`, importedSet, sampleDigest.String() + " " + sampleDigest.String() + " synthetic mixture light=low pose=right size=15 glove=no glove_colour=absent glove_tint=absent"},
+		"one that was made":   {`{"sample":"` + sampleDigest.String() + `","correct":false}`, importedSet, sampleDigest.String() + " " + sampleDigest.String() + " synthetic probe light=low pose=right size=15 glove=no glove_colour=absent glove_tint=absent"},
 		"no import":           {`{"example":"img/1","correct":false}`, "photos@2", "img/1 img/1 real target"},
 
 		"another example":  {`{"example":"img/2","correct":false}`, importedSet, `422 row 1, column example: eval set photos@1 has no example "img/2"`},

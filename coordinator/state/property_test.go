@@ -31,7 +31,7 @@ type machine struct {
 
 func newMachine() *machine {
 	a, b := testCampaign("a", 7, 3), testCampaign("b", 3, 2)
-	a.Evaluation.Target, a.MaxAttempts, b.MaxAttempts = 2, 2, 3
+	a.Evaluation.Target, a.Evaluation.Probe, a.MaxAttempts, b.MaxAttempts = 1, 1, 2, 3
 	m := &machine{state: newSized("cluster", 3), replica: newSized("cluster", 3), campaigns: []loop.Campaign{a, b}, names: map[string]map[uint32]twinName{}}
 	m.twin = newTwin(3, a, b)
 	for _, s := range []*State{m.state, m.replica} {
@@ -78,8 +78,8 @@ func (m *machine) openRound(t *rapid.T) {
 	}
 	first := rapid.Uint64Range(0, budget).Draw(t, "first")
 	r := testRound(c.Name, n, first, budget-first)
-	if c.Evaluation.Target > 0 {
-		r.Components = append(r.Components, loop.Component{Domain: loop.Evaluation, Over: loop.OverTarget, Quota: c.Evaluation.Target})
+	if n := c.Evaluation.Target + c.Evaluation.Probe; n > 0 {
+		r.Components = append(r.Components, loop.Component{Domain: loop.Evaluation, Over: loop.OverTarget, Quota: n})
 	}
 	r.Notes = []string{fmt.Sprint("proposal ", m.proposed)}
 	var reserve []uint64

@@ -99,7 +99,7 @@ func newTwin(remember int, campaigns ...loop.Campaign) *twin {
 		rows: map[string]uint64{}, versions: map[string]map[int]twinVersion{}, imports: map[string][]twinImport{},
 		policies: map[string][]twinPolicy{"plain": {{}}}, sequence: 1} // 1: the space
 	for _, c := range campaigns {
-		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1, steering: 1,
+		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target + c.Evaluation.Probe, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1, steering: 1,
 			policy: "plain", policyVersion: 1}
 	}
 	return w
