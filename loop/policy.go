@@ -23,12 +23,12 @@ type Policy struct {
 	Search  Search  `json:"search"`
 	Shares  Shares  `json:"shares"`
 	Damping Damping `json:"damping"`
-	Value   Value   `json:"value"`
+	Value   Value   `json:"value,omitzero"`
 	// Coverage promises samples of every combination of levels.
 	Coverage Coverage `json:"coverage,omitzero"`
 
-	Probes     Probes             `json:"probes"`
-	Curriculum CurriculumSettings `json:"curriculum"`
+	Probes     Probes             `json:"probes,omitzero"`
+	Curriculum CurriculumSettings `json:"curriculum,omitzero"`
 
 	// Pins and Bans are what a person has decided about slices.
 	Pins []Override `json:"pins,omitempty"`
@@ -128,8 +128,8 @@ type Damping struct {
 	// Reopen is after how many rounds a quarantined slice gets another chance, damped
 	// as it was; 0 is never. Until then it has Trickle of the share that it would
 	// have.
-	Reopen  int     `json:"reopen"`
-	Trickle float64 `json:"trickle"`
+	Reopen  int     `json:"reopen,omitempty"`
+	Trickle float64 `json:"trickle,omitempty"`
 }
 
 // DefaultPolicy is what a policy document that names nothing means.

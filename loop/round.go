@@ -66,8 +66,8 @@ type Reason struct {
 	Failures int64 `json:"failures"`
 	// Effective is how many independent rows of deployment those rows are worth, by
 	// their importance weights and groups; Measured the failure rate of these.
-	Effective float64 `json:"effective"`
-	Measured  float64 `json:"measured"`
+	Effective float64 `json:"effective,omitempty"`
+	Measured  float64 `json:"measured,omitempty"`
 	// Support and Rate are of the evidence with memory: weighted rows, and the
 	// smoothed failure rate.
 	Support float64 `json:"support"`
