@@ -45,7 +45,7 @@ fuzz time="60s":
     printf '\n%d fuzz targets, no crash\n' "$ran"
     ((ran > 0))
 
-# Go benchmarks, and how well decisions do in process.
+# Go benchmarks, then that of decisions: an hour on two cores; it goes on where it was stopped. E.g. `just bench --part recall --seeds 2`.
 bench *args:
     go test -tags {{tags}} -run '^$' -bench . -benchmem ./...
     go run -tags {{tags}} ./bench decision {{args}}

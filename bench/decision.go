@@ -112,7 +112,7 @@ func decide(c *cli.Context, o *options, chosen []part) error {
 		if err != nil {
 			failed = fmt.Errorf("%s: %w", p.name(), err)
 			if errors.Is(err, context.Canceled) {
-				failed = fmt.Errorf("stopped in part %s: the measures above are whole, and campaigns that ended stand in %s", p.name(), o.store)
+				failed = fmt.Errorf("stopped in part %s; campaigns that ended stand in %s", p.name(), o.store)
 			}
 			break
 		}

@@ -27,7 +27,8 @@ type wanted struct {
 	boosts     []boost
 }
 
-// The strategies.
+// The strategies. Uniform, target and stratified look at no evidence; failure,
+// doremi and odm at levels, learnability at pairs of them; hone searches slices.
 const (
 	StrategyUniform      = "uniform"
 	StrategyTarget       = "target"
