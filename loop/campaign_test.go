@@ -49,7 +49,9 @@ func TestCampaignRefusals(t *testing.T) {
 		"pinned nowhere":     {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = nil }, "evaluation.pinned[0].slice"},
 		"pinned impossible":  {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{5, 0}, {6, 0}} }, "evaluation.pinned[0].slice"},
 		"pinned forbidden":   {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{1, 5}, {6, 3}} }, "evaluation.pinned[0].slice"},
-		"pinned four times":  {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{0, 0}, {1, 0}, {2, 0}, {3, 0}} }, "evaluation.pinned[0].slice"},
+		"pinned too often": {func(c *Campaign) {
+			c.Evaluation.Pinned[0].Slice = Slice{{0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}, {6, 0}}
+		}, "evaluation.pinned[0].slice"},
 		"nobody to learn of": {func(c *Campaign) { c.LearnFrom = nil }, "learn_from"},
 		"line without name":  {func(c *Campaign) { c.LearnFrom[0].ModelLine = "" }, "learn_from[0].model_line"},
 		"probe too large":    {func(c *Campaign) { c.Evaluation.Probe = MaxQuota }, "evaluation.probe"},

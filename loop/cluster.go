@@ -6,38 +6,77 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// clusters is how the errors of rows vary between groups and within them.
+// clusters is how the errors of rows vary between groups and within them, with
+// weights scaled so that their sum is that of their squares: rows of one weight
+// count as they are.
 type clusters struct {
 	rows, groups float64
-	// mates is how many rows of its own group a row has, itself among them, on
-	// average; size is a group's, as the analysis of variance has it.
-	mates, size float64
-	// between and within are sums of squares.
-	between, within float64
+	// size is that of a group, as the analysis of variance has it; mates is how many
+	// rows of its own group a row has, itself among them, on average.
+	size, mates float64
+	// between and within are sums of squares; scale is that of weights.
+	between, within, scale float64
 }
 
-func (t *tally) cluster(rate, rows float64) clusters {
-	c := clusters{rows: rows}
-	total := 0.0
-	for i := 0; i < len(t.group); {
-		var sum uint64
+// cluster sums over groups in order, given what a weight of 1 is worth in each
+// stratum. A row that stands for itself is a group.
+func (t *tally) cluster(rate float64, scale []float64) clusters {
+	c := clusters{}
+	var all stratum
+	total, weights := 0.0, 0.0
+	p := t.batches[0]
+	lanes, spread := make([]uint64, t.lanes), make([]uint64, len(t.strata))
+	at := 0
+	for i := 0; i < p.len(); {
+		clear(lanes)
+		clear(spread)
 		from := i
-		for ; i < len(t.group) && t.group[i] == t.group[from]; i++ {
-			if add := t.add[i]; add > 0 {
-				sum += add
-				e := float64(add&(1<<rowShift-1))/t.unit - rate
-				total += e * e
+		for ; i < p.len() && p.group[i] == p.group[from]; i++ {
+			if p.runs[at].to == i {
+				at++
+			}
+			s := p.runs[at].stratum
+			for lane, values := range t.lanesOf(p, s) {
+				lanes[t.strata[s].lane+lane] += values[i]
+			}
+			if t.graded {
+				spread[s] += p.spread[i]
 			}
 		}
-		if m := float64(sum >> rowShift); m > 0 {
-			d := float64(sum&(1<<rowShift-1))/t.unit - m*rate
-			c.groups++
-			c.mates += m * m / rows
-			c.between += d * d / m
+		var g stratum
+		rows, varies := 0.0, 0.0
+		for s := range t.strata {
+			n, sums := t.read(lanes, s)
+			squares := sums.fails
+			if t.graded {
+				squares = float64(spread[s]) / t.strata[s].unitOfErrors(t, 1)
+			}
+			rows += n
+			varies += scale[s] * (squares - 2*rate*sums.fails + rate*rate*sums.weight)
+			g.add(scale[s]*sums.weight, scale[s]*sums.fails, scale[s]*scale[s]*sums.squares)
 		}
+		if rows == 0 {
+			continue
+		}
+		all.add(g.weight, g.fails, g.squares)
+		total += varies
+		if p.group[from] == 0 {
+			c.groups += g.weight
+			c.mates += rows
+			weights += g.squares
+			c.between += varies
+			continue
+		}
+		d := g.fails - g.weight*rate
+		c.groups += g.squares / g.weight
+		c.mates += rows * rows
+		weights += g.weight * g.weight
+		c.between += d * d / g.weight
 	}
-	c.within = total - c.between
-	c.size = (rows - c.mates) / (c.groups - 1)
+	c.scale = all.weight / all.squares
+	c.rows, c.groups, c.mates = all.weight*c.scale, c.groups*c.scale, c.mates/t.rows
+	c.within, c.between = (total-c.between)*c.scale, c.between*c.scale
+	c.size = (c.rows - weights/all.squares) / (c.groups - 1)
 	return c
 }
 
@@ -64,21 +103,21 @@ func effect(mates, correlation float64) float64 { return 1 + max(0, mates-1)*cor
 // to think that groups differ. As many groups as there are have to tell what
 // variance is, so the tail is that of Student's t.
 func (t *tally) testClustered(c *cell, rate float64) {
-	g, mates := &t.clusters, float64(t.orders[c.order-1].mates[c.place])
-	share := c.n / g.rows
-	if share >= 1 {
+	g := &t.clusters
+	share := c.rows / t.rows
+	if share >= 1 || g.groups < 3 {
 		return
 	}
 	shift := (c.k/c.n - rate) / (1 - share)
 	// Of what the cell's rate explains, the part between groups: all of it where
 	// the cell consists of whole groups, none where every group has its share.
-	explained, part := shift*shift*c.n*(1-share), min(1, max(0, mates/g.mates-share)/(1-share))
-	design := t.dispersion * effect(mates, g.correlation(explained*part, explained*(1-part)))
-	c.z = c.excess(rate) / math.Sqrt(c.n*design*rate*(1-rate))
+	explained, part := shift*shift*c.n*g.scale*(1-share), min(1, max(0, c.mates/g.mates-share)/(1-share))
+	c.effect = effect(c.mates, g.correlation(explained*part, explained*(1-part))) * t.dispersion
+	c.z = c.excess(rate) / math.Sqrt(c.n*c.effect*rate*(1-rate))
 	if c.z < t.settings.MinimumZ {
 		return
 	}
-	c.p = studentTail(normalQuantile(t.tail(c, design, rate)), g.groups-2)
+	c.p = studentTail(normalQuantile(t.tail(c, rate)), g.groups-2)
 }
 
 // normalQuantile is the standard score that is exceeded with probability p.

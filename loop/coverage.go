@@ -40,8 +40,8 @@ const (
 
 func (c *Coverage) validate() error {
 	switch {
-	case c.Order < 0 || c.Order > MaxOrder:
-		return refuse("coverage.order", "%d factors", c.Order).remedy("1 to %d; 0 for no coverage", MaxOrder)
+	case c.Order < 0 || c.Order > maxCoverageOrder:
+		return refuse("coverage.order", "%d factors", c.Order).remedy("1 to %d; 0 for no coverage", maxCoverageOrder)
 	case c.Samples < 1 || c.Samples > most:
 		return refuse("coverage.samples", "%d samples", c.Samples).remedy("1 to %d", most)
 	case !(c.Share > 0 && c.Share <= .5):

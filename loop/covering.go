@@ -4,8 +4,12 @@ import (
 	"slices"
 )
 
-// maxCells bounds the combinations of levels whose coverage is remembered.
-const maxCells = 1 << 17
+// maxCells bounds the combinations of levels whose coverage is remembered, and
+// maxCoverageOrder the factors of one.
+const (
+	maxCells         = 1 << 17
+	maxCoverageOrder = 3
+)
 
 // covering counts, for every combination of levels of every so many factors, how
 // many samples have it, up to most: a sample more changes nothing then.

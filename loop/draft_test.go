@@ -82,13 +82,16 @@ func TestShares(t *testing.T) {
 	})
 }
 
-// So many factors that triples would take minutes are searched for pairs.
+// So many factors that conjunctions of four would take minutes are searched for
+// triples.
 func TestWideTablesAreSearchedForFewerConditions(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 8))
-	r := clips(rng, 300, 1, 120, 6, func(codes []Code, _ float64) float64 { return bernoulli(rng, .02+.6*float64(codes[7]/4)) })
+	r := clips(rng, 300, 1, 130, 6, func(codes []Code, _ float64) float64 { return bernoulli(rng, .02+.6*float64(codes[7]/4)) })
 	r.Group = nil
-	s, err := r.Survey(DefaultSearch())
-	if err != nil || s.Order != 2 || len(s.Findings) == 0 {
+	search := DefaultSearch()
+	search.Order = 4
+	s, err := r.Survey(search)
+	if err != nil || s.Order != 3 || len(s.Findings) == 0 {
 		t.Errorf("%v: order %d, %+v", err, s.Order, s.Findings)
 	}
 }

@@ -96,13 +96,17 @@ func (d *decision) merged(lessons []*lesson, importance float64) ([]boost, error
 	var boosts []boost
 	var most []float64 // of a lesson's part in each
 	for _, l := range lessons {
-		f := newSearcher(d.space, d.policy.Search, l.evidence, d.policy.Memory, d.policy.Window)
+		t := newTally(d.space, d.policy.Search, l.evidence.lines(d.policy.Memory, d.policy.Window), nil)
+		if t.settings.Order < d.policy.Search.Order {
+			d.note("Slices of up to %d predicates were searched for, not the policy's %d: there are too many factors and rows for more.",
+				t.settings.Order, d.policy.Search.Order)
+		}
 		for _, m := range d.round.Memory.Slices {
 			if m.Quarantined {
-				f.remove(m.Slice)
+				t.remove(m.Slice)
 			}
 		}
-		for _, c := range f.cover() {
+		for _, c := range t.cover(nil, nil) {
 			b, err := d.value(c, l)
 			if err != nil {
 				return nil, err

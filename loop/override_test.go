@@ -199,8 +199,10 @@ func TestOverridesAreRefused(t *testing.T) {
 		change func(p *Policy, s *Space)
 		field  string
 	}{
-		"no slice":           {func(p *Policy, _ *Space) { p.Pins = []Override{{Share: .1}} }, "pins[0].slice"},
-		"four predicates":    {func(p *Policy, _ *Space) { p.Bans = []Override{{Slice: names("a", "1", "b", "1", "c", "1", "d", "1")}} }, "bans[0].slice"},
+		"no slice": {func(p *Policy, _ *Space) { p.Pins = []Override{{Share: .1}} }, "pins[0].slice"},
+		"seven predicates": {func(p *Policy, _ *Space) {
+			p.Bans = []Override{{Slice: names("a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f", "1", "g", "1")}}
+		}, "bans[0].slice"},
 		"no share":           {func(p *Policy, _ *Space) { p.Pins = []Override{{Slice: names("hand", "bare")}} }, "pins[0].share"},
 		"not a number":       {func(p *Policy, _ *Space) { p.Pins = []Override{{Slice: names("hand", "bare"), Share: math.NaN()}} }, "pins[0].share"},
 		"a ban with a share": {func(p *Policy, _ *Space) { p.Bans = []Override{{Slice: names("hand", "bare"), Share: .1}} }, "bans[0].share"},

@@ -21,7 +21,7 @@ func TestPolicyRefusals(t *testing.T) {
 		"minimum rows":        {func(p *Policy) { p.MinimumRows = 0 }, "minimum_rows"},
 		"window":              {func(p *Policy) { p.Window = 0 }, "window"},
 		"order 0":             {func(p *Policy) { p.Search.Order = 0 }, "search.order"},
-		"order 4":             {func(p *Policy) { p.Search.Order = 4 }, "search.order"},
+		"order 7":             {func(p *Policy) { p.Search.Order = 7 }, "search.order"},
 		"slices":              {func(p *Policy) { p.Search.Slices = -1 }, "search.slices"},
 		"no base":             {func(p *Policy) { p.Shares.Base = 0 }, "shares.base"},
 		"more than the whole": {func(p *Policy) { p.Shares.Boosted = .66 }, "shares"},

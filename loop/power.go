@@ -8,7 +8,7 @@ const power = .8
 // detect fills in what the rows suffice to show: for two lifts, the smallest
 // slice that fails so much more often, and is found with 80 % power at the
 // threshold of a single finding.
-func (s *Survey) detect(t *tally, search Search, rate float64) {
+func (t *tally) detect(s *Survey, rate float64) {
 	tests := 0
 	for _, n := range s.Tested {
 		tests = max(tests, n)
@@ -16,7 +16,7 @@ func (s *Survey) detect(t *tally, search Search, rate float64) {
 	if tests == 0 {
 		tests = 1
 	}
-	effect, threshold := t.typicalEffect(), search.FalseDiscovery/float64(search.Order)/float64(tests)
+	effect, threshold := t.typicalEffect(), t.settings.FalseDiscovery/float64(t.settings.Order)/float64(tests)
 	// A slice of half the size in twice the rows; and there would be twice as many
 	// to test.
 	now, then := 0.0, 0.0
@@ -37,9 +37,13 @@ func (s *Survey) detect(t *tally, search Search, rate float64) {
 // predicate, in which every known row counts once per factor.
 func (t *tally) typicalEffect() float64 {
 	sum, rows := 0.0, 0.0
-	for _, c := range t.cells(1) {
-		sum += c.n * c.effect
-		rows += c.n
+	for _, table := range t.count(1) {
+		for i := range table.keys {
+			if c := t.cell(table, i); c.worth >= t.settings.MinimumSupport {
+				sum += c.n * c.design
+				rows += c.n
+			}
+		}
 	}
 	if rows == 0 {
 		return t.dispersion

@@ -12,136 +12,56 @@ import (
 // rate of the rows that are left.
 type cell struct {
 	slice Slice
-	// n and k are rows and failures, weighted by the memory of their age.
-	n, k float64
-	z    float64
-	// p is the binomial tail P(K >= k | n, rate); q its Benjamini-Hochberg value.
+	// rows are counted as they are; n is how many of one weight they are worth, and k
+	// how many of those fail. Skew is their number, discounted, over n: 1 where all
+	// have one weight.
+	rows, n, k, skew float64
+	// worth is how many independent rows the cell's are worth. design is how many
+	// times the variance of k is that of n independent failures, as groups go before
+	// the cell is tested, and effect as they do in its test.
+	worth, design, effect float64
+	// mates is how many rows of its own group a row of the cell has in it, itself
+	// among them, on average.
+	mates float64
+	z     float64
+	// p is P(K >= k) at the rate, on as many rows as the cell's are worth; q its
+	// Benjamini-Hochberg value.
 	p, q float64
-	// effect is the design effect: how many times the variance of k is that of so
-	// many independent rows. n/effect is how many of those the cell is worth.
-	effect float64
-	// order and place are where its counts has the cell.
-	order, place int
+	// table and place are where the cell was counted.
+	table *table
+	place int
 }
 
 // excess is the number of failures beyond what the rate explains.
 func (c *cell) excess(rate float64) float64 { return c.k - c.n*rate }
-
-// counts is where a search has its numbers from: rows, of which the ones in a
-// slice can be taken away.
-type counts interface {
-	// rate is the failure rate of the rows that are left, and their weight.
-	rate() (rate, rows float64)
-	// cells counts every slice of an order that has the least support, in order of
-	// slices. They are good until the next call.
-	cells(order int) []cell
-	// test gives a cell its standard score and, where that reaches the least of the
-	// settings, its p-value.
-	test(c *cell, rate float64)
-	// slice says which slice a cell counts.
-	slice(c *cell) Slice
-	// remove takes the rows of a slice away.
-	remove(slice Slice)
-}
-
-// searcher counts slices of evidence, in which each line is many rows of one
-// age.
-type searcher struct {
-	space    *Space
-	settings Search
-	evidence *Evidence
-	// strata number the lines by age, source and origin: each stratum was drawn by
-	// itself, and its rows have weights of their own. discount is memory^age.
-	strata   []uint16
-	discount []float64
-	// weight of each line is its importance weight · rows, or 0 once it is taken
-	// away; fails likewise for failures, squares for the weight squared.
-	weight, fails, squares []float64
-	// denseCells is the largest table that is counted densely; larger ones are
-	// counted by sorting keys.
-	denseCells int
-}
-
-func newSearcher(s *Space, settings Search, e *Evidence, memory float64, window int) *searcher {
-	f := &searcher{space: s, settings: settings, evidence: e, denseCells: denseCells}
-	f.strata, f.discount = e.strata(memory, window)
-	f.weight, f.fails, f.squares = make([]float64, e.Len()), make([]float64, e.Len()), make([]float64, e.Len())
-	for i := range f.weight {
-		if f.discount[f.strata[i]] > 0 {
-			f.weight[i], f.fails[i], f.squares[i] = e.weigh(i)
-		}
-	}
-	return f
-}
-
-// remove takes the rows of a slice away.
-func (f *searcher) remove(slice Slice) {
-	for i := range f.weight {
-		if f.matches(slice, i) {
-			f.weight[i], f.fails[i], f.squares[i] = 0, 0, 0
-		}
-	}
-}
-
-func (f *searcher) matches(slice Slice, line int) bool {
-	for _, p := range slice {
-		if f.evidence.Codes[p.Factor][line] != Code(p.Level) {
-			return false
-		}
-	}
-	return true
-}
-
-// rate is the failure rate of the rows that are left, and their weight.
-func (f *searcher) rate() (rate, rows float64) {
-	sums := make([]stratum, len(f.discount))
-	for i := range f.weight {
-		sums[f.strata[i]].add(f.weight[i], f.fails[i], f.squares[i])
-	}
-	rows, k := pool(sums, f.discount)
-	if rows == 0 {
-		return 0, 0
-	}
-	return k / rows, rows
-}
-
-// test is binomial: rows of evidence stand for themselves.
-func (f *searcher) test(c *cell, rate float64) {
-	c.z = c.excess(rate) / math.Sqrt(c.n*rate*(1-rate))
-	if c.z >= f.settings.MinimumZ {
-		c.p = binomialTail(c.k, c.n, rate)
-	}
-}
-
-// slice is the cell's own: evidence names each cell as it counts it.
-func (f *searcher) slice(c *cell) Slice { return c.slice }
-
-// cover is the slices of the evidence that fail more than the rest.
-func (f *searcher) cover() []cell { return cover(f, f.settings, nil) }
 
 // cover finds slices greedily: the significant cell of the greatest standard
 // score, made narrower while a significant child holds most of its excess, then
 // its rows are taken away and the search starts over. A parent is never tested
 // against its children or the other way round: comparing with the best of
 // several parents costs more power than redundancy costs share, and taking rows
-// away removes the redundancy.
-func cover(rows counts, settings Search, fit descent) []cell {
-	var found []cell
-	for len(found) < settings.Slices {
-		rate, _ := rows.rate()
+// away removes the redundancy. First, if any, is told the rate of all rows, and how
+// many cells of each order could have become significant among them.
+func (t *tally) cover(fit descent, first func(rate float64, tested []int)) (found []cell) {
+	for len(found) < t.settings.Slices {
+		rate, _ := t.rate()
 		if rate <= 0 || rate >= 1 {
 			break
 		}
-		significant, _ := significantCells(rows, settings, rate)
+		significant, tested := t.significant(rate)
+		if first != nil {
+			first(rate, tested)
+			first = nil
+		}
 		if len(significant) == 0 {
 			break
 		}
 		best := slices.MaxFunc(significant, func(a, b cell) int {
 			return cmp.Or(cmp.Compare(a.z, b.z), b.slice.compare(a.slice))
 		})
-		best = descend(best, significant, rate, settings.Descent, fit)
+		best = descend(best, significant, rate, t.settings.Descent, fit)
 		found = append(found, best)
-		rows.remove(best.slice)
+		t.remove(best.slice)
 	}
 	return found
 }
@@ -181,38 +101,84 @@ func (c *cell) within(slice Slice) bool {
 	return true
 }
 
-// significantCells is every cell up to the order of the settings that passes the
-// test, and how many were tested of each order: Benjamini-Hochberg within each order, at an equal part of the false
-// discovery rate each, over the cells that could become significant at all
-// (Tarone 1990); and the least support and standard score. Cells are in order
-// of slices.
-func significantCells(rows counts, settings Search, rate float64) (out []cell, tested [MaxOrder]int) {
-	level := settings.FalseDiscovery / float64(settings.Order)
-	for order := 1; order <= settings.Order; order++ {
-		cells := rows.cells(order)
-		// A cell of n rows cannot have a smaller p than rate^n: where that alone
-		// misses the strictest threshold, the cell is not tested and not counted.
-		least := math.Log(level/float64(max(len(cells), 1))) / math.Log(rate)
+// significant is every cell up to the order of the settings that passes the
+// test, and how many were tested of each order: Benjamini-Hochberg within each
+// order, at an equal part of the false discovery rate each, over the cells that
+// could become significant at all (Tarone 1990); and the least support and
+// standard score. Cells are in order of slices.
+func (t *tally) significant(rate float64) (out []cell, tested []int) {
+	level := t.settings.FalseDiscovery / float64(t.settings.Order)
+	for order := 1; order <= t.settings.Order; order++ {
+		tables := t.count(order)
+		found := make([][]cell, len(tables))
+		supported := make([]int, len(tables))
+		t.each.run(len(tables), func(i int) { found[i], supported[i] = t.look(tables[i], rate) })
 		tests := 0
-		var candidates []cell
-		for _, c := range cells {
-			if c.n/c.effect < least {
-				continue
-			}
-			tests++
-			if rows.test(&c, rate); c.z >= settings.MinimumZ {
-				candidates = append(candidates, c)
+		for _, n := range supported {
+			tests += n
+		}
+		// A cell worth n rows cannot have a smaller p than rate^n: where that alone
+		// misses the strictest threshold, the cell is not tested and not counted.
+		least := math.Log(level/float64(max(tests, 1))) / math.Log(rate)
+		if least > t.settings.MinimumSupport/t.dispersion {
+			t.each.run(len(tables), func(i int) { supported[i] = t.able(tables[i], least) })
+			tests = 0
+			for _, n := range supported {
+				tests += n
 			}
 		}
-		tested[order-1] = tests
+		tested = append(tested, tests)
+		candidates := slices.DeleteFunc(slices.Concat(found...), func(c cell) bool { return c.n/c.design < least })
 		for _, c := range benjaminiHochberg(candidates, tests) {
 			if c.q <= level {
-				c.slice = rows.slice(&c)
+				c.slice = t.slice(&c)
 				out = append(out, c)
 			}
 		}
 	}
 	return out, tested
+}
+
+// look lists the cells of a table that reach the least standard score, tested,
+// and counts those that have the least support.
+func (t *tally) look(table *table, rate float64) (found []cell, supported int) {
+	plain := t.lanes == 1 && t.strata[0].packed && t.strata[0].discount == 1 && !t.grouped
+	// A score is the excess over the root of this times n, rounding aside.
+	varies := t.settings.MinimumZ * t.settings.MinimumZ * t.dispersion * rate * (1 - rate) * (1 - 1e-9)
+	for i := range table.keys {
+		if plain {
+			sum := table.sums[i]
+			n := float64(sum >> rowShift)
+			if n < t.settings.MinimumSupport {
+				continue
+			}
+			excess := float64(sum&(1<<rowShift-1))/t.unit - n*rate
+			if excess < 0 || excess*excess < varies*n {
+				supported++
+				continue
+			}
+		}
+		c := t.cell(table, i)
+		if !(c.worth >= t.settings.MinimumSupport) {
+			continue
+		}
+		supported++
+		if t.test(&c, rate); c.z >= t.settings.MinimumZ {
+			found = append(found, c)
+		}
+	}
+	return found, supported
+}
+
+// able counts the cells of a table that have the least support, and rows enough
+// to become significant.
+func (t *tally) able(table *table, least float64) (n int) {
+	for i := range table.keys {
+		if c := t.cell(table, i); c.worth >= t.settings.MinimumSupport && c.n/c.design >= least {
+			n++
+		}
+	}
+	return n
 }
 
 // benjaminiHochberg fills in the q-values of candidates, out of so many tests.

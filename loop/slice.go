@@ -7,7 +7,7 @@ import (
 )
 
 // MaxOrder is the largest number of predicates in a slice.
-const MaxOrder = 3
+const MaxOrder = 6
 
 // Predicate is one condition of a slice: factor = level, both by position.
 type Predicate struct {

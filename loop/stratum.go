@@ -19,16 +19,23 @@ func (s *stratum) add(weight, fails, squares float64) {
 	s.squares += squares
 }
 
-// pool adds strata up, by the discount of each and by how many independent rows
-// of deployment it is worth: (Σw)²/Σw² (Kish 1965), as many as it has where all
-// weigh the same. It is n such rows, with k failures.
+// worth is how many independent rows of deployment a stratum is worth at a
+// discount: (Σw)²/Σw² (Kish 1965), as many as it has where all weigh the same; and
+// how many of them fail.
+func (s *stratum) worth(discount float64) (n, k float64) {
+	if s.squares <= 0 {
+		return 0, 0
+	}
+	each := discount * (s.weight / s.squares)
+	return each * s.weight, each * s.fails
+}
+
+// pool adds strata up, by what each is worth. It is n rows, with k failures.
 func pool(strata []stratum, discount []float64) (n, k float64) {
 	for i := range strata {
-		if s := &strata[i]; s.squares > 0 {
-			each := discount[i] * (s.weight / s.squares)
-			n += each * s.weight
-			k += each * s.fails
-		}
+		rows, fails := strata[i].worth(discount[i])
+		n += rows
+		k += fails
 	}
 	return n, min(k, n)
 }

@@ -37,10 +37,12 @@ func TestBoostedChildDoesNotConvictItsParent(t *testing.T) {
 	e.Sort()
 	plain.Sort()
 	rate := func(e *Evidence, slice Slice) (float64, float64) {
-		f := newSearcher(s, DefaultPolicy().Search, e, .5, 3)
-		for _, c := range f.cells(len(slice)) {
-			if c.slice.Equal(slice) {
-				return c.k / c.n, c.n
+		t := newTally(s, DefaultPolicy().Search, e.lines(.5, 3), nil)
+		for _, table := range t.count(len(slice)) {
+			for i := range table.keys {
+				if c := t.cell(table, i); t.slice(&c).Equal(slice) {
+					return c.k / c.n, c.n
+				}
 			}
 		}
 		return 0, 0
@@ -56,8 +58,7 @@ func TestBoostedChildDoesNotConvictItsParent(t *testing.T) {
 	if weighted, n := rate(e, child); math.Abs(weighted-.5) > .03 || n < 4000 {
 		t.Errorf("the child fails %v in %v rows", weighted, n)
 	}
-	f := newSearcher(s, DefaultPolicy().Search, e, .5, 3)
-	if all, _ := f.rate(); math.Abs(all-.06125) > .01 {
+	if all, _ := newTally(s, DefaultPolicy().Search, e.lines(.5, 3), nil).rate(); math.Abs(all-.06125) > .01 {
 		t.Errorf("all fails %v, in deployment .06125", all)
 	}
 }

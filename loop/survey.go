@@ -20,6 +20,9 @@ type Rows struct {
 	// Group of each row, numbered from 0; rows of a group are not independent. Nil
 	// where every row stands for itself.
 	Group []uint32
+	// Each runs the parts of a survey, several at once if it likes; nil: one after
+	// the other. What is found is the same.
+	Each Executor
 }
 
 // Survey is what rows say, and what they are too few to say.
@@ -36,7 +39,7 @@ type Survey struct {
 	// Correlation is that of the errors of two rows of a group, found slices aside.
 	Correlation float64
 	// Tested is how many slices of each order could have become significant.
-	Tested [MaxOrder]int
+	Tested []int
 	// Order is how many predicates were searched for, which is fewer than asked
 	// where that many factors would take too long.
 	Order    int
@@ -76,13 +79,6 @@ type Detectable struct {
 	Rows  int
 	Share float64
 }
-
-// Bounds of a search: the rows times the sets of factors, which is time (some 20
-// seconds), and the cells of their tables, which is memory (some 600 MB).
-const (
-	maxSurveyWork  = 4e9
-	maxSurveyCells = 6e6
-)
 
 // DefaultSearch is the search of a survey: that of the default policy, with as
 // many slices as one reads.
@@ -135,24 +131,14 @@ func (r *Rows) Survey(search Search) (Survey, error) {
 		return s, nil
 	}
 	s.Rate /= float64(s.Rows)
-	for s.Order > 1 && !r.searchable(s.Order, search.MinimumSupport) {
-		s.Order--
+	t := r.tally(&s, search)
+	if s.Order = t.settings.Order; t.grouped {
+		s.Groups = len(slices.Compact(slices.Clone(t.batches[0].group)))
 	}
-	search.Order = s.Order
-	tested := r.Error
-	if s.Loss {
-		tested, s.Cap = capped(r.Error)
-	}
-	t := newTally(r.Space, search, r, tested, !s.Loss)
-	if t.group != nil {
-		s.Groups = len(slices.Compact(slices.Clone(t.group)))
-	}
-	rate, _ := t.rate()
-	if rate > 0 && rate < 1 {
-		_, s.Tested = significantCells(t, search, rate)
-		s.detect(t, search, rate)
-	}
-	cells := cover(t, search, telltale)
+	cells := t.cover(telltale, func(rate float64, tested []int) {
+		s.Tested = tested
+		t.detect(&s, rate)
+	})
 	t.rate() // the correlation of what is left
 	s.Correlation = t.clusters.correlation(0, 0)
 	for i := range cells {
@@ -165,30 +151,31 @@ func (r *Rows) Survey(search Search) (Survey, error) {
 	return s, nil
 }
 
+// tally makes errors parts of 1, and numbers groups from 1.
+func (r *Rows) tally(s *Survey, search Search) *tally {
+	l := &lines{codes: r.Codes, errors: r.Error}
+	if s.Loss {
+		l.errors, s.Cap = capped(r.Error)
+		l.squares = make([]float64, len(l.errors))
+		for i, e := range l.errors {
+			l.squares[i] = e * e
+		}
+	}
+	if r.Group != nil {
+		l.group = make([]uint32, len(r.Group))
+		for i, g := range r.Group {
+			l.group[i] = g + 1
+		}
+	}
+	return newTally(r.Space, search, l, r.Each)
+}
+
 // telltale lets a search go from a slice to a narrower one only if what that
 // leaves out fails less: by less than half of what the slice fails more than the
 // rest. A predicate that most rows meet anyway is not told.
 func telltale(parent, child *cell, rate float64) bool {
 	n, k := parent.n-child.n, parent.k-child.k
 	return k-n*rate < n/parent.n*parent.excess(rate)/2
-}
-
-// searchable reports whether the tables of so many factors are within bounds.
-func (r *Rows) searchable(order int, support float64) bool {
-	if choose(len(r.Codes), order)*float64(len(r.Error)) > maxSurveyWork {
-		return false
-	}
-	// elementary[k] sums the products of the levels of k factors.
-	elementary := make([]float64, order+1)
-	elementary[0] = 1
-	for f := range r.Space.Factors {
-		levels := float64(min(len(r.Space.Factors[f].Levels), maxPlaces))
-		for k := order; k > 0; k-- {
-			elementary[k] += elementary[k-1] * levels
-		}
-	}
-	// No table has more cells with the least support than rows can fill.
-	return min(elementary[order], choose(len(r.Codes), order)*float64(len(r.Error))/max(1, support)) <= maxSurveyCells
 }
 
 func choose(n, k int) float64 {

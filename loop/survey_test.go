@@ -286,7 +286,7 @@ func TestSurveyAtTheExtremes(t *testing.T) {
 		r.Draft()
 	}
 	bad := DefaultSearch()
-	bad.Order = 4
+	bad.Order = MaxOrder + 1
 	for name, test := range map[string]struct {
 		rows   Rows
 		search Search

@@ -1,61 +1,74 @@
 package loop
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/mathext"
 )
 
-// A tally counts slices of rows, one line each, as a survey has them: fast over
-// many rows, and fast again when rows are taken away, because no row is counted
-// more than twice in all.
+// A tally counts slices of rows that have weights, groups and strata. In a cell,
+// a stratum of rows of weights w and errors e has W = Σw, K = Σwe and S = Σw², and
+// is worth d·W²/S rows of the failure rate K/W (Kish 1965), d being its discount;
+// strata are added up. Where rows of a group correlate by ρ, and each has m of its
+// group beside it in the cell, itself among them, the cell is worth 1/(1+(m-1)ρ) of
+// that. All sums are of integers, so that they are the same in any order, and rows
+// can be taken away, or added, exactly.
 type tally struct {
 	settings Search
-	// places has a column per factor: 0, or 1 + the position of the row's level
-	// among the factor's frequent levels. Rows are in order of groups.
-	places [][]uint8
-	levels [][]int
-	// add is what a row adds to the sum of a cell: one row above, and its error in
-	// units below. It is 0 once the row is taken away.
-	add []uint64
-	// unit is how many units an error of 1 is.
+	space    *Space
+	each     Executor
+	strata   []layer
+	// lanes is how many sums a cell has.
+	lanes int
+	// graded: errors are not only 0 and 1.
+	graded, grouped bool
+	// unit is how many units an error of 1 is, in a packed lane.
 	unit float64
-	// group of each row, ascending; nil where every row stands for itself.
-	group []uint32
-	// orders are the counted cells, by order less 1; made is what cells returns.
-	orders [MaxOrder]*tallied
-	made   []cell
-	// dispersion is the variance of a row's error over that of a failure of the
-	// same rate; clusters is how errors vary by group: as rate found them.
-	dispersion float64
-	clusters   clusters
+	// batches are the lines, in order of groups: one, and one for each time that
+	// lines were added.
+	batches []*batch
+	// total sums each lane over the rows that are left, and spread errors squared by
+	// stratum.
+	total, spread []uint64
+	// levels lists, per factor, those that have a place in it: the frequent ones.
+	levels [][]int
+	// tables are the counted ones, by order less 1, in order of slices.
+	tables [][]*table
+	root   *table
+
+	// What rate found: the rows that are left, the variance of a row's error over
+	// that of a failure of the same rate, and how errors vary by group.
+	rows, dispersion float64
+	clusters         clusters
 }
 
-// tallied are the cells of an order that have the least support.
-type tallied struct {
-	sets []factorSet
-	key  []uint32
-	sum  []uint64
-	// mates is how many rows of its own group a row of the cell has in the cell,
-	// itself among them, on average. Taking rows away can only make it smaller.
-	mates []float32
+// layer is how a stratum is summed. Where all of its rows have one weight, that
+// does not matter, and one lane has rows above, errors in units below.
+type layer struct {
+	lane     int
+	packed   bool
+	discount float64
+	// unit is how many units a weight of 1 is in a lane, and unit2 a squared one.
+	unit, unit2 float64
 }
 
-// factorSet is the run of cells, up to end, of one set of factors.
-type factorSet struct {
-	factors [MaxOrder]int
-	end     int
-}
+// The lanes of a stratum that is not packed.
+const (
+	laneRows = iota
+	laneWeight
+	laneErrors
+	laneSquare
+	laneCount
+)
 
-// rowShift splits a sum: rows above it, errors in units below.
+// rowShift splits a packed sum: rows above it, errors in units below.
 const rowShift = 40
 
 const (
 	maxSurveyRows = 1<<(64-rowShift) - 1
 	lossUnits     = 1 << (rowShift - 24)
-	// maxPlaces keeps the table of three factors within denseCells.
-	maxPlaces = 160
 	// leastGroups is how many groups a slice has at least: fewer tell a slice
 	// that fails from a group that does not as badly as they seem to.
 	leastGroups = 5
@@ -64,224 +77,340 @@ const (
 	same = .95
 )
 
-// newTally sorts the rows by group; binary errors are 0 and 1, others lie
-// between.
-func newTally(space *Space, settings Search, r *Rows, errors []float64, binary bool) *tally {
-	t := &tally{settings: settings, unit: 1, add: make([]uint64, len(errors)), dispersion: 1}
-	if !binary {
+// batch is lines of a tally, in order of groups and, in a group, of strata.
+type batch struct {
+	lines *lines
+	// order is the position among lines of each of the batch's; nil: the same.
+	order []uint32
+	// lanes are 0 where a line was taken away; a packed stratum uses the first. Spread
+	// has the sums of squares of graded errors, in units.
+	lanes  [][]uint64
+	spread []uint64
+	group  []uint32
+	// runs are of lines of one stratum.
+	runs []run
+	// places has a column per factor: 0, or 1 + the position of the line's level
+	// among the factor's frequent ones.
+	places [][]uint16
+}
+
+type run struct{ stratum, from, to int }
+
+func (p *batch) len() int { return len(p.lanes[0]) }
+
+// at is the position in the lines of the batch's line i.
+func (p *batch) at(i int) int {
+	if p.order == nil {
+		return i
+	}
+	return int(p.order[i])
+}
+
+// newTally weighs the lines; nothing is counted before it is asked for. The order
+// of its settings is less than asked for where that would take too long.
+func newTally(space *Space, settings Search, l *lines, each Executor) *tally {
+	t := &tally{settings: settings, space: space, each: each, dispersion: 1, unit: 1,
+		graded: l.squares != nil, grouped: l.group != nil}
+	if t.graded {
 		t.unit = lossUnits
 	}
-	order := make([]int, len(errors))
-	for i := range order {
-		order[i] = i
+	discounts := l.discount
+	if discounts == nil {
+		discounts = []float64{1}
 	}
-	if r.Group != nil {
-		slices.SortStableFunc(order, func(a, b int) int { return int(r.Group[a]) - int(r.Group[b]) })
-		t.group = make([]uint32, len(order))
-		for at, i := range order {
-			t.group[at] = r.Group[i]
-		}
+	type extent struct{ rows, weight, square, one float64 }
+	extents := make([]extent, len(discounts))
+	for s, d := range discounts {
+		t.strata = append(t.strata, layer{discount: d, packed: true})
+		extents[s].one = math.NaN()
 	}
-	for at, i := range order {
-		t.add[at] = 1<<rowShift | uint64(math.Round(errors[i]*t.unit))
-	}
-	t.places, t.levels = make([][]uint8, len(space.Factors)), make([][]int, len(space.Factors))
-	for f, column := range r.Codes {
-		t.levels[f] = frequentLevels(column, len(space.Factors[f].Levels), settings.MinimumSupport)
-		place := make([]uint8, len(space.Factors[f].Levels))
-		for at, l := range t.levels[f] {
-			place[l] = uint8(at + 1)
-		}
-		t.places[f] = make([]uint8, len(order))
-		for at, i := range order {
-			if column[i].IsLevel() {
-				t.places[f][at] = place[column[i]]
+	for i := range l.errors {
+		if rows, w := l.line(i); rows > 0 {
+			s := l.of(i)
+			e := &extents[s]
+			if math.IsNaN(e.one) {
+				e.one = w
 			}
+			t.strata[s].packed = t.strata[s].packed && w == e.one
+			e.rows, e.weight, e.square = e.rows+rows, e.weight+rows*w, e.square+rows*w*w
 		}
+	}
+	for s := range t.strata {
+		layer := &t.strata[s]
+		layer.packed = layer.packed && extents[s].rows <= maxSurveyRows
+		layer.lane, layer.unit, layer.unit2 = t.lanes, unitOf(extents[s].weight), unitOf(extents[s].square)
+		if t.lanes++; !layer.packed {
+			t.lanes += laneCount - 1
+		}
+	}
+	t.total, t.spread = make([]uint64, t.lanes), make([]uint64, len(t.strata))
+	t.batches = []*batch{t.batch(l)}
+	t.sum(t.batches[0])
+	for t.settings.Order > 1 && !t.searchable(t.settings.Order) {
+		t.settings.Order--
 	}
 	return t
 }
 
-// frequentLevels are the levels with the least support, in order; the most
-// frequent ones where there are too many.
-func frequentLevels(column []Code, levels int, support float64) []int {
-	counts := make([]int, levels)
-	for _, code := range column {
-		if code.IsLevel() {
-			counts[code]++
-		}
-	}
-	var out []int
-	for l, n := range counts {
-		if float64(n) >= support {
-			out = append(out, l)
-		}
-	}
-	if len(out) > maxPlaces {
-		slices.SortStableFunc(out, func(a, b int) int { return counts[b] - counts[a] })
-		out = out[:maxPlaces]
-		slices.Sort(out)
-	}
-	return out
+// unitOf is the power of two by which a sum stays below 2^62.
+func unitOf(sum float64) float64 {
+	_, exponent := math.Frexp(sum)
+	return math.Ldexp(1, min(62-exponent, 1000))
 }
 
-// rate also measures what the rows that are left vary by.
-func (t *tally) rate() (rate, rows float64) {
-	var sum, squares uint64
-	for _, add := range t.add {
-		sum += add
-		e := add & (1<<rowShift - 1)
-		squares += e * e
+// batch sorts lines by group and stratum, and puts their numbers into lanes.
+func (t *tally) batch(l *lines) *batch {
+	p := &batch{lines: l}
+	n := len(l.errors)
+	if l.group != nil || l.stratum != nil {
+		p.order = make([]uint32, n)
+		for i := range p.order {
+			p.order[i] = uint32(i)
+		}
+		slices.SortStableFunc(p.order, func(a, b uint32) int {
+			if l.group != nil && l.group[a] != l.group[b] {
+				return cmp.Compare(l.group[a], l.group[b])
+			}
+			return l.of(int(a)) - l.of(int(b))
+		})
 	}
-	rows = float64(sum >> rowShift)
-	if rows == 0 {
+	if l.group != nil {
+		p.group = make([]uint32, n)
+		for at, i := range p.order {
+			p.group[at] = l.group[i]
+		}
+	}
+	p.lanes = make([][]uint64, 1, laneCount)
+	for _, layer := range t.strata {
+		if !layer.packed {
+			p.lanes = p.lanes[:laneCount]
+		}
+	}
+	for i := range p.lanes {
+		p.lanes[i] = make([]uint64, n)
+	}
+	if t.graded {
+		p.spread = make([]uint64, n)
+	}
+	for at := range n {
+		i := p.at(at)
+		s := l.of(i)
+		if r := len(p.runs); r == 0 || p.runs[r-1].stratum != s {
+			p.runs = append(p.runs, run{stratum: s, from: at})
+		}
+		p.runs[len(p.runs)-1].to = at + 1
+		if rows, w := l.line(i); rows > 0 {
+			p.set(t, at, &t.strata[s], rows, w, l.errors[i])
+			if t.graded {
+				p.spread[at] = uint64(math.Round(l.squares[i] * t.strata[s].unitOfErrors(t, w)))
+			}
+		}
+	}
+	return p
+}
+
+// unitOfErrors is how many units of a lane the error 1 of a row of a weight is.
+func (layer *layer) unitOfErrors(t *tally, weight float64) float64 {
+	if layer.packed {
+		return t.unit
+	}
+	return layer.unit * weight
+}
+
+// set puts a line into the lanes.
+func (p *batch) set(t *tally, at int, layer *layer, rows, weight, errors float64) {
+	units := layer.unitOfErrors(t, weight)
+	if layer.packed {
+		p.lanes[0][at] = uint64(rows)<<rowShift | uint64(math.Round(errors*units))
+		return
+	}
+	p.lanes[laneRows][at] = uint64(rows)
+	p.lanes[laneWeight][at] = max(1, uint64(math.Round(rows*units)))
+	p.lanes[laneErrors][at] = uint64(math.Round(errors * units))
+	p.lanes[laneSquare][at] = max(1, uint64(math.Round(rows*weight*weight*layer.unit2)))
+}
+
+// sum adds a batch to the totals.
+func (t *tally) sum(p *batch) {
+	for _, r := range p.runs {
+		for lane, values := range t.lanesOf(p, r.stratum) {
+			for _, v := range values[r.from:r.to] {
+				t.total[t.strata[r.stratum].lane+lane] += v
+			}
+		}
+		if t.graded {
+			for _, v := range p.spread[r.from:r.to] {
+				t.spread[r.stratum] += v
+			}
+		}
+	}
+}
+
+// lanesOf are the lanes that a stratum uses.
+func (t *tally) lanesOf(p *batch, stratum int) [][]uint64 {
+	if t.strata[stratum].packed {
+		return p.lanes[:1]
+	}
+	return p.lanes
+}
+
+// read is a stratum's rows, and its other sums, given those of a cell or of all.
+func (t *tally) read(lanes []uint64, s int) (rows float64, sums stratum) {
+	layer := &t.strata[s]
+	v := lanes[layer.lane]
+	if layer.packed {
+		n := float64(v >> rowShift)
+		return n, stratum{n, float64(v&(1<<rowShift-1)) / t.unit, n}
+	}
+	return float64(v), stratum{float64(lanes[layer.lane+laneWeight]) / layer.unit,
+		float64(lanes[layer.lane+laneErrors]) / layer.unit, float64(lanes[layer.lane+laneSquare]) / layer.unit2}
+}
+
+// rate is the failure rate of the rows that are left, and what they are worth. It
+// also measures what they vary by, which tests go by until it is called again.
+func (t *tally) rate() (rate, worth float64) {
+	errors, squares := 0.0, 0.0
+	// scale is what a weight of 1 is worth, by stratum.
+	scale := make([]float64, len(t.strata))
+	t.rows = 0
+	for s := range t.strata {
+		rows, sums := t.read(t.total, s)
+		if rows == 0 {
+			continue
+		}
+		n, k := sums.worth(t.strata[s].discount)
+		t.rows, worth, errors = t.rows+rows, worth+n, errors+k
+		scale[s] = n / sums.weight
+		squares += scale[s] * float64(t.spread[s]) / t.strata[s].unitOfErrors(t, 1)
+	}
+	if worth == 0 {
 		return 0, 0
 	}
-	rate = float64(sum&(1<<rowShift-1)) / t.unit / rows
+	rate = errors / worth
 	if rate <= 0 || rate >= 1 {
-		return rate, rows
+		return rate, worth
 	}
-	if t.unit > 1 {
-		t.dispersion = (float64(squares)/t.unit/t.unit/rows - rate*rate) / (rate * (1 - rate))
+	if t.graded {
+		t.dispersion = max(0, squares/worth-rate*rate) / (rate * (1 - rate))
 	}
-	if t.group != nil {
-		t.clusters = t.cluster(rate, rows)
+	if t.grouped {
+		t.clusters = t.cluster(rate, scale)
 	}
-	return rate, rows
+	return rate, worth
 }
 
-func (t *tally) slice(c *cell) Slice {
-	o := t.orders[c.order-1]
-	at, _ := slices.BinarySearchFunc(o.sets, c.place, func(s factorSet, place int) int {
-		if s.end <= place {
-			return -1
+// cell is the i-th of a table, without its slice.
+func (t *tally) cell(table *table, i int) cell {
+	lanes := table.sums[i*t.lanes : (i+1)*t.lanes]
+	c := cell{mates: 1, p: 1, table: table, place: i}
+	even := 0.0
+	for s := range t.strata {
+		if rows, sums := t.read(lanes, s); rows > 0 {
+			n, k := sums.worth(t.strata[s].discount)
+			c.rows, c.n, c.k = c.rows+rows, c.n+n, c.k+k
+			even += t.strata[s].discount * rows
 		}
-		return 1
-	})
-	slice, key := make(Slice, c.order), int(o.key[c.place])
-	for i := c.order - 1; i >= 0; i-- {
-		f := o.sets[at].factors[i]
-		width := len(t.levels[f]) + 1
-		slice[i] = Predicate{Factor: f, Level: t.levels[f][key%width-1]}
-		key /= width
+	}
+	if c.n == 0 {
+		return c
+	}
+	c.k, c.skew = min(c.k, c.n), even/c.n
+	correlation := 0.0
+	if t.grouped {
+		c.mates, correlation = float64(table.mates[i]), t.clusters.correlation(0, 0)
+	}
+	design := effect(c.mates, correlation)
+	c.worth, c.design = c.n/design, design*t.dispersion
+	c.effect = c.design
+	return c
+}
+
+// slice says which slice a cell counts.
+func (t *tally) slice(c *cell) Slice {
+	slice := make(Slice, c.table.order)
+	for at, place := c.table, c.place; at != t.root; at = at.prefix {
+		width := uint32(len(t.levels[at.factor]) + 1)
+		key := at.keys[place]
+		slice[at.order-1] = Predicate{Factor: at.factor, Level: t.levels[at.factor][key%width-1]}
+		place = int(key/width) - 1
 	}
 	return slice
 }
 
-// cells are good until the next call.
-func (t *tally) cells(order int) []cell {
-	o := t.orders[order-1]
-	if o == nil {
-		o = t.count(order)
-		t.orders[order-1] = o
-	}
-	t.made = slices.Grow(t.made[:0], len(o.sum))
-	for i, sum := range o.sum {
-		c := cell{n: float64(sum >> rowShift), place: i, order: order, effect: t.dispersion}
-		if c.n < t.settings.MinimumSupport {
-			continue
-		}
-		c.k = float64(sum&(1<<rowShift-1)) / t.unit
-		if t.group != nil {
-			c.effect *= effect(float64(o.mates[i]), t.clusters.correlation(0, 0))
-		}
-		t.made = append(t.made, c)
-	}
-	return t.made
-}
-
-// test is by the tail of the sum of errors on as many rows as the cell's are
-// worth.
+// test gives a cell its standard score and, where that reaches the least of the
+// settings, its p-value: by the tail of the sum of errors on as many rows as the
+// cell's are worth.
 func (t *tally) test(c *cell, rate float64) {
-	if t.group != nil {
+	if t.grouped {
 		t.testClustered(c, rate)
 		return
 	}
 	c.z = c.excess(rate) / math.Sqrt(c.n*c.effect*rate*(1-rate))
 	if c.z >= t.settings.MinimumZ {
-		c.p = t.tail(c, c.effect, rate)
+		c.p = t.tail(c, rate)
 	}
 }
 
-// tail is binomial for failures that stand for themselves, which is exact. Losses
-// and groups, of which a few may be very bad, make a sum more skewed than that:
-// for them it is the greater of the binomial tail and that of a beta distribution
-// with the same mean and variance, which is twice as skewed.
-func (t *tally) tail(c *cell, effect, rate float64) float64 {
-	worth := c.n / effect
-	p := binomialTail(c.k/effect, worth, rate)
-	if t.group == nil && t.unit == 1 {
+// tail is binomial for failures of one weight that stand for themselves, which is
+// exact. Losses and groups, of which a few may be very bad, make a sum more skewed
+// than that: for them it is the greater of the binomial tail and that of a beta
+// distribution with the same mean and variance, which is twice as skewed. Failures
+// of several weights lie between, by how much less they are worth than their
+// number.
+func (t *tally) tail(c *cell, rate float64) float64 {
+	worth := c.n / c.effect
+	p := binomialTail(c.k/c.effect, worth, rate)
+	skewed := min(1, c.skew-1)
+	if t.graded || t.grouped {
+		skewed = 1
+	}
+	if skewed <= 1e-9 {
 		return p
 	}
 	if worth <= 1 {
 		return 1
 	}
-	return max(p, mathext.RegIncBeta((1-rate)*(worth-1), rate*(worth-1), max(0, 1-c.k/c.n)))
+	beta := max(p, mathext.RegIncBeta((1-rate)*(worth-1), rate*(worth-1), max(0, 1-c.k/c.n)))
+	return p * math.Pow(beta/max(p, 1e-300), skewed)
 }
 
-// remove takes the rows of a slice away from every cell that was counted.
+// remove takes the rows of a slice away, from every cell that was counted.
+// Mates of cells stay as they were counted: they are of the slice, not of what
+// others leave of it.
 func (t *tally) remove(slice Slice) {
-	var gone []int32
-	for i, add := range t.add {
-		if add > 0 && t.matches(slice, i) {
-			gone = append(gone, int32(i))
+	for _, p := range t.batches {
+		gone := p.inside(slice, t.each)
+		t.apply(p, gone, true)
+		for _, i := range gone {
+			s := p.lines.of(p.at(int(i)))
+			for lane, values := range t.lanesOf(p, s) {
+				t.total[t.strata[s].lane+lane] -= values[i]
+				values[i] = 0
+			}
+			if t.graded {
+				t.spread[s] -= p.spread[i]
+				p.spread[i] = 0
+			}
 		}
-	}
-	var scratch []uint64
-	keys := make([]uint32, len(gone))
-	for at, o := range t.orders {
-		if o == nil {
-			continue
-		}
-		from := 0
-		for _, s := range o.sets {
-			size := t.keys(keys, s.factors[:at+1], gone)
-			if cap(scratch) < size {
-				scratch = make([]uint64, size)
-			}
-			scratch = scratch[:size]
-			for i, row := range gone {
-				scratch[keys[i]] += t.add[row]
-			}
-			for c := from; c < s.end; c++ {
-				o.sum[c] -= scratch[o.key[c]]
-			}
-			if len(gone) < size {
-				for _, key := range keys {
-					scratch[key] = 0
-				}
-			} else {
-				clear(scratch)
-			}
-			from = s.end
-		}
-	}
-	for _, row := range gone {
-		t.add[row] = 0
 	}
 }
 
-// keys fills in the keys of rows in the table of some factors, and returns the
-// table's size.
-func (t *tally) keys(keys []uint32, factors []int, rows []int32) int {
-	clear(keys)
-	size := 1
-	for _, f := range factors {
-		width, places := uint32(len(t.levels[f])+1), t.places[f]
-		size *= int(width)
-		for i, row := range rows {
-			keys[i] = keys[i]*width + uint32(places[row])
-		}
-	}
-	return size
-}
+// scanned is how many lines one call of an executor looks through.
+const scanned = 1 << 18
 
-func (t *tally) matches(slice Slice, row int) bool {
-	for _, p := range slice {
-		place := t.places[p.Factor][row]
-		if place == 0 || t.levels[p.Factor][place-1] != p.Level {
-			return false
+// inside lists the lines of a batch that lie in a slice and are still there.
+func (p *batch) inside(slice Slice, each Executor) []uint32 {
+	found := make([][]uint32, (p.len()+scanned-1)/scanned)
+	each.run(len(found), func(chunk int) {
+		for i := chunk * scanned; i < min(p.len(), (chunk+1)*scanned); i++ {
+			at, in := p.at(i), p.lanes[0][i] > 0
+			for j := 0; j < len(slice) && in; j++ {
+				in = p.lines.codes[slice[j].Factor][at] == Code(slice[j].Level)
+			}
+			if in {
+				found[chunk] = append(found[chunk], uint32(i))
+			}
 		}
-	}
-	return true
+	})
+	return slices.Concat(found...)
 }

@@ -1,221 +1,569 @@
 package loop
 
-// count makes the table of every set of factors of an order, and keeps the cells
-// that have the least support and are not the same as a wider one.
-func (t *tally) count(order int) *tallied {
-	o := &tallied{}
-	n := newTabulator(t, order)
-	factors := len(t.levels)
-	for a := range factors {
-		if len(t.levels[a]) == 0 {
+import (
+	"cmp"
+	"slices"
+)
+
+// Bounds of a search: the lines times the sets of factors, which is time (some 20
+// seconds), and the cells of tables, which is memory (some 800 MB).
+const (
+	maxWork = 2e10
+	maxKept = 4e7
+	// setWork is the work that a set of factors is, however few the lines.
+	setWork = 2000
+)
+
+// searchable reports whether the tables of so many factors are within bounds.
+func (t *tally) searchable(order int) bool {
+	factors, n, most := 0, float64(t.batches[0].len()), t.all()/max(1, t.settings.MinimumSupport)
+	// elementary[k] sums the products of the levels of k factors.
+	elementary, widest := make([]float64, order+1), 0.0
+	elementary[0] = 1
+	for f := range t.space.Factors {
+		if t.space.Factors[f].Pin != nil {
 			continue
 		}
-		n.widen(0, nil, a)
-		if order == 1 {
-			n.collect(o, a)
-			continue
+		factors++
+		levels := min(float64(len(t.space.Factors[f].Levels)), most) + 1
+		widest = max(widest, levels)
+		for k := order; k > 0; k-- {
+			elementary[k] += elementary[k-1] * levels
 		}
-		for b := a + 1; b < factors; b++ {
-			if len(t.levels[b]) == 0 {
-				continue
-			}
-			n.widen(1, n.keys[0], b)
-			if order == 2 {
-				n.collect(o, a, b)
-				continue
-			}
-			for c := b + 1; c < factors; c++ {
-				if len(t.levels[c]) > 0 {
-					n.collect(o, a, b, c)
+	}
+	// No table has more cells with the least support than rows can fill.
+	return choose(factors, order)*(n+setWork) <= maxWork && min(n, most)*widest < 1<<32 && min(elementary[order], choose(factors, order)*most) <= maxKept
+}
+
+// all is how many rows are left.
+func (t *tally) all() (rows float64) {
+	for s := range t.strata {
+		n, _ := t.read(t.total, s)
+		rows += n
+	}
+	return rows
+}
+
+// table has the cells of one set of factors that have the least support and are
+// not the same as a wider one. It adds a factor to another table's.
+type table struct {
+	prefix *table
+	factor int
+	order  int
+	// next are the tables that add a factor to this one's, by factor.
+	next []*table
+	// keys of the cells, ascending: the rank of the prefix's cell, which is 1 + its
+	// position there, times the places of the factor, plus the place.
+	keys []uint32
+	// sums has the lanes of each cell, one cell behind the other, and counted the rows
+	// that it had when it was counted.
+	sums    []uint64
+	counted []uint32
+	mates   []float32
+	// ranks of the cells by key, 0 where there is none; nil where that is not worth
+	// its memory.
+	ranks []uint32
+}
+
+// rank is 1 + the position of the cell with a key, or 0.
+func (o *table) rank(key uint32) uint32 {
+	if o.ranks != nil {
+		return o.ranks[key]
+	}
+	if at, ok := slices.BinarySearch(o.keys, key); ok {
+		return uint32(at + 1)
+	}
+	return 0
+}
+
+// block is how many lines are counted at a time, so that their keys stay near.
+const block = 1 << 14
+
+const (
+	// chunkCells is how many cells are counted at a time, so that they stay near.
+	chunkCells = 1 << 17
+	// denseCells is from how many cells on, for each line, a table is counted by
+	// sorting keys rather than by a place for every cell; maxDense from how many on
+	// in all.
+	denseCells = 16
+	maxDense   = 1 << 22
+)
+
+// dense reports whether a table has a place for every cell.
+func (t *tally) dense(cells int) bool {
+	return cells <= maxDense && cells <= denseCells*(t.batches[0].len()+1<<8)
+}
+
+// count returns the tables of an order.
+func (t *tally) count(order int) []*table {
+	if t.root == nil {
+		t.place()
+	}
+	for len(t.tables) < order {
+		prefixes := []*table{t.root}
+		if n := len(t.tables); n > 0 {
+			prefixes = t.tables[n-1]
+		}
+		t.each.run(len(prefixes), func(i int) { t.widen(prefixes[i]) })
+		var tables []*table
+		for _, p := range prefixes {
+			for _, next := range p.next {
+				if next != nil {
+					tables = append(tables, next)
 				}
 			}
+		}
+		t.tables = append(t.tables, tables)
+	}
+	return t.tables[order-1]
+}
+
+// place finds the frequent levels, and each line's among them.
+func (t *tally) place() {
+	t.root = &table{factor: -1, keys: []uint32{0}}
+	t.levels = make([][]int, len(t.space.Factors))
+	for _, p := range t.batches {
+		p.places = make([][]uint16, len(t.levels))
+	}
+	t.each.run(len(t.levels), func(f int) {
+		if t.space.Factors[f].Pin != nil {
+			return // all that is made has its level, so a slice of it would say nothing
+		}
+		t.levels[f] = t.frequent(f)
+		place := make([]uint16, len(t.space.Factors[f].Levels))
+		for at, l := range t.levels[f] {
+			place[l] = uint16(at + 1)
+		}
+		for _, p := range t.batches {
+			p.places[f] = make([]uint16, p.len())
+			for i := range p.places[f] {
+				if code := p.lines.codes[f][p.at(i)]; code.IsLevel() {
+					p.places[f][i] = place[code]
+				}
+			}
+		}
+	})
+}
+
+// frequent are the levels of a factor that have the least support, in order.
+func (t *tally) frequent(factor int) []int {
+	levels := len(t.space.Factors[factor].Levels)
+	rows, meetings := make([]uint64, levels), make([]meeting, levels)
+	for _, p := range t.batches {
+		for i := range p.len() {
+			code := p.lines.codes[factor][p.at(i)]
+			if n := t.rowsOf(p, i); n > 0 && code.IsLevel() {
+				rows[code] += n
+				if t.grouped {
+					meetings[code].meet(p.group[i], n)
+				}
+			}
+		}
+	}
+	var out []int
+	for l, n := range rows {
+		if n >= t.support() && (!t.grouped || meetings[l].groups >= leastGroups) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// rowsOf are those of the batch's line i that are left.
+func (t *tally) rowsOf(p *batch, i int) uint64 {
+	if t.strata[p.lines.of(p.at(i))].packed {
+		return p.lanes[0][i] >> rowShift
+	}
+	return p.lanes[laneRows][i]
+}
+
+// support is the least rows of a cell. No cell is worth more than its rows.
+func (t *tally) support() uint64 { return uint64(max(1, t.settings.MinimumSupport)) }
+
+// meeting is how the rows of a cell fall into groups.
+type meeting struct {
+	// last is the group that was met last, here its rows so far.
+	last, groups uint32
+	here         uint64
+	// squares sums the squares of groups' rows.
+	squares float64
+}
+
+// meet adds a line's rows.
+func (m *meeting) meet(group uint32, rows uint64) {
+	if group == 0 {
+		m.groups = uint32(min(uint64(m.groups)+rows, 1<<31))
+		m.squares += float64(rows)
+		return
+	}
+	if m.last != group {
+		m.last, m.here = group, 0
+		m.groups++
+	}
+	// (m+n)² - m² = (2m+n)·n: no square has to be closed when a group ends.
+	m.squares += float64(2*m.here+rows) * float64(rows)
+	m.here += rows
+}
+
+// widen counts the tables that add a factor to those of a prefix.
+func (t *tally) widen(prefix *table) {
+	prefix.next = make([]*table, len(t.levels))
+	var chunk []int
+	cells := 0
+	for f := prefix.factor + 1; f < len(t.levels); f++ {
+		if len(t.levels[f]) == 0 || !t.known(prefix, f) {
+			continue
+		}
+		n := (len(prefix.keys) + 1) * (len(t.levels[f]) + 1)
+		if !t.dense(n) {
+			prefix.next[f] = t.keep(prefix, f, t.sort(prefix, f))
+			continue
+		}
+		if len(chunk) > 0 && cells+n > chunkCells {
+			t.tabulate(prefix, chunk)
+			chunk, cells = chunk[:0], 0
+		}
+		chunk, cells = append(chunk, f), cells+n
+	}
+	if len(chunk) > 0 {
+		t.tabulate(prefix, chunk)
+	}
+}
+
+// known reports whether every table of one factor less, the given one among them,
+// has cells.
+func (t *tally) known(prefix *table, factor int) bool {
+	for skip := prefix; skip != t.root; skip = skip.prefix {
+		if of := t.without(prefix, skip); of.next == nil || of.next[factor] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// without is the table of a prefix's factors but the one that a table on its way
+// adds. Where a prefix has cells, so have all of those.
+func (t *tally) without(prefix, skip *table) *table {
+	if prefix == skip {
+		return prefix.prefix
+	}
+	return t.without(prefix.prefix, skip).next[prefix.factor]
+}
+
+// rawTable is a table as it was counted: by key, or where keys says which.
+type rawTable struct {
+	keys     []uint32
+	sums     [][]uint64 // by lane
+	meetings []meeting
+}
+
+func (t *tally) newRaw(cells int) rawTable {
+	c := rawTable{sums: make([][]uint64, t.lanes)}
+	for lane := range c.sums {
+		c.sums[lane] = make([]uint64, cells)
+	}
+	if t.grouped {
+		c.meetings = make([]meeting, cells)
+	}
+	return c
+}
+
+// blocks calls f with runs of lines, at most a block long, and their ranks in a
+// prefix.
+func (t *tally) blocks(prefix *table, f func(p *batch, r run, ranks []uint32)) {
+	ranks := make([]uint32, block)
+	for _, p := range t.batches {
+		for _, r := range p.runs {
+			for from := r.from; from < r.to; from += block {
+				to := min(r.to, from+block)
+				t.ranks(ranks[:to-from], prefix, p, from)
+				f(p, run{r.stratum, from, to}, ranks[:to-from])
+			}
+		}
+	}
+}
+
+// tabulate counts the tables of a prefix and each of some factors.
+func (t *tally) tabulate(prefix *table, factors []int) {
+	counts := make([]rawTable, len(factors))
+	for j, f := range factors {
+		counts[j] = t.newRaw((len(prefix.keys) + 1) * (len(t.levels[f]) + 1))
+	}
+	t.blocks(prefix, func(p *batch, r run, ranks []uint32) {
+		first := t.strata[r.stratum].lane
+		for j, f := range factors {
+			width, places := uint32(len(t.levels[f])+1), p.places[f][r.from:r.to]
+			for lane, values := range t.lanesOf(p, r.stratum) {
+				add(counts[j].sums[first+lane], ranks, width, places, values[r.from:r.to])
+			}
+			if t.grouped {
+				for i, place := range places {
+					t.meet(&counts[j].meetings[ranks[i]*width+uint32(place)], p, r.from+i)
+				}
+			}
+		}
+	})
+	for j, f := range factors {
+		prefix.next[f] = t.keep(prefix, f, counts[j])
+	}
+}
+
+// sort counts a table of more cells than lines can fill.
+func (t *tally) sort(prefix *table, factor int) rawTable {
+	width := uint32(len(t.levels[factor]) + 1)
+	type entry struct {
+		key     uint32
+		line    uint32
+		stratum int
+		batch   *batch
+	}
+	var entries []entry
+	t.blocks(prefix, func(p *batch, r run, ranks []uint32) {
+		for i, place := range p.places[factor][r.from:r.to] {
+			if ranks[i] > 0 && place > 0 && p.lanes[0][r.from+i] > 0 {
+				entries = append(entries, entry{ranks[i]*width + uint32(place), uint32(r.from + i), r.stratum, p})
+			}
+		}
+	})
+	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
+	c := t.newRaw(0)
+	for i, e := range entries {
+		if i == 0 || e.key != entries[i-1].key {
+			c.keys = append(c.keys, e.key)
+			for lane := range c.sums {
+				c.sums[lane] = append(c.sums[lane], 0)
+			}
+			if t.grouped {
+				c.meetings = append(c.meetings, meeting{})
+			}
+		}
+		cell := len(c.keys) - 1
+		for lane, values := range t.lanesOf(e.batch, e.stratum) {
+			c.sums[t.strata[e.stratum].lane+lane][cell] += values[e.line]
+		}
+		if t.grouped {
+			t.meet(&c.meetings[cell], e.batch, int(e.line))
+		}
+	}
+	return c
+}
+
+// rows of a cell, by its lanes.
+func (t *tally) rowsIn(c *rawTable, cell int) (rows uint64) {
+	for s := range t.strata {
+		v := c.sums[t.strata[s].lane][cell]
+		if t.strata[s].packed {
+			v >>= rowShift
+		}
+		rows += v
+	}
+	return rows
+}
+
+// add is the one loop in which time is spent: one addition per line and table.
+func add(sum []uint64, ranks []uint32, width uint32, places []uint16, values []uint64) {
+	places, values = places[:len(ranks)], values[:len(ranks)]
+	for i, rank := range ranks {
+		sum[rank*width+uint32(places[i])] += values[i]
+	}
+}
+
+// meet adds a line to a cell's meetings.
+func (t *tally) meet(m *meeting, p *batch, line int) {
+	if rows := t.rowsOf(p, line); rows > 0 {
+		m.meet(p.group[line], rows)
+	}
+}
+
+// ranks fills in the rank in a prefix of a batch's lines, from one on.
+func (t *tally) ranks(out []uint32, prefix *table, p *batch, from int) {
+	switch prefix.order {
+	case 0:
+		for i := range out {
+			out[i] = 1
+		}
+	case 1:
+		// Every frequent level is a cell, so that its place is its rank.
+		for i, place := range p.places[prefix.factor][from : from+len(out)] {
+			out[i] = uint32(place)
+		}
+	default:
+		t.ranks(out, prefix.prefix, p, from)
+		width, places := uint32(len(t.levels[prefix.factor])+1), p.places[prefix.factor][from:from+len(out)]
+		for i, place := range places {
+			if prefix.ranks != nil {
+				out[i] = prefix.ranks[out[i]*width+uint32(place)]
+			} else {
+				out[i] = prefix.rank(out[i]*width + uint32(place))
+			}
+		}
+	}
+}
+
+// keep makes a table of the cells that have the least support and are not the
+// same as a wider one. Which rows those are has nothing to do with how they fail,
+// so that leaving a cell untested favours nothing.
+func (t *tally) keep(prefix *table, factor int, c rawTable) *table {
+	o := &table{prefix: prefix, factor: factor, order: prefix.order + 1}
+	width, support := uint32(len(t.levels[factor])+1), t.support()
+	// wider are the tables of one factor less, but for the prefix, and in each the
+	// rank of the prefix's cell less that factor.
+	var wider, less []*table
+	for skip := prefix; skip != t.root; skip = skip.prefix {
+		of := t.without(prefix, skip)
+		less, wider = append(less, of), append(wider, of.next[factor])
+	}
+	above, at, most := make([]uint32, len(wider)), uint32(0), ^uint64(0)
+	for i := range c.sums[0] {
+		key, rows := uint32(i), t.rowsIn(&c, i)
+		if c.keys != nil {
+			key = c.keys[i]
+		}
+		rank, place := key/width, key%width
+		if rows < support || rank == 0 || place == 0 {
+			continue
+		}
+		if rank != at && prefix != t.root {
+			at, most = rank, uint64(prefix.counted[rank-1])
+			for j, of := range less {
+				above[j] = t.project(prefix, int(rank)-1, of)
+			}
+		}
+		if prefix != t.root && (alike(rows, most) || t.repeats(rows, wider, above, width, place)) {
+			continue
+		}
+		if t.grouped {
+			if c.meetings[i].groups < leastGroups {
+				continue
+			}
+			o.mates = append(o.mates, float32(c.meetings[i].squares/float64(rows)))
+		}
+		o.keys, o.counted = append(o.keys, key), append(o.counted, uint32(min(rows, 1<<32-1)))
+		for lane := range c.sums {
+			o.sums = append(o.sums, c.sums[lane][i])
+		}
+	}
+	if len(o.keys) == 0 {
+		return nil
+	}
+	if cells := (len(prefix.keys) + 1) * int(width); o.order > 1 && o.order < t.settings.Order && cells <= max(1<<16, 8*len(o.keys)) {
+		o.ranks = make([]uint32, cells)
+		for i, key := range o.keys {
+			o.ranks[key] = uint32(i + 1)
 		}
 	}
 	return o
 }
 
-// tabulator counts one table at a time.
-type tabulator struct {
-	*tally
-	// keys are those of the rows in the table of the first, and first two,
-	// factors.
-	keys [2][]uint32
-	sum  []uint64
-	// Of groups: by cell, the group that it last met, its rows there so far, the
-	// sum of the squares of its rows per group, and how many groups it met.
-	last, rows, groups []uint32
-	squares            []uint64
-	// wide are the rows per cell of the tables of one and two factors, by which a
-	// narrower cell is known as the same.
-	single [][]uint32
-	pairs  [][][]uint32
-}
+// alike reports whether a cell holds nearly the rows of a wider one.
+func alike(rows, wider uint64) bool { return float64(rows) >= same*float64(wider) }
 
-func newTabulator(t *tally, order int) *tabulator {
-	n := &tabulator{tally: t}
-	for i := range n.keys {
-		n.keys[i] = make([]uint32, len(t.add))
-	}
-	if order > 1 {
-		for f := range t.levels {
-			n.single = append(n.single, n.plain(f))
+// repeats reports whether a cell is the same as one of other factors, or narrower
+// than one that is.
+func (t *tally) repeats(rows uint64, wider []*table, above []uint32, width, place uint32) bool {
+	for j, of := range wider {
+		rank := place
+		if of.order > 1 {
+			rank = of.rank(above[j]*width + place)
 		}
-	}
-	if order > 2 {
-		n.pairs = make([][][]uint32, len(t.levels))
-		for a := range t.levels {
-			n.pairs[a] = make([][]uint32, len(t.levels))
-			if len(t.levels[a]) == 0 {
-				continue
-			}
-			for b := a + 1; b < len(t.levels); b++ {
-				if len(t.levels[b]) > 0 {
-					n.pairs[a][b] = n.plain(a, b)
-				}
-			}
-		}
-	}
-	return n
-}
-
-// plain counts the rows of a table of one or two factors.
-func (n *tabulator) plain(factors ...int) []uint32 {
-	table := make([]uint32, n.size(factors))
-	first := n.places[factors[0]]
-	if len(factors) == 1 {
-		for _, p := range first {
-			table[p]++
-		}
-		return table
-	}
-	width := uint32(len(n.levels[factors[1]]) + 1)
-	second := n.places[factors[1]]
-	for i, p := range first {
-		table[uint32(p)*width+uint32(second[i])]++
-	}
-	return table
-}
-
-func (n *tabulator) size(factors []int) int {
-	size := 1
-	for _, f := range factors {
-		size *= len(n.levels[f]) + 1
-	}
-	return size
-}
-
-// widen fills in the keys of a table with one factor more than those given.
-func (n *tabulator) widen(depth int, keys []uint32, factor int) {
-	places := n.places[factor]
-	if keys == nil {
-		for i, p := range places {
-			n.keys[depth][i] = uint32(p)
-		}
-		return
-	}
-	width, out := uint32(len(n.levels[factor])+1), n.keys[depth][:len(places)]
-	for i, p := range places {
-		out[i] = keys[i]*width + uint32(p)
-	}
-}
-
-// collect counts the table of the factors, of which all but the last are in the
-// keys, and appends its cells.
-func (n *tabulator) collect(o *tallied, factors ...int) {
-	size := n.size(factors)
-	if cap(n.sum) < size {
-		n.sum = make([]uint64, size)
-	}
-	n.sum = n.sum[:size]
-	clear(n.sum)
-	last := factors[len(factors)-1]
-	width, places, sum := uint32(len(n.levels[last])+1), n.places[last], n.sum
-	var keys []uint32
-	if len(factors) == 1 {
-		for i, p := range places {
-			sum[p] += n.add[i]
-		}
-	} else {
-		keys = n.keys[len(factors)-2][:len(places)]
-		add := n.add[:len(places)]
-		for i, p := range places {
-			sum[keys[i]*width+uint32(p)] += add[i]
-		}
-	}
-	if n.group != nil {
-		n.meet(size, keys, width, places)
-	}
-	set := factorSet{}
-	copy(set.factors[:], factors)
-	least := uint64(max(1, n.settings.MinimumSupport)) << rowShift
-	for key, sum := range n.sum {
-		if sum < least || n.redundant(factors, key, sum>>rowShift) {
-			continue
-		}
-		if n.group != nil {
-			if n.groups[key] < leastGroups {
-				continue
-			}
-			o.mates = append(o.mates, float32(float64(n.squares[key])/float64(sum>>rowShift)))
-		}
-		o.key, o.sum = append(o.key, uint32(key)), append(o.sum, sum)
-	}
-	if set.end = len(o.key); set.end > 0 {
-		o.sets = append(o.sets, set)
-	}
-}
-
-// meet counts how the rows of each cell fall into groups.
-func (n *tabulator) meet(size int, keys []uint32, width uint32, places []uint8) {
-	if cap(n.last) < size {
-		n.last, n.rows, n.groups, n.squares = make([]uint32, size), make([]uint32, size), make([]uint32, size), make([]uint64, size)
-	}
-	last, rows, groups, squares := n.last[:size], n.rows[:size], n.groups[:size], n.squares[:size]
-	clear(last)
-	clear(rows)
-	clear(groups)
-	clear(squares)
-	for i, p := range places {
-		key := uint32(p)
-		if keys != nil {
-			key += keys[i] * width
-		}
-		// (m+1)² - m² = 2m + 1: no square has to be closed when a group ends.
-		if g := n.group[i] + 1; last[key] != g {
-			last[key], rows[key] = g, 0
-			groups[key]++
-		}
-		squares[key] += uint64(2*rows[key] + 1)
-		rows[key]++
-	}
-}
-
-// redundant reports whether a cell has a place for no level, or holds nearly the
-// rows of a cell with one predicate less. Which rows those are has nothing to do
-// with how they fail, so that leaving the cell untested favours nothing.
-func (n *tabulator) redundant(factors []int, key int, rows uint64) bool {
-	var place [MaxOrder]int
-	for i := len(factors) - 1; i >= 0; i-- {
-		width := len(n.levels[factors[i]]) + 1
-		place[i] = key % width
-		key /= width
-		if place[i] == 0 {
+		if rank == 0 || alike(rows, uint64(of.counted[rank-1])) {
 			return true
 		}
 	}
-	above := func(wider uint32) bool { return float64(rows) >= same*float64(wider) }
-	switch len(factors) {
-	case 2:
-		return above(n.single[factors[0]][place[0]]) || above(n.single[factors[1]][place[1]])
-	case 3:
-		for _, pair := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
-			a, b := factors[pair[0]], factors[pair[1]]
-			wider := n.pairs[a][b][place[pair[0]]*(len(n.levels[b])+1)+place[pair[1]]]
-			if above(wider) ||
-				float64(wider) >= same*float64(n.single[a][place[pair[0]]]) || float64(wider) >= same*float64(n.single[b][place[pair[1]]]) {
-				return true
+	return false
+}
+
+// project is the rank, in a table of some of the prefix's factors, of the cell in
+// which one of the prefix lies.
+func (t *tally) project(prefix *table, cell int, of *table) uint32 {
+	if of == t.root {
+		return 1
+	}
+	width := uint32(len(t.levels[prefix.factor]) + 1)
+	key := prefix.keys[cell]
+	rank, place := key/width, key%width
+	if prefix.factor != of.factor {
+		return t.project(prefix.prefix, int(rank)-1, of)
+	}
+	if of.order == 1 {
+		return place
+	}
+	return of.rank(t.project(prefix.prefix, int(rank)-1, of.prefix)*width + place)
+}
+
+// apply adds lines of a batch to every counted cell, or takes them away.
+func (t *tally) apply(p *batch, these []uint32, away bool) {
+	for _, tables := range t.tables {
+		t.each.run(len(tables), func(i int) {
+			o := tables[i]
+			width, places := uint32(len(t.levels[o.factor])+1), p.places[o.factor]
+			keys := make([]uint32, len(these))
+			t.theirs(keys, o.prefix, p, these)
+			for j, line := range these {
+				keys[j] = keys[j]*width + uint32(places[line])
+			}
+			if cells := (len(o.prefix.keys) + 1) * int(width) * t.lanes; t.dense(cells) {
+				t.shift(o, cells, keys, p, these, away)
+				return
+			}
+			for j, line := range these {
+				s := p.lines.of(p.at(int(line)))
+				for lane, values := range t.lanesOf(p, s) {
+					if cell := o.rank(keys[j]); cell > 0 {
+						move(&o.sums[int(cell-1)*t.lanes+t.strata[s].lane+lane], values[line], away)
+					}
+				}
+			}
+		})
+	}
+}
+
+// shift is apply for a table by way of one that has a place for every cell.
+func (t *tally) shift(o *table, cells int, keys []uint32, p *batch, these []uint32, away bool) {
+	scratch := make([]uint64, cells)
+	if t.lanes == 1 {
+		for j, line := range these {
+			scratch[keys[j]] += p.lanes[0][line]
+		}
+	} else {
+		for j, line := range these {
+			s := p.lines.of(p.at(int(line)))
+			for lane, values := range t.lanesOf(p, s) {
+				scratch[int(keys[j])*t.lanes+t.strata[s].lane+lane] += values[line]
 			}
 		}
 	}
-	return false
+	for cell, key := range o.keys {
+		for lane := range t.lanes {
+			move(&o.sums[cell*t.lanes+lane], scratch[int(key)*t.lanes+lane], away)
+		}
+	}
+}
+
+func move(sum *uint64, value uint64, away bool) {
+	if away {
+		*sum -= value
+	} else {
+		*sum += value
+	}
+}
+
+// theirs fills in the rank in a prefix of some of a batch's lines.
+func (t *tally) theirs(out []uint32, prefix *table, p *batch, these []uint32) {
+	switch prefix.order {
+	case 0:
+		for i := range out {
+			out[i] = 1
+		}
+	case 1:
+		for i, line := range these {
+			out[i] = uint32(p.places[prefix.factor][line])
+		}
+	default:
+		t.theirs(out, prefix.prefix, p, these)
+		width, places := uint32(len(t.levels[prefix.factor])+1), p.places[prefix.factor]
+		for i, line := range these {
+			out[i] = prefix.rank(out[i]*width + uint32(places[line]))
+		}
+	}
 }

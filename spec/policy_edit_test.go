@@ -91,7 +91,7 @@ func TestEditIsRefused(t *testing.T) {
 		"no policy":          {"name: p\nfloor: high\n", pin, "2:8: floor"},
 		"an odd form":        {"name: p\npins:\n- ? slice\n  : {light: day}\n  share: 0.2\n", pin, ""},
 		"a document's end":   {"name: p\n...\n", pin, ""},
-		"four predicates":    {"name: p\n", override(.1, "a", "x", "b", "x", "c", "x", "d", "x"), "pins[0].slice: 4 predicates"},
+		"seven predicates":   {"name: p\n", override(.1, "a", "x", "b", "x", "c", "x", "d", "x", "e", "x", "f", "x", "g", "x"), "pins[0].slice: 7 predicates"},
 		"no share":           {"name: p\n", override(0, "light", "low"), "pins[0].share: 0 is not the share"},
 		"no day of the year": {"name: p\n", loop.Override{Slice: pin.Slice, Share: .1, Expires: "2030-02-30"}, `pins[0].expires: "2030-02-30" is not a day`},
 	} {

@@ -25,14 +25,14 @@ func TestParseSlice(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":                            `"" is not factor=level`,
-		"light":                       `"light" is not factor=level`,
-		"light=low &":                 `"" is not factor=level`,
-		"ligt=low":                    `there is no factor "ligt" (did you mean "light"?)`,
-		"light=loww":                  `did you mean "low"?`,
-		"light=low & light=day":       "the factor is there already",
-		"glove=no & colour=red":       "cannot occur",
-		"a=1 & b=2 & c=3 & light=low": "at most 3",
+		"":                      `"" is not factor=level`,
+		"light":                 `"light" is not factor=level`,
+		"light=low &":           `"" is not factor=level`,
+		"ligt=low":              `there is no factor "ligt" (did you mean "light"?)`,
+		"light=loww":            `did you mean "low"?`,
+		"light=low & light=day": "the factor is there already",
+		"glove=no & colour=red": "cannot occur",
+		"a=1 & b=2 & c=3 & d=4 & e=5 & f=6 & light=low": "at most 6",
 	} {
 		_, err := spec.ParseSlice(s, text)
 		if _, ok := errors.AsType[*loop.Error](err); !ok || !strings.Contains(err.Error(), want) {

@@ -172,7 +172,7 @@ func TestHostileTables(t *testing.T) {
 		"slices evals.csv --error correct;correct":              {exitUsage, "several statements"},
 		"slices evals.csv --error light":                        {exitUsage, "it gives varchar"},
 		"slices evals.csv --group klip":                         {exitUsage, `did you mean "clip"?`},
-		"slices evals.csv --order 4":                            {exitUsage, "--order"},
+		"slices evals.csv --order 7":                            {exitUsage, "--order"},
 		"slices evals.csv --fdr 0":                              {exitUsage, "--fdr"},
 		"slices evals.csv --top 0":                              {exitUsage, "--top"},
 		"slices evals.csv --where people>9":                     {exitFailure, "no rows for which --where holds"},
