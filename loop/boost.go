@@ -51,8 +51,8 @@ func (d *decision) value(c cell, l *lesson) (boost, error) {
 	}
 	reason.fill(&now, l)
 	b := boost{cell: c, reason: reason, lesson: l}
-	// What does not occur in deployment, or cannot be drawn, is not boosted.
-	if prevalence > 0 && drawable {
+	// What does not occur in deployment, cannot be drawn or is banned is not boosted.
+	if prevalence > 0 && drawable && !banned(d.protected.bans, c.slice) {
 		b.worth = reason.Risk * math.Pow(prevalence, 1-d.policy.Shares.Prevalence) * max(0, reason.Rate-l.goal) / reason.Cost
 	}
 	if !quarantined {

@@ -37,6 +37,6 @@
 //
 // I4 (byte-identical rounds, integer-only scenarios and seeds; golden vectors
 // in testdata), I9 (shares finite, positive, summing to one, above the floor,
-// within the trust region; a protected slice keeps its share and a pinned factor
-// its level), C5 (seeds), C6 (exact quotas by factor), C7 (domains).
+// within the trust region; a protected slice keeps its share, a pinned slice its
+// pin and a pinned factor its level), C5 (seeds), C6 (exact quotas by factor), C7 (domains).
 package loop

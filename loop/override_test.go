@@ -164,11 +164,18 @@ func TestPinIsTakenFromTheBase(t *testing.T) {
 	}
 }
 
-// A banned slice's share goes to the others, the wider one among them.
+// A banned slice's share goes to the other boosts, and its rows still count.
 func TestBanLeavesItsShareToOthers(t *testing.T) {
 	s, e, _ := press(.01)
 	s.Protected = nil
+	for i := range e.Len() { // hands fail in the glare, too
+		if e.Codes[0][i] == 1 && e.Codes[1][i] == 2 {
+			e.Failures[i] = 200
+		}
+	}
 	p := policy()
+	p.Shares.Cap = 1
+	low, glare := s.slice(t, "light", "low", "part", "gear"), s.slice(t, "hand", "bare", "light", "glare")
 	plain, err := Decide(s, p, nil, e, Budget{Campaign: "c", Number: 1, Train: 10_000}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -178,13 +185,16 @@ func TestBanLeavesItsShareToOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if slice := s.slice(t, "light", "low", "part", "gear"); boostOf(&plain, slice) == nil || boostOf(&banned, slice) != nil {
-		t.Errorf("without: %s\nwith: %s", plain.Canonical(), banned.Canonical())
+	checkOverrides(t, s, p, &banned)
+	if boostOf(&plain, low) == nil || boostOf(&plain, glare) == nil || boostOf(&banned, glare) == nil {
+		t.Fatalf("without: %s\nwith: %s", plain.Canonical(), banned.Canonical())
+	}
+	if a, b := boostOf(&plain, glare).Share, boostOf(&banned, glare).Share; b <= a {
+		t.Errorf("beside a banned slice another has %d, without the ban %d", b, a)
 	}
 	if plain.EvidenceRows != banned.EvidenceRows || plain.FailureRate != banned.FailureRate {
 		t.Error("the rows of a banned slice do not count")
 	}
-	checkOverrides(t, s, p, &banned)
 }
 
 func TestOverridesAreRefused(t *testing.T) {
