@@ -112,6 +112,7 @@ type Yield struct {
 	loop.Interval
 	Effective float64      `json:"effective" doc:"The effective number of rows behind it; at least 100"`
 	Largest   float64      `json:"largest" doc:"The part of the weight that the heaviest row or group has; at most 0.05"`
+	Optimism  float64      `json:"optimism" doc:"What was taken off, as the rows that judge the mixture also chose its slices"`
 	Slices    []SliceYield `json:"slices" doc:"Of each component of the mixture"`
 }
 
@@ -119,7 +120,7 @@ type Yield struct {
 type SliceYield struct {
 	Name      string         `json:"name"`
 	Share     float64        `json:"share"`
-	Rate      *loop.Interval `json:"rate,omitempty" doc:"Missing where fewer than 30 rows effectively say something of it"`
+	Rate      *loop.Interval `json:"rate,omitempty" doc:"As counted; missing where fewer than 30 rows effectively say something of it"`
 	Effective float64        `json:"effective"`
 }
 
@@ -185,7 +186,7 @@ func newYield(space *loop.Space, y *loop.Yield) *Yield {
 	if y == nil {
 		return nil
 	}
-	out := &Yield{Interval: y.Rate, Effective: y.Effective, Largest: y.Largest, Slices: []SliceYield{}}
+	out := &Yield{Interval: y.Rate, Effective: y.Effective, Largest: y.Largest, Optimism: y.Optimism, Slices: []SliceYield{}}
 	for _, s := range y.Slices {
 		name := space.Describe(s.Slice)
 		switch {

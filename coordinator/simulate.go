@@ -138,11 +138,12 @@ func (c *Control) next(ctx context.Context, g *simulated, rounds int) (api.Simul
 	if err != nil {
 		return api.Simulation{}, err
 	}
-	var candidate, current *loop.Round
+	candidate, current := g.chain(g.candidate), g.chain(g.current)
 	if n := len(g.rounds); n > 0 {
-		candidate, current = &g.rounds[n-1].Decided.Round, &g.rounds[n-1].Decided.Round
+		last := []*loop.Round{&g.rounds[n-1].Decided.Round}
+		candidate.Last, current.Last = last, last
 	}
-	m := loop.NewSimulation(g.space)
+	m, views := loop.NewSimulation(g.space), evidence.Views()
 	quota := g.campaign.Domains[loop.Train].Quota
 	for i := range rounds {
 		if err := ctx.Err(); err != nil {
@@ -150,17 +151,19 @@ func (c *Control) next(ctx context.Context, g *simulated, rounds int) (api.Simul
 		}
 		budget := g.budget(g.campaign.Round+1+i, quota)
 		quota += budget.Train
-		if candidate, err = decideAfter(g.space, g.candidate, candidate, &evidence, budget, g.campaign.Campaign.Seed); err != nil {
+		to, err := candidate.Decide(views, budget)
+		if err != nil {
 			return api.Simulation{}, fmt.Errorf("the candidate's round %d: %w", budget.Number, err)
 		}
-		if current, err = decideAfter(g.space, g.current, current, &evidence, budget, g.campaign.Campaign.Seed); err != nil {
+		from, err := current.Decide(views, budget)
+		if err != nil {
 			return api.Simulation{}, fmt.Errorf("round %d: %w", budget.Number, err)
 		}
-		if err := m.Add(outcomes, made, []*loop.Round{candidate}, []*loop.Round{current}); err != nil {
+		if err := m.Add(outcomes, made, to, from); err != nil {
 			return api.Simulation{}, err
 		}
 	}
-	out, err := api.NewSimulation(g.space, m, learned(g, &evidence), candidate)
+	out, err := api.NewSimulation(g.space, m, learned(g, &evidence), candidate.Last[0])
 	out.Evidence, out.Rows = evidence.Digest(), evidence.TotalRows()
 	out.Unpredicted = m.Unpredicted(false)
 	if int(g.campaign.Round) >= g.campaign.Campaign.Rounds || g.campaign.State != state.Running {
@@ -169,12 +172,9 @@ func (c *Control) next(ctx context.Context, g *simulated, rounds int) (api.Simul
 	return g.named(out, g.query.Models), err
 }
 
-func decideAfter(s *loop.Space, p *loop.Policy, previous *loop.Round, e *loop.Evidence, b loop.Budget, seed uint64) (*loop.Round, error) {
-	if previous != nil {
-		previous = previous.Before(e)
-	}
-	r, err := loop.Decide(s, p, previous, e, b, seed)
-	return &r, err
+// chain is what a policy decides for the campaign.
+func (g *simulated) chain(p *loop.Policy) *loop.Chain {
+	return &loop.Chain{Space: g.space, Policy: p, Seed: g.campaign.Campaign.Seed}
 }
 
 // budget is that of a round to come; beyond the campaign's last one it is as if
@@ -204,40 +204,57 @@ func (c *Control) replay(ctx context.Context, g *simulated, rounds int) (api.Sim
 	if err != nil {
 		return api.Simulation{}, err
 	}
-	m := loop.NewSimulation(g.space)
-	var candidate *loop.Round
+	m, candidate := loop.NewSimulation(g.space), g.chain(g.candidate)
 	var evidence *loop.Evidence
 	for i := range g.rounds {
 		if err := ctx.Err(); err != nil {
 			return api.Simulation{}, err
 		}
-		decided := g.rounds[i].Decided
-		actual := &decided.Round
-		if actual.SpaceVersion != g.space.Version {
-			return api.Simulation{}, loop.Conflict("campaign", "round %d was decided for version %d of space %s, and the campaign has version %d now", actual.Number, actual.SpaceVersion, g.space.Name, g.space.Version)
-		}
-		var outcomes *loop.OffPolicy
-		if evidence, err = c.evidence(ctx, decided); err != nil {
-			return api.Simulation{}, fmt.Errorf("evidence of round %d: %w", actual.Number, err)
-		}
-		round, err := loop.Decide(g.space, g.candidate, candidate, evidence, decided.BudgetOf(g.campaign.Campaign), g.campaign.Campaign.Seed)
+		var then arguments
+		c.c.node.View(func(s *state.State) { then, err = argumentsOf(s, g.rounds[i].Decided) })
 		if err != nil {
-			return api.Simulation{}, fmt.Errorf("the candidate's round %d: %w", actual.Number, err)
+			return api.Simulation{}, err
 		}
-		candidate = &round
-		if i < len(g.rounds)-rounds {
-			continue // its mixture and memory lead to those that are shown
+		number := then.budget.Number
+		if then.space.Version != g.space.Version {
+			return api.Simulation{}, loop.Conflict("campaign", "round %d was decided for version %d of space %s, and the campaign has version %d now", number, then.space.Version, g.space.Name, g.space.Version)
 		}
+		if evidence, err = c.evidence(ctx, then.decided); err != nil {
+			return api.Simulation{}, fmt.Errorf("evidence of round %d: %w", number, err)
+		}
+		views := []*loop.Evidence{nil}
+		var outcomes *loop.OffPolicy
 		if evidence != nil {
+			if views = evidence.Views(); i < len(g.rounds)-rounds {
+				views = views[:1] // it leads to those that are shown
+			}
 			if outcomes, err = loop.NewOffPolicy(g.space, evidence, g.past); err != nil {
 				return api.Simulation{}, err
 			}
 		}
-		if err := m.Add(outcomes, made, []*loop.Round{candidate}, []*loop.Round{actual}); err != nil {
+		to, err := candidate.Decide(views, then.budget)
+		if err != nil {
+			return api.Simulation{}, fmt.Errorf("the candidate's round %d: %w", number, err)
+		}
+		// What came before was decided from other rows.
+		candidate.Last = to[:1]
+		if i < len(g.rounds)-rounds {
+			continue
+		}
+		actual := loop.Chain{Space: then.space, Policy: then.policy, Seed: then.seed}
+		if then.previous != nil {
+			actual.Last = []*loop.Round{then.previous}
+		}
+		from, err := actual.Decide(views, then.budget)
+		if err != nil {
+			return api.Simulation{}, fmt.Errorf("round %d: %w", number, err)
+		}
+		from[0] = &then.decided.Round
+		if err := m.Add(outcomes, made, to, from); err != nil {
 			return api.Simulation{}, err
 		}
 	}
-	out, err := api.NewSimulation(g.space, m, learned(g, evidence), candidate)
+	out, err := api.NewSimulation(g.space, m, learned(g, evidence), candidate.Last[0])
 	if evidence != nil {
 		out.Rows = evidence.TotalRows()
 	}

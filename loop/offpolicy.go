@@ -16,11 +16,10 @@ import (
 // weight is larger than that of the source which knows most of a place.
 //
 // A mixture that was decided from the very rows that are to judge it looks better
-// than it is: its slices were chosen because those rows failed there. So rows are
-// dealt to Folds, and what stands for the mixture at the rows of a fold is one that
-// was decided without them (cross-fitting).
+// than it is: its slices were chosen because those rows failed there. How much that
+// is shows by deciding without a fold of the rows, and asking the fold.
 type OffPolicy struct {
-	// Folds is how many there are: 1 where there are so many rows that it makes no
+	// Folds is how many there are; 1 where there are so many rows that it makes no
 	// difference.
 	Folds int
 
@@ -208,7 +207,7 @@ func (p *yieldPool) thin(e *Evidence, lines []int) []int {
 // the choice of slices hardly depends on single ones.
 const (
 	folds      = 5
-	mostFolded = 50_000
+	mostFolded = 20_000
 )
 
 func (e *Evidence) folds() int {
@@ -247,9 +246,20 @@ func (e *Evidence) deal(i, folds int) []dealt {
 	return out
 }
 
-// Without is the evidence without a fold of the newest model's rows: what to decide
-// from where that fold is to judge. Earlier models' rows were of other samples.
-func (e *Evidence) Without(fold int) *Evidence {
+// Views are the evidence, and the evidence without each fold of the newest model's
+// rows; earlier models' were of other samples. Where there is one fold they are the
+// evidence alone.
+func (e *Evidence) Views() []*Evidence {
+	views := []*Evidence{e}
+	if n := e.folds(); n > 1 {
+		for fold := range n {
+			views = append(views, e.without(fold))
+		}
+	}
+	return views
+}
+
+func (e *Evidence) without(fold int) *Evidence {
 	out := &Evidence{Learned: e.Learned, Made: e.Made}
 	if e.Graded() {
 		out.Severity, out.Squares = []int64{}, []int64{}

@@ -52,10 +52,9 @@ func NewSimulation(s *Space) *Simulation {
 
 // Add compares what the two decided for a round from the same evidence; outcomes
 // is that evidence, prepared, or nil where there is none, and made what samples
-// have taken so far. The first of each are the
-// rounds; the others were decided without one of the folds each, and stand for the
-// first where the fold judges. It returns an *Error where a round is not of the
-// simulation's space.
+// have taken so far. The first of each are the rounds; the others, if there are any,
+// were decided from the evidence's other views. It returns an *Error where a round
+// is not of the simulation's space.
 func (m *Simulation) Add(outcomes *OffPolicy, made []Made, candidate, current []*Round) error {
 	mixtures, err := m.samplers(candidate)
 	if err != nil {
@@ -83,8 +82,8 @@ func (m *Simulation) Add(outcomes *OffPolicy, made []Made, candidate, current []
 	if outcomes != nil {
 		for from := range outcomes.pools {
 			y := SimulatedYield{From: from, Rows: outcomes.pools[from].rows}
-			if y.Candidate, y.Refused = outcomes.Yield(from, judged(mixtures)...); y.Refused == nil {
-				if y.Current, err = outcomes.Yield(from, judged(others)...); err == nil {
+			if y.Candidate, y.Refused = outcomes.Yield(from, one, mixtures[1:]...); y.Refused == nil {
+				if y.Current, err = outcomes.Yield(from, other, others[1:]...); err == nil {
 					above := y.Candidate.Above(y.Current)
 					y.Above = &above
 				}
@@ -107,12 +106,41 @@ func (m *Simulation) samplers(rounds []*Round) (out []*Sampler, err error) {
 	return out, nil
 }
 
-// judged are the mixtures that a yield is estimated of.
-func judged(mixtures []*Sampler) []*Sampler {
-	if len(mixtures) > 1 {
-		return mixtures[1:]
+// Chain is the rounds that a policy decides one after another, each from all views
+// of the evidence.
+type Chain struct {
+	Space  *Space
+	Policy *Policy
+	Seed   uint64
+	// Last are the rounds before, one per view; the first stands for what is missing.
+	Last []*Round
+}
+
+// Decide decides the next round from each of the views, of which the first is all
+// the evidence. Its error is that of Decide.
+func (c *Chain) Decide(views []*Evidence, b Budget) ([]*Round, error) {
+	rounds := make([]*Round, len(views))
+	for i, e := range views {
+		policy := *c.Policy
+		if i > 0 {
+			// As far from the minimum as all the evidence is.
+			policy.MinimumRows = max(1, policy.MinimumRows*(len(views)-2)/(len(views)-1))
+		}
+		var last *Round
+		if len(c.Last) > 0 {
+			if last = c.Last[0]; i < len(c.Last) {
+				last = c.Last[i]
+			}
+			last = last.before(views[0]).before(e)
+		}
+		r, err := Decide(c.Space, &policy, last, e, b, c.Seed)
+		if err != nil {
+			return nil, err
+		}
+		rounds[i] = &r
 	}
-	return mixtures
+	c.Last = rounds
+	return rounds, nil
 }
 
 // Pairs are those of all rounds together, the candidate's and the other's; ok is
@@ -166,10 +194,10 @@ func (m *Simulation) Total(of func(*SimulatedRound) *Profile) Profile {
 	return out
 }
 
-// Before is the round as the one before another that is decided from e. Where it
+// before is the round as the one before another that is decided from e. Where it
 // was itself decided from e nothing was learned in between, and damping judges no
 // slice again.
-func (r *Round) Before(e *Evidence) *Round {
+func (r *Round) before(e *Evidence) *Round {
 	if e == nil || e.Len() == 0 || r.Evidence != e.Digest() {
 		return r
 	}

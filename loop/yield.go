@@ -15,10 +15,15 @@ type Yield struct {
 	// has.
 	Effective float64
 	Largest   float64
-	Slices    []SliceYield
+	// Optimism is what was taken off Rate, as the rows that judge the mixture also
+	// chose its slices.
+	Optimism float64
+	Slices   []SliceYield
 
 	space *Space
 	pool  *yieldPool
+	// sum is Rate before it was corrected.
+	sum float64
 	// fail and pass are the influence on Rate of a failed row, and of another, by
 	// line; of lines of a group it is by group.
 	fail, pass, group []float64
@@ -31,7 +36,8 @@ type SliceYield struct {
 	Over  Over
 	Cover bool
 	Share float64
-	// Rate is nil where fewer than 30 rows, effectively, say something of it.
+	// Rate is nil where fewer than 30 rows, effectively, say something of it. It is
+	// as they are, with Optimism in it.
 	Rate      *Interval
 	Effective float64
 
@@ -56,11 +62,20 @@ type section struct {
 	pull     []float64
 }
 
-// sections are the slices of the mixtures of all folds, with room for so many groups.
-// Shares are means over folds.
+// sections are the slices of the mixtures of all folds, of which some may be nil,
+// with room for so many groups. Shares are means over folds.
 func sections(mixtures []*Sampler, groups int) []section {
 	var out []section
+	n := 0.0
+	for _, s := range mixtures {
+		if s != nil {
+			n++
+		}
+	}
 	for fold, s := range mixtures {
+		if s == nil {
+			continue
+		}
 		for _, i := range s.train {
 			p := &s.parts[i]
 			c := p.component
@@ -72,7 +87,7 @@ func sections(mixtures []*Sampler, groups int) []section {
 				out = append(out, section{slice: c.Slice, over: c.Over, cover: len(c.Cover) > 0, parts: make([][]*part, len(mixtures)),
 					groups: make([]float64, groups), pull: make([]float64, groups)})
 			}
-			out[at].share += float64(c.Share) / whole / float64(len(mixtures))
+			out[at].share += float64(c.Share) / whole / n
 			out[at].parts[fold] = append(out[at].parts[fold], p)
 		}
 	}
@@ -123,30 +138,46 @@ func (k *section) influence(l *yieldLine, w, e float64) float64 {
 }
 
 // Yield estimates the failure rate of samples of a training mixture, in what is
-// learned from Learned[from]. There is one mixture, or one for each fold, that was
-// decided without it: then it is of their mean. It returns an *Error where the rows
-// say too little of the mixture for an interval that could be trusted.
+// learned from Learned[from]. Where the mixture was decided from the rows that judge
+// it, without are those that were decided without each fold. It returns an *Error
+// where the rows say too little of the mixture for an interval that could be trusted.
 //
 // Each slice of the mixture has a self-normalised estimate of its own, Σwe/Σw with
 // w = q_k/p, and the whole is their sum by shares: a stratified estimate, which
 // does not leave to chance how much weight falls into a slice. The variance is the
 // jackknife's over rows and groups, the interval that of Yield.combine.
-func (o *OffPolicy) Yield(from int, mixtures ...*Sampler) (*Yield, error) {
+func (o *OffPolicy) Yield(from int, mixture *Sampler, without ...*Sampler) (*Yield, error) {
 	p := &o.pools[from]
-	y := &Yield{space: mixtures[0].space, pool: p}
-	if len(mixtures) != 1 && len(mixtures) != o.Folds {
-		return nil, refuse("mixtures", "%d mixtures for %d folds", len(mixtures), o.Folds)
+	y := p.estimate(slices.Repeat([]*Sampler{mixture}, o.Folds))
+	y.space = mixture.space
+	if err := y.trust(); err != nil {
+		return nil, err
 	}
-	for len(mixtures) < o.Folds {
-		mixtures = append(mixtures, mixtures[0])
+	if o.Folds > 1 && len(without) == o.Folds {
+		y.correct(without)
 	}
-	sections := sections(mixtures, p.groups)
+	y.Rate = y.combine(&Yield{}, y.sum-y.Optimism)
+	// What nobody has seen may fail always, or never.
+	seen := y.seen()
+	y.Rate.Lower, y.Rate.Expected = max(0, y.Rate.Lower), min(1, max(0, y.Rate.Expected)/seen)
+	y.Rate.Upper = min(1, y.Rate.Upper+1-seen)
+	return y, nil
+}
+
+// estimate is the yield of the mean of mixtures, each judged by its own fold. A fold
+// without a mixture judges nothing.
+func (p *yieldPool) estimate(mixtures []*Sampler) *Yield {
+	y := &Yield{pool: p}
+	parts := sections(mixtures, p.groups)
 	all := section{share: 1, groups: make([]float64, p.groups)}
 	heaviest := 0.0
 	for i := range p.lines {
 		l, w := &p.lines[i], 0.0
-		for s := range sections {
-			k := &sections[s]
+		if mixtures[l.fold] == nil {
+			continue
+		}
+		for s := range parts {
+			k := &parts[s]
 			part := k.weigh(l)
 			k.add(l, part)
 			w += k.share * part
@@ -156,20 +187,69 @@ func (o *OffPolicy) Yield(from int, mixtures ...*Sampler) (*Yield, error) {
 			heaviest = max(heaviest, w)
 		}
 	}
-	for s := range sections {
-		sections[s].close()
+	for s := range parts {
+		parts[s].close()
 	}
 	all.close()
 	for _, w := range all.groups {
 		heaviest = max(heaviest, w)
 	}
 	y.Effective, y.Largest = all.effective(), over(heaviest, all.weight)
-	if err := y.trust(sections); err != nil {
-		return nil, err
+	y.influences(parts)
+	for i := range parts {
+		k := &parts[i]
+		out := SliceYield{Slice: k.slice, Over: k.over, Cover: k.cover, Share: k.share, Effective: k.effective(), variance: k.variance}
+		if k.weight > 0 {
+			out.rate = proportion(k.rate(), k.variance, out.Effective)
+			y.sum += k.share * k.rate()
+		}
+		if out.Effective >= leastOfSlice {
+			own := out.rate
+			out.Rate = &own
+		}
+		y.Slices = append(y.Slices, out)
 	}
-	y.influences(sections)
-	y.sum(sections)
-	return y, nil
+	return y
+}
+
+// correct takes off what the choice of slices flatters: what mixtures that were
+// decided without a fold seem to yield by the rows that chose them, less what they
+// do by the fold (cross-validation's estimate of optimism: Efron 1983). Where the
+// choice does not hang on single rows the two are the same and nothing changes.
+func (y *Yield) correct(without []*Sampler) {
+	fresh := y.pool.estimate(without)
+	y.Optimism -= fresh.sum
+	y.take(fresh, 1)
+	each := 1 / float64(len(without))
+	for f, mixture := range without {
+		others := slices.Repeat([]*Sampler{mixture}, len(without))
+		others[f] = nil
+		chosen := y.pool.estimate(others)
+		y.Optimism += each * chosen.sum
+		y.take(chosen, -each)
+	}
+}
+
+// take adds so much of another's influences.
+func (y *Yield) take(other *Yield, so float64) {
+	for i := range y.fail {
+		y.fail[i] += so * other.fail[i]
+		y.pass[i] += so * other.pass[i]
+	}
+	for g := range y.group {
+		y.group[g] += so * other.group[g]
+	}
+}
+
+// seen is the part of the mixture that rows say something of.
+func (y *Yield) seen() float64 {
+	seen := 0.0
+	for i := range y.Slices {
+		if y.Slices[i].Effective > 0 {
+			seen += y.Slices[i].Share
+		}
+	}
+	return min(1, seen)
 }
 
 // close adds the squares of the groups' weights.
@@ -191,47 +271,47 @@ const (
 )
 
 // trust refuses an estimate from too little.
-func (y *Yield) trust(sections []section) error {
+func (y *Yield) trust() error {
 	const field = "evidence"
 	rows := y.pool.rows
 	more := fmt.Sprintf("evaluate the newest model on more samples of the target and of the mixture: at least %d that say which level every factor has", leastEffective)
 	if rows.Used < leastEffective {
-		return refuse(field, "only %d rows of the newest model can be used of %d", rows.Used, rows.Total()).remedy("%s", more)
+		return refuse(field, "only %d of %d rows of the newest model can be used", rows.Used, rows.Total()).remedy("%s", more)
 	}
-	unseen, worst := 0.0, 0
-	for i := range sections {
-		if sections[i].weight == 0 {
-			unseen += sections[i].share
-		}
-		if sections[i].effective() < sections[worst].effective() {
-			worst = i
+	worst := &y.Slices[0]
+	for i := range y.Slices {
+		if y.Slices[i].Effective < worst.Effective {
+			worst = &y.Slices[i]
 		}
 	}
-	describe := "the mixture"
-	if len(sections) > 1 && len(sections[worst].slice) > 0 {
-		describe = y.space.Describe(sections[worst].slice)
+	which := "the mixture"
+	if len(worst.Slice) > 0 {
+		which = y.space.Describe(worst.Slice)
 	}
-	switch {
+	switch unseen := 1 - y.seen(); {
 	case unseen > mostUnseen:
-		return refuse(field, "no row says anything of %s of the mixture, such as of %s", percent(unseen), describe).remedy("%s", more)
+		return refuse(field, "no row says anything of %s of the mixture, such as of %s", percent(unseen), which).remedy("%s", more)
 	case y.Effective < leastEffective:
 		return refuse(field, "the effective sample size is %.0f of %d rows; at least %d is needed", y.Effective, rows.Used, leastEffective).
-			remedy("evaluate the newest model on more samples, above all of %s", describe)
+			remedy("evaluate the newest model on more samples, above all of %s", which)
 	case y.Largest > mostWeight:
-		return refuse(field, "one row or group has %s of all the weight; more than %s makes an estimate an anecdote", percent(y.Largest), percent(mostWeight)).
-			remedy("evaluate the newest model on more samples, above all of %s", describe)
+		return refuse(field, "one row or group has %s of all the weight, more than %s", percent(y.Largest), percent(mostWeight)).
+			remedy("evaluate the newest model on more samples, above all of %s", which)
 	}
 	return nil
 }
 
 // influences fills in what every row and group has to do with the rates.
-func (y *Yield) influences(sections []section) {
+func (y *Yield) influences(parts []section) {
 	lines := y.pool.lines
 	y.fail, y.pass, y.group = make([]float64, len(lines)), make([]float64, len(lines)), make([]float64, y.pool.groups)
 	for i := range lines {
 		l := &lines[i]
-		for s := range sections {
-			k := &sections[s]
+		for s := range parts {
+			k := &parts[s]
+			if k.parts[l.fold] == nil {
+				continue
+			}
 			w := k.weigh(l)
 			if w == 0 {
 				continue
@@ -246,35 +326,12 @@ func (y *Yield) influences(sections []section) {
 			y.pass[i] += k.share * pass
 		}
 	}
-	for s := range sections {
-		for g, pull := range sections[s].pull {
-			sections[s].variance += pull * pull
-			y.group[g] += sections[s].share * pull
+	for s := range parts {
+		for g, pull := range parts[s].pull {
+			parts[s].variance += pull * pull
+			y.group[g] += parts[s].share * pull
 		}
 	}
-}
-
-// sum is the rate of the whole, and of each slice.
-func (y *Yield) sum(sections []section) {
-	seen, rate := 0.0, 0.0
-	for i := range sections {
-		k := &sections[i]
-		out := SliceYield{Slice: k.slice, Over: k.over, Cover: k.cover, Share: k.share, Effective: k.effective(), variance: k.variance}
-		if k.weight > 0 {
-			seen += k.share
-			rate += k.share * k.rate()
-			out.rate = proportion(k.rate(), k.variance, out.Effective)
-		}
-		if out.Effective >= leastOfSlice {
-			own := out.rate
-			out.Rate = &own
-		}
-		y.Slices = append(y.Slices, out)
-	}
-	y.Rate = y.combine(&Yield{}, rate)
-	// What nobody has seen may fail always, or never.
-	y.Rate.Lower, y.Rate.Expected = max(0, y.Rate.Lower), min(1, rate/seen)
-	y.Rate.Upper = min(1, y.Rate.Upper+1-seen)
 }
 
 // Above is by how much the rate is above another's, estimated from the same rows,
@@ -289,7 +346,8 @@ func (y *Yield) Above(other *Yield) Interval {
 // squares of how far theirs are from theirs (the method of variance estimates
 // recovery: Zou & Donner 2008). So they are as lopsided as those of the parts,
 // which matters where a slice of few rows always fails, or never. What the parts'
-// rates have in common is added as a covariance.
+// rates have in common is added as a covariance; and half of what was taken off, as
+// that is known no better.
 func (y *Yield) combine(other *Yield, expected float64) Interval {
 	down, up, apart := 0.0, 0.0, 0.0
 	add := func(k *SliceYield, share float64) {
@@ -314,8 +372,8 @@ func (y *Yield) combine(other *Yield, expected float64) Interval {
 			add(k, -k.Share)
 		}
 	}
-	z := studentQuantile(math.Inf(1))
-	together := z * z * (y.variance(other) - apart)
+	z, taken := studentQuantile(math.Inf(1)), (y.Optimism-other.Optimism)/2
+	together := z * z * (y.variance(other) + taken*taken - apart)
 	return Interval{
 		Lower:    max(-1, expected-math.Sqrt(max(0, down+together))),
 		Expected: expected,
