@@ -94,83 +94,147 @@ func waiting(c *cli.Context, what string, do func(ctx context.Context) error) er
 }
 
 func writeSimulation(w io.Writer, s *api.Simulation) {
-	if len(s.Rounds) == 0 {
-		return
-	}
 	first, last := s.Rounds[0].Round, s.Rounds[len(s.Rounds)-1].Round
 	rounds := fmt.Sprintf("round %d", first)
 	if last > first {
 		rounds = fmt.Sprintf("rounds %d to %d", first, last)
 	}
-	beside := fmt.Sprintf("its own policy %s would", s.Current)
 	if s.Replay {
-		beside = "was decided then"
-	}
-	fmt.Fprintf(w, "What policy %s would make of campaign %s in %s, beside what %s.\n", printable(s.Candidate), printable(s.Campaign), rounds, printable(beside))
-	if s.Replay {
-		fmt.Fprint(w, "Each round is decided from the evidence of its time.\n\n")
+		paragraph(w, "", fmt.Sprintf("What policy %s would have made of campaign %s in %s, beside what was decided then: each round from the evidence of its time.",
+			s.Candidate, s.Campaign, rounds))
 	} else {
-		fmt.Fprintf(w, "Decided from today's evidence: %s rows, of %s.\n\n", thousands(s.Rows), printable(strings.Join(s.Models, ", ")))
+		paragraph(w, "", fmt.Sprintf("What policy %s would make of campaign %s in %s, beside what its own policy %s would: both from today's evidence, %s rows of %s.",
+			s.Candidate, s.Campaign, rounds, s.Current, thousands(s.Rows), strings.Join(s.Models, ", ")))
 	}
-	writeSimulatedRounds(w, s)
-	writeMoves(w, s)
-	writeYield(w, s)
-	writeCoverage(w, s)
+	fmt.Fprintln(w)
+	writeSimulatedTotal(w, s)
+	if len(s.Rounds) > 1 {
+		writeSimulatedRounds(w, s)
+	}
+	writeMovedSlices(w, s)
+	writeMovedLevels(w, s)
+	for _, y := range judged(s).Yields {
+		writeJudged(w, &y)
+	}
 	fmt.Fprint(w, "\nWhat this cannot tell:\n")
 	for _, n := range s.Unpredicted {
 		paragraph(w, "  ", n)
 	}
 }
 
-// writeSimulatedRounds has a line per round: how far the mixture goes, and how often
-// its samples would fail.
+// judged is the round whose yield is told: the next one, which is the only one of
+// those to come that will be decided from this evidence; or the last replayed.
+func judged(s *api.Simulation) *api.SimulatedRound {
+	if s.Replay {
+		return &s.Rounds[len(s.Rounds)-1]
+	}
+	return &s.Rounds[0]
+}
+
+// writeSimulatedTotal sets the two side by side.
+func writeSimulatedTotal(w io.Writer, s *api.Simulation) {
+	t := &s.Total
+	of := judged(s)
+	boosted := api.Move{From: 1 - t.Base.From, To: 1 - t.Base.To}
+	rows := [][]string{
+		{"samples", whole(t.Samples.From), whole(t.Samples.To), change(t.Samples)},
+		{"of them for slices", percent(boosted.From), percent(boosted.To), points(boosted.To - boosted.From)},
+		{"worth, as samples of deployment", whole(t.Effective.From), whole(t.Effective.To), change(t.Effective)},
+	}
+	if t.Seconds != nil {
+		rows = append(rows, []string{"GPU time", seconds(t.Seconds.From), seconds(t.Seconds.To), proportion(*t.Seconds)})
+	}
+	for _, y := range of.Yields {
+		what := fmt.Sprintf("%s would fail, of round %d", y.ModelLine, of.Round)
+		if y.Task != "" {
+			what += " at " + y.Task
+		}
+		row := []string{what, "not known", "not known", ""}
+		if y.From != nil {
+			row[1] = interval(y.From.Expected, y.From.Lower, y.From.Upper)
+		}
+		if y.To != nil {
+			row[2] = interval(y.To.Expected, y.To.Lower, y.To.Upper)
+		}
+		if d := y.Difference; d != nil {
+			row[3] = fmt.Sprintf("%s (%+.1f to %+.1f)", points(d.Expected), 100*d.Lower, 100*d.Upper)
+		}
+		rows = append(rows, row)
+	}
+	if k := t.Coverage; k != nil {
+		rows = append(rows, []string{fmt.Sprintf("pairs of levels with 5 samples, of %s", thousands(k.Possible)), whole(k.Covered.From), whole(k.Covered.To), change(k.Covered)},
+			[]string{"pairs of levels with none", whole(k.Never.From), whole(k.Never.To), change(k.Never)})
+	}
+	now := s.Current
+	if s.Replay {
+		now = "THEN"
+	}
+	grid(w, []string{"", now, s.Candidate, "CHANGE"}, rows)
+}
+
+// writeSimulatedRounds has a line per round.
 func writeSimulatedRounds(w io.Writer, s *api.Simulation) {
+	fmt.Fprint(w, "\nRound by round (STEP: how far the trust region let it go; KL: how far apart the two mixtures are, in nats):\n\n")
 	rows := [][]string{}
 	for i := range s.Rounds {
 		r := &s.Rounds[i]
-		kl := "infinite"
+		row := []string{digits(r.Round), thousands(uint64(r.Samples.To)), percent(1 - r.Base.From), percent(1 - r.Base.To), percent(r.Step), "infinite", "", ""}
 		if r.KL != nil {
-			kl = fmt.Sprintf("%.3f", *r.KL)
+			row[5] = fmt.Sprintf("%.3f", *r.KL)
 		}
-		row := []string{digits(r.Round), thousands(uint64(r.Samples.To)), shift(r.Base, percent), shift(r.Effective, whole), percent(r.Step), kl, "", ""}
 		for _, y := range r.Yields {
-			if y.To != nil && row[6] == "" {
-				row[6] = interval(y.To.Expected, y.To.Lower, y.To.Upper)
-				if y.Difference != nil {
-					row[7] = points(y.Difference.Expected)
-				}
+			if y.From != nil && y.To != nil && row[6] == "" {
+				row[6], row[7] = percent(y.From.Expected), percent(y.To.Expected)
 			}
 		}
 		rows = append(rows, row)
 	}
-	grid(w, []string{"ROUND", "SAMPLES", "BASE", "EFFECTIVE", "STEP", "KL", "WOULD FAIL", "CHANGE"}, rows)
+	grid(w, []string{"ROUND", "SAMPLES", "SLICES", "WOULD BE", "STEP", "KL", "FAIL", "WOULD BE"}, rows)
 }
 
-// writeMoves lists what moves, by slice and by level, most first.
-func writeMoves(w io.Writer, s *api.Simulation) {
-	t := &s.Total
-	if t.Seconds != nil {
-		fmt.Fprintf(w, "\nGPU time: %s.\n", shift(*t.Seconds, func(x float64) string { return (time.Duration(x * float64(time.Second))).Round(time.Second).String() }))
-	}
-	if len(t.Slices) == 0 {
+// writeMovedSlices lists the slices, those that move most first.
+func writeMovedSlices(w io.Writer, s *api.Simulation) {
+	const most = 15
+	list := s.Total.Slices
+	if len(list) == 0 {
 		fmt.Fprint(w, "\nNeither of the two boosts a slice.\n")
-	} else {
-		fmt.Fprint(w, "\nSamples by slice, in all rounds together (OWN: made because of it):\n\n")
-		rows := [][]string{}
-		for _, k := range t.Slices {
-			rows = append(rows, []string{k.Name, whole(k.Quota.From), whole(k.Quota.To), change(k.Quota), whole(k.Samples.From), whole(k.Samples.To)})
-		}
-		grid(w, []string{"SLICE", "OWN", "WOULD BE", "CHANGE", "IN ALL", "WOULD BE"}, rows)
+		return
 	}
-	levels := slices.Clone(t.Levels)
+	fails := map[string]string{}
+	for _, y := range judged(s).Yields {
+		for _, of := range []*api.Yield{y.From, y.To} {
+			if of == nil {
+				continue
+			}
+			for _, k := range of.Slices {
+				if k.Rate != nil {
+					fails[k.Name] = percent(k.Rate.Expected)
+				}
+			}
+		}
+	}
+	fmt.Fprint(w, "\nSamples by slice (FAILS: how often the newest model does there; ALL: with what other components bring):\n\n")
+	rows := [][]string{}
+	for _, k := range list[:min(most, len(list))] {
+		rows = append(rows, []string{k.Name, fails[k.Name], whole(k.Quota.From), whole(k.Quota.To), change(k.Quota), whole(k.Samples.From), whole(k.Samples.To)})
+	}
+	grid(w, []string{"SLICE", "FAILS", "OWN", "WOULD BE", "CHANGE", "ALL", "WOULD BE"}, rows)
+	if more := len(list) - most; more > 0 {
+		fmt.Fprintf(w, "and %s (--output json has all)\n", counted(more, "more slice"))
+	}
+}
+
+// writeMovedLevels lists the levels that move most.
+func writeMovedLevels(w io.Writer, s *api.Simulation) {
+	const most = 8
+	levels := slices.Clone(s.Total.Levels)
 	slices.SortStableFunc(levels, func(a, b api.SimulatedLevel) int {
 		return cmp.Compare(math.Abs(b.Samples.To-b.Samples.From), math.Abs(a.Samples.To-a.Samples.From))
 	})
-	const most = 10
 	rows := [][]string{}
 	for _, l := range levels[:min(most, len(levels))] {
 		// Less than a hundredth of the samples is no move.
-		if math.Abs(l.Samples.To-l.Samples.From) >= .01*t.Samples.To {
+		if math.Abs(l.Samples.To-l.Samples.From) >= .01*s.Total.Samples.To {
 			rows = append(rows, []string{l.Factor + "=" + l.Level, whole(l.Samples.From), whole(l.Samples.To), change(l.Samples)})
 		}
 	}
@@ -180,54 +244,66 @@ func writeMoves(w io.Writer, s *api.Simulation) {
 	}
 }
 
-// writeYield says how often the samples of the first round would fail.
-func writeYield(w io.Writer, s *api.Simulation) {
-	first := &s.Rounds[0]
-	for _, y := range first.Yields {
-		fmt.Fprintln(w)
-		of := y.ModelLine
-		if y.Task != "" {
-			of += " at " + y.Task
-		}
-		if y.To == nil {
-			paragraph(w, "", fmt.Sprintf("How often the samples would fail %s cannot be said: %s.", of, y.Refused))
-			continue
-		}
-		text := fmt.Sprintf("Of round %d's samples %s would fail %s as it is", first.Round, interval(y.To.Expected, y.To.Lower, y.To.Upper), of)
-		if y.Difference != nil {
-			text += fmt.Sprintf(", %s (%s to %s) than otherwise", points(y.Difference.Expected), points(y.Difference.Lower), points(y.Difference.Upper))
-		}
-		paragraph(w, "", text+fmt.Sprintf(". That is of %s rows, worth %.0f drawn from the mixture itself.", thousands(y.Rows.Used), y.To.Effective))
-	}
-}
-
-func writeCoverage(w io.Writer, s *api.Simulation) {
-	k := s.Total.Coverage
-	if k == nil {
+// writeJudged says what an estimate of failures rests on, or why there is none.
+func writeJudged(w io.Writer, y *api.SimulatedYield) {
+	fmt.Fprintln(w)
+	if y.To == nil {
+		paragraph(w, "", fmt.Sprintf("How often the samples would fail %s cannot be said: %s.", y.ModelLine, y.Refused))
 		return
 	}
-	fmt.Fprintln(w)
-	paragraph(w, "", fmt.Sprintf("Coverage: of %s pairs of levels that can occur %s have at least 5 samples, and %s have none.",
-		thousands(k.Possible), shift(k.Covered, whole), shift(k.Never, whole)))
+	text := fmt.Sprintf("How often %s would fail is estimated from %s rows that it was evaluated on, worth %s drawn from the mixture itself (95%% intervals)",
+		y.ModelLine, thousands(y.Rows.Used), whole(y.To.Effective))
+	if y.To.Optimism > .0005 {
+		text += fmt.Sprintf("; %.1f points are taken off, as the same rows chose the slices", 100*y.To.Optimism)
+	}
+	paragraph(w, "", text+".")
+	var out []string
+	for _, left := range []struct {
+		n   int64
+		why string
+	}{
+		{y.Rows.Unknown, "lack the level of some factor"}, {y.Rows.Impossible, "are of scenarios that the space never draws"},
+		{y.Rows.Unplaced, "were drawn from no mixture of this campaign"}, {y.Rows.Probes, "are of probes"},
+	} {
+		if left.n > 0 {
+			out = append(out, thousands(left.n)+" "+left.why)
+		}
+	}
+	if len(out) > 0 {
+		paragraph(w, "", "Rows left out: "+strings.Join(out, ", ")+".")
+	}
 }
 
 func whole(x float64) string { return thousands(int64(math.Round(x))) }
-
-// shift writes a number as it is and as it would be.
-func shift(m api.Move, write func(float64) string) string {
-	from, to := write(m.From), write(m.To)
-	if from == to {
-		return to
-	}
-	return from + " -> " + to
-}
 
 func change(m api.Move) string {
 	d := math.Round(m.To) - math.Round(m.From)
 	if d == 0 {
 		return "0"
 	}
-	return fmt.Sprintf("%+.0f", d)
+	if d > 0 {
+		return "+" + whole(d)
+	}
+	return whole(d)
+}
+
+// proportion writes a change as a part of what there was.
+func proportion(m api.Move) string {
+	if m.From == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%+.1f%%", 100*(m.To/m.From-1))
+}
+
+func seconds(x float64) string {
+	d := time.Duration(x * float64(time.Second))
+	switch {
+	case d > time.Minute:
+		return d.Round(time.Second).String()
+	case d > time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 func interval(expected, lower, upper float64) string {
