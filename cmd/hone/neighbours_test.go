@@ -274,6 +274,42 @@ func TestDemoQuick(t *testing.T) {
 	for _, campaign := range []string{armLoop, armUniform} {
 		c.replays(campaign, quickDemo.rounds)
 	}
+	c.simulates(armLoop, quickDemo.rounds)
+}
+
+// simulates holds that a campaign's own policy decides what was decided, and that
+// another one, of which less is boosted, would find less that fails.
+func (c *crew) simulates(campaign string, rounds int) {
+	c.t.Helper()
+	simulate := func(policy string, flags ...string) (s api.Simulation) {
+		file := filepath.Join(c.t.TempDir(), "policy.yaml")
+		if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+		code, text := c.hone(append([]string{"policy", "simulate", file, "--campaign", campaign, "--output", "json"}, flags...)...)
+		if err := json.Unmarshal([]byte(text), &s); code != exitOK || err != nil {
+			c.t.Fatalf("policy simulate %v: exit code %d, %v: %s", flags, code, err, text)
+		}
+		return s
+	}
+	same := simulate("name: hone\nstrategy: hone\n", "--replay")
+	if len(same.Rounds) != rounds || len(same.Total.Slices) == 0 {
+		c.t.Errorf("%d rounds of %d, with %d slices", len(same.Rounds), rounds, len(same.Total.Slices))
+	}
+	for _, k := range append(same.Total.Slices, api.SimulatedSlice{Quota: same.Total.Samples}) {
+		if k.Quota.From != k.Quota.To {
+			c.t.Errorf("replayed by the same policy, %s moves from %v to %v", k.Name, k.Quota.From, k.Quota.To)
+		}
+	}
+	less := simulate("name: less\nshares: {boosted: 0.1}\n", "--rounds", "1")
+	for _, y := range less.Rounds[0].Yields {
+		if y.Refused != "" || y.Rows.Used != y.Rows.Total() || y.Difference == nil || y.Difference.Upper >= 0 {
+			c.t.Errorf("less is boosted, and the yield is %+v", y)
+		}
+	}
+	if code, text := c.hone("policy", "simulate", "-", "--campaign", "none"); code != exitFailure || text != "" { // an empty document
+		c.t.Errorf("an empty document: exit code %d: %s", code, text)
+	}
 }
 
 // replays holds that every round of a campaign comes to the same bytes again (I4).
