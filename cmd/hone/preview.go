@@ -174,14 +174,6 @@ func (i indented) Write(line []byte) (int, error) {
 	return i.w.Write(line)
 }
 
-// localTime is a time of the API as a person reads it.
-func localTime(s string) string {
-	if at, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return at.Local().Format(time.DateTime)
-	}
-	return s
-}
-
 // proposed says in a line that a round waits for approval.
 func proposed(p *api.Proposal) string {
 	if p == nil || p.State != api.ProposalWaiting && p.State != api.ProposalRejected {

@@ -151,7 +151,7 @@ func amendCommand() *cli.Command {
 			if c.Bool("ban") {
 				amend.Bans = []loop.Override{override}
 			} else {
-				if override.Share, err = fraction("--share", c.String("share")); err != nil {
+				if override.Share, err = portion("--share", c.String("share")); err != nil {
 					return err
 				}
 				amend.Pins = []loop.Override{override}
@@ -169,8 +169,8 @@ func amendCommand() *cli.Command {
 	}
 }
 
-// fraction reads 10% or 0.1.
-func fraction(flag, s string) (float64, error) {
+// portion reads 10% or 0.1.
+func portion(flag, s string) (float64, error) {
 	number, isPercent := strings.CutSuffix(s, "%")
 	x, err := strconv.ParseFloat(number, 64)
 	if isPercent {
