@@ -101,6 +101,7 @@ type chain struct {
 	strategy string
 	seed     uint64
 
+	flat    bool // nothing fails more than the rest
 	shuffle bool // evidence arrives in another order
 	encode  bool // evidence comes from its object
 	restore bool // space, policy and previous round come from JSON
@@ -108,13 +109,22 @@ type chain struct {
 
 // decide is the canonical bytes of the chain's rounds.
 func (c chain) decide() ([][]byte, error) {
+	rounds, err := c.rounds(chainRounds)
+	var out [][]byte
+	for _, r := range rounds {
+		out = append(out, r.Canonical())
+	}
+	return out, err
+}
+
+func (c chain) rounds(n int) ([]*loop.Round, error) {
 	policy := loop.DefaultPolicy()
 	policy.Name, policy.Version, policy.Strategy = "chain", 1, c.strategy
 	space := c.world.space
 	var previous *loop.Round
 	var e *loop.Evidence
-	var out [][]byte
-	for number := 1; number <= chainRounds; number++ {
+	var out []*loop.Round
+	for number := 1; number <= n; number++ {
 		if c.restore {
 			s, p := loop.Space{}, loop.Policy{}
 			if err := restored(space, &s); err != nil {
@@ -137,7 +147,7 @@ func (c chain) decide() ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, round.Canonical())
+		out = append(out, &round)
 		previous = &round
 		if e, err = c.evidence(number); err != nil {
 			return nil, err
@@ -176,7 +186,7 @@ func (c chain) evidence(number int) (*loop.Evidence, error) {
 			}
 			rate := .06
 			for _, slice := range slices.Concat(c.world.learnable, []loop.Slice{c.world.unlearnable}) {
-				if slice.Matches(x.Codes) {
+				if !c.flat && slice.Matches(x.Codes) {
 					rate = .7
 				}
 			}

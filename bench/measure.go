@@ -28,6 +28,9 @@ type measure struct {
 	// no baseline; nil where one run is no sample.
 	Lower *float64 `json:"lower,omitempty"`
 	Upper *float64 `json:"upper,omitempty"`
+	// Bound says that Ratio is "at least" or "at most" what it would be, or
+	// "unbounded", as what was waited for did not always come.
+	Bound string   `json:"bound,omitempty"`
 	Seeds []uint64 `json:"seeds,omitempty"`
 	// Goal is what the figure has to be, and Met whether it is; empty where it is
 	// only reported.
@@ -111,8 +114,20 @@ func (m *measure) row() []string {
 			verdict = "met"
 		}
 	}
-	return []string{m.Name, figure(m.Value), m.Unit, optional(m.Baseline), optional(m.Ratio), between, m.Goal, verdict}
+	return []string{m.Name, figure(m.Value), m.Unit, optional(m.Baseline), m.sign() + optional(m.Ratio), between, m.Goal, verdict}
 }
+
+// sign stands before a ratio that is a bound.
+func (m *measure) sign() string {
+	return map[string]string{atLeast: "≥ ", atMost: "≤ ", unbounded: "~ "}[m.Bound]
+}
+
+// What a bound may be.
+const (
+	atLeast   = "at least"
+	atMost    = "at most"
+	unbounded = "unbounded"
+)
 
 // figure writes a number with about three digits that count.
 func figure(x float64) string {
@@ -157,9 +172,20 @@ func writeTable(w io.Writer, measures []measure) {
 		t.AppendRow(cells(measures[i].row()))
 	}
 	fmt.Fprintln(w, t.Render())
+	for _, note := range notes(measures) {
+		fmt.Fprintln(w, note)
+	}
+}
+
+// notes are the measures' notes, each once, with the first measure that has it.
+func notes(measures []measure) []string {
+	var out []string
+	said := map[string]bool{}
 	for i := range measures {
-		if m := &measures[i]; m.Note != "" && (i == 0 || measures[i-1].Note != m.Note) {
-			fmt.Fprintf(w, "%s: %s\n", m.Name, m.Note)
+		if m := &measures[i]; m.Note != "" && !said[m.Note] {
+			said[m.Note] = true
+			out = append(out, m.Name+": "+m.Note)
 		}
 	}
+	return out
 }

@@ -115,10 +115,8 @@ func markdown(measures []measure) string {
 	for _, group := range groups {
 		crosswise(&b, group, measures)
 	}
-	for i := range measures {
-		if m := &measures[i]; m.Note != "" && m.Goal != "" && (i == 0 || measures[i-1].Note != m.Note) {
-			fmt.Fprintf(&b, "- %s: %s.\n", m.Name, strings.TrimSuffix(m.Note, "."))
-		}
+	for _, note := range notes(measures) {
+		fmt.Fprintf(&b, "- %s\n", note)
 	}
 	return b.String()
 }
@@ -146,7 +144,7 @@ func crosswise(b *strings.Builder, group string, measures []measure) {
 		}
 		text := figure(m.Value)
 		if m.Ratio != nil {
-			text += " (" + figure(*m.Ratio) + "x)"
+			text += " (" + m.sign() + figure(*m.Ratio) + "x)"
 		}
 		if m.Lower != nil {
 			text += " [" + figure(*m.Lower) + ", " + figure(*m.Upper) + "]"

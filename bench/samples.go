@@ -212,10 +212,21 @@ func (c *comparison) toMark(charged bool) measure {
 	ratio := math.Exp(l)
 	m := measure{Name: name, Value: mean(with), Unit: "samples"}.against(mean(uniform)).within(math.Exp(lower), math.Exp(upper))
 	m.Ratio = &ratio
+	if c.with[0].Strategy == loop.StrategyUniform {
+		uniformNever = 0
+	}
+	switch {
+	case never > 0 && uniformNever > 0:
+		m.Bound = unbounded
+	case never > 0:
+		m.Bound = atLeast
+	case uniformNever > 0:
+		m.Bound = atMost
+	}
 	if never > 0 {
 		m.Note = fmt.Sprintf("%d of %d never came to %.2f: they are counted as if they had at their end", never, len(with), mark)
 	}
-	if uniformNever > 0 && c.with[0].Strategy != loop.StrategyUniform {
+	if uniformNever > 0 {
 		if m.Note != "" {
 			m.Note += "; "
 		}
