@@ -8,7 +8,7 @@ import (
 
 // demoEvidence is what the demo's loop decided its last round from (seed 1):
 // 3,000 rows each of three model versions, half drawn from the target and half
-// from a mixture, one line per row.
+// from a mixture with its importance weights, one line per row.
 func demoEvidence(t testing.TB, s *Space) (rows []Line) {
 	t.Helper()
 	object, err := os.ReadFile("testdata/demo-evidence.bin")
@@ -25,7 +25,7 @@ func demoEvidence(t testing.TB, s *Space) (rows []Line) {
 	for i := range e.Len() {
 		l := e.line(i)
 		for range l.Rows {
-			rows = append(rows, Line{Codes: l.Codes, Age: l.Age, Source: l.Source, Origin: l.Origin, Rows: 1})
+			rows = append(rows, Line{Codes: l.Codes, Age: l.Age, Source: l.Source, Origin: l.Origin, Weight: l.Weight, Group: l.Group, Rows: 1})
 		}
 	}
 	return rows
