@@ -384,7 +384,8 @@ func evidenceQuery(s *state.State, campaign *state.Campaign, policy *loop.Policy
 		return loop.EvidenceQuery{Space: c.Space}
 	}
 	q := loop.EvidenceQuery{Space: c.Space, SpaceVersion: campaign.SpaceVersion, Learn: c.LearnFrom,
-		Campaign: c.Name, FirstRound: max(1, campaign.Round-policy.Window+1), LastRound: campaign.Round}
+		Campaign: c.Name, FirstRound: max(1, campaign.Round-policy.Window+1), LastRound: campaign.Round,
+		Timed: policy.Value.Cost && policy.Value.Time}
 	for n := q.FirstRound; n <= q.LastRound; n++ {
 		round, _ := s.Round(c.Name, n)
 		for i := range round.Decided.Round.Components {

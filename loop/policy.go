@@ -74,8 +74,12 @@ type Shares struct {
 // Value says what counts in what a slice is worth, beside risk, prevalence and
 // failures.
 type Value struct {
-	// Cost divides by what an accepted sample of the slice costs.
+	// Cost divides by what an accepted sample of the slice costs: by the attempts that
+	// it takes.
 	Cost bool `json:"cost"`
+	// Time adds to the cost how long generators are at one. That depends on the
+	// machines, so that a campaign that is run again does not decide the same.
+	Time bool `json:"time,omitempty"`
 }
 
 // Probes are evaluation samples of slices that are suspected of failing; how many

@@ -56,8 +56,9 @@ func ParsePolicy(doc []byte) (loop.Policy, error) {
 		}
 	}
 	if n := root.get("value"); n != nil {
-		if o, ok := d.object(n, "value", "cost"); ok {
+		if o, ok := d.object(n, "value", "cost", "time"); ok {
 			o.truth("cost", &p.Value.Cost)
+			o.truth("time", &p.Value.Time)
 		}
 	}
 	if n := root.get("probes"); n != nil {
