@@ -33,6 +33,9 @@ func (s *Space) Census() (Census, error) {
 		for _, f := range x.groups[i].factors {
 			entangled[f] = true
 		}
+		if x.groups[i].variant != nil {
+			entangled[s.hidden()] = true
+		}
 	}
 	shares := s.Shares(target)
 	for f := range s.Factors {
@@ -65,17 +68,16 @@ func (s *Space) Census() (Census, error) {
 }
 
 // untouched reports whether a node is always present and free of entanglement,
-// as is all that it depends on.
+// as is all that it is given.
 func (s *Space) untouched(node int, entangled []bool) bool {
-	if entangled[node] || node < s.hidden() && s.Factors[node].When != nil {
+	if entangled[node] {
 		return false
 	}
-	for _, parent := range s.parents(node) {
-		if !s.untouched(parent, entangled) {
-			return false
-		}
+	if node == s.hidden() {
+		return true
 	}
-	return true
+	given := s.given(node)
+	return s.Factors[node].When == nil && (given < 0 || s.untouched(given, entangled))
 }
 
 // Draw draws n scenarios of a slice, which may be everything, as deployment is,

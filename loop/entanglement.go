@@ -7,7 +7,8 @@ import (
 
 // entanglement is a set of constraints that share factors, directly or through
 // what those depend on, with those factors in the order in which they are summed
-// over; the hidden class may be one of them. It depends on the space alone.
+// over. It depends on the space alone. The hidden class is none of the factors: it
+// may have a say in many groups, which are independent but for that.
 type entanglement struct {
 	factors     []int
 	constraints []int
@@ -23,11 +24,15 @@ type entanglement struct {
 	live    [][]int
 	parents [][]int
 	ends    [][]int
+	// variant is, by hidden class, which of the group's distributions holds in it,
+	// and sample a class of each; nil where the class has no say.
+	variant []int
+	sample  []int
 }
 
 // entangled splits the constraints into groups that have no factor in common.
 func (s *Space) entangled() []entanglement {
-	root := make([]int, s.nodes())
+	root := make([]int, len(s.Factors))
 	for f := range root {
 		root[f] = f
 	}
@@ -42,7 +47,7 @@ func (s *Space) entangled() []entanglement {
 		a, b = find(a), find(b)
 		root[max(a, b)] = min(a, b)
 	}
-	involved := make([]bool, s.nodes())
+	involved := make([]bool, len(s.Factors))
 	// The ancestors decide whether a factor is present at all, and how likely its
 	// levels are.
 	var involve func(f int)
@@ -64,8 +69,8 @@ func (s *Space) entangled() []entanglement {
 		}
 	}
 	var groups []entanglement
-	position := make([]int, s.nodes())
-	for f := range s.nodes() {
+	position := make([]int, len(s.Factors))
+	for f := range s.Factors {
 		if !involved[f] {
 			continue
 		}
@@ -84,6 +89,7 @@ func (s *Space) entangled() []entanglement {
 		groups[g].classify(s)
 		groups[g].arrange(s)
 		groups[g].follow(s)
+		groups[g].vary(s)
 	}
 	return groups
 }
@@ -92,7 +98,7 @@ func (s *Space) entangled() []entanglement {
 func (g *entanglement) classify(s *Space) {
 	signatures := make(map[int][][]byte, len(g.factors))
 	for _, f := range g.factors {
-		signatures[f] = make([][]byte, s.width(f))
+		signatures[f] = make([][]byte, len(s.Factors[f].Levels))
 	}
 	mark := func(set *LevelSet) {
 		signature := signatures[set.Factor]
@@ -109,20 +115,17 @@ func (g *entanglement) classify(s *Space) {
 		}
 	}
 	for _, child := range g.factors {
-		if child == s.hidden() {
-			continue
-		}
 		if when := s.Factors[child].When; when != nil {
 			mark(when)
 		}
-		if parent := s.given(child); parent >= 0 {
-			for l, r := range s.Factors[child].Given.Of {
-				signatures[parent][l] = append(signatures[parent][l], byte(r), byte(r>>8))
+		if given := s.Factors[child].Given; given != nil && given.Factor != Hidden {
+			for l, r := range given.Of {
+				signatures[given.Factor][l] = append(signatures[given.Factor][l], byte(r), byte(r>>8))
 			}
 		}
 	}
 	for _, f := range g.factors {
-		class, reps, known := make([]int, s.width(f)), []int(nil), make(map[string]int)
+		class, reps, known := make([]int, len(s.Factors[f].Levels)), []int(nil), make(map[string]int)
 		for l, signature := range signatures[f] {
 			c, ok := known[string(signature)]
 			if !ok {
@@ -222,7 +225,7 @@ func (g *entanglement) follow(s *Space) {
 		}
 		g.ends[last] = append(g.ends[last], c)
 	}
-	last := make([]int, s.nodes()) // the depth of a factor's last child
+	last := make([]int, len(s.Factors)) // the depth of a factor's last child
 	for i, f := range g.factors {
 		for _, parent := range s.parents(f) {
 			last[parent] = max(last[parent], i)
@@ -232,5 +235,32 @@ func (g *entanglement) follow(s *Space) {
 		for j := i + 1; j <= last[f]; j++ {
 			g.parents[j] = append(g.parents[j], f)
 		}
+	}
+}
+
+// vary fills in variant and sample.
+func (g *entanglement) vary(s *Space) {
+	var rows [][]int
+	for _, f := range g.factors {
+		if given := s.Factors[f].Given; given != nil && given.Factor == Hidden {
+			rows = append(rows, given.Of)
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	known := make(map[string]int)
+	for k := range s.Classes {
+		var key []byte
+		for _, of := range rows {
+			key = append(key, byte(of[k]), byte(of[k]>>8))
+		}
+		v, ok := known[string(key)]
+		if !ok {
+			v = len(g.sample)
+			known[string(key)] = v
+			g.sample = append(g.sample, k)
+		}
+		g.variant = append(g.variant, v)
 	}
 }

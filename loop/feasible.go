@@ -14,29 +14,54 @@ const minAcceptance = 1e-3
 type feasibility struct {
 	space  *Space
 	groups []entanglement
+	mixed  *mixed
 }
 
 func (s *Space) feasibility() *feasibility {
-	return &feasibility{space: s, groups: s.entangled()}
+	return &feasibility{space: s, groups: s.entangled(), mixed: s.mixed()}
 }
 
 // acceptance is the exact probability that a draw from the tree of
 // marginals satisfies the constraints: the product over groups of constraints
 // that share no factor, each summed over what is left of its joint once levels
 // that nothing tells apart are one. It returns an *Error where that is too much.
+//
+// The groups are independent in each hidden class, so of a mixture it is the sum,
+// over the classes, of such products.
 func (x *feasibility) acceptance(marginals []Marginal) (float64, error) {
 	product := 1.0
 	work := 0
+	var varying []*acceptor
 	for i := range x.groups {
 		a := newAcceptor(x.space, &x.groups[i], marginals, &work)
+		if a.varies() {
+			varying = append(varying, a)
+			continue
+		}
 		p := a.sum(0)
 		if work > maxAcceptanceWork {
-			return 0, refuse("constraints", "the constraints entangle %d factors too tightly to compute how many scenarios they leave", len(a.group.factors)).
-				remedy("use fewer or simpler constraints")
+			return 0, a.refuse()
 		}
 		product *= p
 	}
-	return product, nil
+	if len(varying) == 0 {
+		return product, nil
+	}
+	total := 0.0
+	for k := range x.space.Classes {
+		p := marginals[x.space.hidden()].share(k)
+		for _, a := range varying {
+			if p == 0 {
+				break
+			}
+			p *= a.in(k)
+			if work > maxAcceptanceWork {
+				return 0, a.refuse()
+			}
+		}
+		total += float64(p) // unfused, so that importance weights are the same on any machine
+	}
+	return product * total, nil
 }
 
 // mass is the probability of a slice under the marginals, constraints included.
@@ -98,10 +123,14 @@ type acceptor struct {
 	// on. Whichever path arrives first, the sum is the same to the bit.
 	known []map[string]float64
 	work  *int
+	// class is the hidden class that holds, and variants the sums of the group's
+	// variants so far, -1 where there is none yet.
+	class    int
+	variants []float64
 }
 
 func newAcceptor(s *Space, g *entanglement, marginals []Marginal, work *int) *acceptor {
-	a := &acceptor{space: s, group: g, codes: make([]Code, s.nodes()), work: work,
+	a := &acceptor{space: s, group: g, codes: make([]Code, len(s.Factors)), work: work,
 		masses: make([][][]float64, len(g.factors)), known: make([]map[string]float64, len(g.factors)+1)}
 	for i := range a.codes {
 		a.codes[i] = Unknown
@@ -122,6 +151,40 @@ func newAcceptor(s *Space, g *entanglement, marginals []Marginal, work *int) *ac
 		a.known[i] = make(map[string]float64)
 	}
 	return a
+}
+
+func (a *acceptor) refuse() error {
+	return refuse("constraints", "the constraints entangle %d factors too tightly to compute how many scenarios they leave", len(a.group.factors)).
+		remedy("use fewer or simpler constraints")
+}
+
+// varies reports whether the hidden class has a say in the group.
+func (a *acceptor) varies() bool {
+	for i, f := range a.group.factors {
+		if given := a.space.Factors[f].Given; given != nil && given.Factor == Hidden && len(a.masses[i]) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// in is the sum over the group in a hidden class.
+func (a *acceptor) in(class int) float64 {
+	if a.variants == nil {
+		a.variants = make([]float64, len(a.group.sample))
+		for v := range a.variants {
+			a.variants[v] = -1
+		}
+	}
+	v := a.group.variant[class]
+	if a.variants[v] < 0 {
+		a.class = a.group.sample[v]
+		for _, known := range a.known {
+			clear(known)
+		}
+		a.variants[v] = a.sum(0)
+	}
+	return a.variants[v]
 }
 
 // sum is the probability that the factors from depth on complete the codes to a
@@ -160,16 +223,17 @@ func (a *acceptor) sum(depth int) float64 {
 // is absent.
 func (a *acceptor) row(depth int) []float64 {
 	f, rows := a.group.factors[depth], a.masses[depth]
-	if f == a.space.hidden() {
-		return rows[0]
-	}
 	if when := a.space.Factors[f].When; when != nil && (a.codes[when.Factor] == Absent || !when.Contains(int(a.codes[when.Factor]))) {
 		return nil
 	}
 	if len(rows) == 1 {
 		return rows[0]
 	}
-	return rows[a.space.Factors[f].Given.Of[a.codes[a.space.given(f)]]]
+	given := a.space.Factors[f].Given
+	if given.Factor == Hidden {
+		return rows[given.Of[a.class]]
+	}
+	return rows[given.Of[a.codes[given.Factor]]]
 }
 
 // next is the sum over the factors after depth, where the one at depth has a

@@ -61,17 +61,14 @@ func (s *Space) given(f int) int {
 	}
 }
 
-// parents are the nodes that a node's presence or level depends on.
-func (s *Space) parents(node int) []int {
+// parents are the factors that a factor's presence or level depends on.
+func (s *Space) parents(f int) []int {
 	var parents []int
-	if node == s.hidden() {
-		return nil
-	}
-	if when := s.Factors[node].When; when != nil {
+	if when := s.Factors[f].When; when != nil {
 		parents = append(parents, when.Factor)
 	}
-	if g := s.given(node); g >= 0 && (len(parents) == 0 || parents[0] != g) {
-		parents = append(parents, g)
+	if g := s.Factors[f].Given; g != nil && g.Factor != Hidden && (len(parents) == 0 || parents[0] != g.Factor) {
+		parents = append(parents, g.Factor)
 	}
 	return parents
 }

@@ -1,68 +1,99 @@
 package loop
 
-// mixed is what of a tree over a space depends on the hidden class.
+import (
+	"cmp"
+	"slices"
+)
+
+// mixed is how a space's factors depend on its hidden class. It depends on the
+// space alone.
 type mixed struct {
-	// factors depend on it, ascending; in says so of every factor, nil if there are
-	// none.
+	// factors are those that do, ascending; in says so of every factor.
 	factors []int
 	in      []bool
-	// classes are those with mass, and shares theirs.
+	// classes are all classes, in the order of their rows: rows has the row of
+	// each of the factors, class after class in that order, and same the number of
+	// rows at the start that a class shares with the one before it.
 	classes []int
-	shares  []float64
+	rows    []uint16
+	same    []int
 }
 
-func (s *Space) mixed(marginals []Marginal) mixed {
-	var x mixed
+// mixed is nil for a space without classes.
+func (s *Space) mixed() *mixed {
+	if len(s.Classes) == 0 {
+		return nil
+	}
+	x := &mixed{in: make([]bool, len(s.Factors)), classes: make([]int, len(s.Classes)), same: make([]int, len(s.Classes))}
 	for f := range s.Factors {
-		if s.given(f) == s.hidden() && len(marginals[f]) > s.width(f) {
+		if x.in[f] = s.given(f) == s.hidden(); x.in[f] {
 			x.factors = append(x.factors, f)
 		}
 	}
-	if len(x.factors) == 0 {
-		return x
+	for k := range x.classes {
+		x.classes[k] = k
 	}
-	x.in = make([]bool, len(s.Factors))
-	for _, f := range x.factors {
-		x.in[f] = true
-	}
-	for k := range s.Classes {
-		if share := marginals[s.hidden()].share(k); share > 0 {
-			x.classes, x.shares = append(x.classes, k), append(x.shares, share)
+	row := func(f, k int) int { return s.Factors[f].Given.Of[k] }
+	slices.SortStableFunc(x.classes, func(a, b int) int {
+		for _, f := range x.factors {
+			if c := cmp.Compare(row(f, a), row(f, b)); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+	for i, k := range x.classes {
+		for _, f := range x.factors {
+			x.rows = append(x.rows, uint16(row(f, k)))
+		}
+		for i > 0 && x.same[i] < len(x.factors) && row(x.factors[x.same[i]], k) == row(x.factors[x.same[i]], x.classes[i-1]) {
+			x.same[i]++
 		}
 	}
 	return x
 }
 
-func (x *mixed) has(f int) bool { return x.in != nil && x.in[f] }
-
-// density sums, over the classes, the probability of the class and of the codes
-// of the factors that depend on it.
-func (x *mixed) density(s *Space, marginals []Marginal, codes []Code) float64 {
-	type column struct {
-		of     []int
-		shares []float64 // of the code, by row
+// shares are the classes' in a tree over the space, in the order of classes; nil
+// where nothing in the tree depends on the class.
+func (x *mixed) shares(s *Space, marginals []Marginal) []float64 {
+	if x == nil || !slices.ContainsFunc(x.factors, func(f int) bool { return len(marginals[f]) > s.width(f) }) {
+		return nil
 	}
-	var columns []column
-	for _, f := range x.factors {
-		if !codes[f].IsLevel() {
-			continue
-		}
-		levels, g := s.width(f), s.Factors[f].Given
-		c := column{of: g.Of, shares: make([]float64, len(g.Rows))}
-		for r := range c.shares {
-			c.shares[r] = marginals[f].row(r, levels).share(int(codes[f]))
-		}
-		columns = append(columns, c)
-	}
-	total := 0.0
+	shares := make([]float64, len(x.classes))
 	for i, k := range x.classes {
-		p := x.shares[i]
-		for j := range columns {
-			if p *= columns[j].shares[columns[j].of[k]]; p == 0 {
-				break
+		shares[i] = marginals[s.hidden()].share(k)
+	}
+	return shares
+}
+
+// mixedDensity sums, over the classes, the probability of the class and of the codes
+// of the factors that depend on it. What classes have in common is multiplied
+// once.
+func (p *part) mixedDensity(codes []Code) float64 {
+	x, width := p.mixed, len(p.mixed.factors)
+	columns := make([][]float64, width) // the share of a factor's code, by row
+	for j, f := range x.factors {
+		levels := p.space.width(f)
+		columns[j] = make([]float64, len(p.space.Factors[f].Given.Rows))
+		for r := range columns[j] {
+			columns[j][r] = 1
+			if codes[f].IsLevel() {
+				columns[j][r] = p.marginals[f].row(r, levels).share(int(codes[f]))
 			}
 		}
-		total += float64(p)
+	}
+	product := make([]float64, width+1) // of the columns before each
+	product[0] = 1
+	total, known := 0.0, 0
+	for i, share := range p.classes {
+		if known = min(known, x.same[i]); share == 0 {
+			continue
+		}
+		rows := x.rows[i*width : (i+1)*width]
+		for ; known < width; known++ {
+			product[known+1] = product[known] * columns[known][rows[known]]
+		}
+		total += float64(share * product[width]) // unfused
 	}
 	return total
 }

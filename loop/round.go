@@ -7,7 +7,9 @@ import (
 
 // Marginal is the distribution of one factor's level among the scenarios in
 // which it is present, as cumulative 32-bit thresholds: level l has mass
-// (m[l]-m[l-1])/2^32, and the last entry is 2^32.
+// (m[l]-m[l-1])/2^32, and the last entry is 2^32. The marginal of a factor that is
+// given another (Given), or the class, is a row of such thresholds for each of
+// Given.Rows, one after the other; or one row alone, which then holds always.
 type Marginal []uint64
 
 // whole is the total mass of a marginal and of a mixture's shares.
@@ -24,8 +26,8 @@ const (
 	OverCurriculum Over = "curriculum"
 )
 
-// Component is one part of a mixture: a product of marginals, with the slice's
-// predicates fixed, conditioned on the space's constraints.
+// Component is one part of a mixture: a tree of marginals with the slice's
+// predicates fixed, conditioned on them and on the space's constraints.
 type Component struct {
 	Domain Domain `json:"domain"`
 	// Number counts within the domain, from 0.
@@ -179,7 +181,8 @@ type Round struct {
 	// EvidenceRows is how many rows that was; FailureRate of those with memory.
 	EvidenceRows int64   `json:"evidence_rows"`
 	FailureRate  float64 `json:"failure_rate"`
-	// Base and Target are the marginals of all factors, by factor.
+	// Base and Target are the marginals of all factors, by factor; after them, where
+	// the space's target is a mixture, that of its classes.
 	Base   []Marginal `json:"base"`
 	Target []Marginal `json:"target"`
 	// Curriculum are those of the component over it; nil where there is none.

@@ -28,8 +28,10 @@ type part struct {
 	component *Component
 	marginals []Marginal
 	fixed     Slice
-	// mixed are the classes' shares, and the factors that depend on the class.
-	mixed mixed
+	// classes are the shares of the hidden classes, in the order of mixed; nil where
+	// nothing depends on the class.
+	mixed   *mixed
+	classes []float64
 	// keys seed the sequence of each factor, and of the class; redraw that of
 	// rejected draws.
 	keys   []uint64
@@ -125,7 +127,7 @@ func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 	}
 	base := hashInts("hone/sequence/1", r.Seed, uint64(c.Domain), uint64(r.Number), uint64(c.Number))
 	p := part{space: s, component: c, marginals: marginals, fixed: fixed, acceptance: acceptance, redraw: mix(base)}
-	p.mixed = s.mixed(marginals)
+	p.mixed, p.classes = x.mixed, x.mixed.shares(s, marginals)
 	p.keys = make([]uint64, s.nodes())
 	for f := range p.keys {
 		p.keys[f] = mix(base + uint64(f) + 1)
@@ -221,7 +223,7 @@ func (p *part) density(codes []Code) float64 {
 	}
 	d := 1 / p.acceptance
 	for f, code := range codes {
-		if !code.IsLevel() || p.mixed.has(f) {
+		if !code.IsLevel() || p.classes != nil && p.mixed.in[f] {
 			continue
 		}
 		row := p.space.row(p.marginals, f, codes, 0)
@@ -230,8 +232,8 @@ func (p *part) density(codes []Code) float64 {
 		}
 		d *= row.share(int(code))
 	}
-	if len(p.mixed.factors) > 0 {
-		d *= p.mixed.density(p.space, p.marginals, codes)
+	if p.classes != nil {
+		d *= p.mixedDensity(codes)
 	}
 	return d
 }

@@ -32,6 +32,9 @@ func (x *feasibility) sticky() []stickiness {
 		for _, f := range x.groups[i].factors {
 			sticky[f].steady = false
 		}
+		if x.groups[i].variant != nil {
+			sticky[x.space.hidden()].steady = false
+		}
 	}
 	return sticky
 }

@@ -1,10 +1,7 @@
 package loop
 
-// A distribution over a space's scenarios, constraints aside, is a tree: one
-// Marginal per factor, and after them one of the classes if there are any. The
-// marginal of a factor that is given another has a row of thresholds for each of
-// Given.Rows, one after the other; or one row alone, which then holds whatever
-// the other is.
+// A distribution over a space's scenarios, constraints aside, is a tree of
+// marginals: p(level given the level of what the factor depends on), and p(class).
 
 // row is a marginal's r-th row, of so many levels.
 func (m Marginal) row(r, levels int) Marginal {

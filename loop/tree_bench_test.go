@@ -86,3 +86,77 @@ func BenchmarkDecideWoven(b *testing.B) {
 		})
 	}
 }
+
+// joint is a space whose first factors, of ten levels, go together in a table of so
+// many cells.
+func joint(cells int) *Space {
+	s := &Space{Name: "joint", Version: 1}
+	for f := range 8 {
+		factor := Factor{Name: fmt.Sprintf("f%d", f), Kind: Categorical}
+		if f < 5 {
+			factor.Given = &Given{Factor: Hidden}
+		}
+		for l := range 10 {
+			level := Level{Name: fmt.Sprintf("l%d", l), Target: .1}
+			if f < 5 {
+				level.Target = 0
+				row := make([]float64, 10)
+				row[l] = 1
+				factor.Given.Rows = append(factor.Given.Rows, row)
+			}
+			factor.Levels = append(factor.Levels, level)
+		}
+		s.Factors = append(s.Factors, factor)
+	}
+	for k := range uint64(cells) {
+		s.Classes = append(s.Classes, 1/float64(cells))
+		for f := range uint64(5) {
+			g := s.Factors[f].Given
+			g.Of = append(g.Of, int(mix(8*k+f)%10))
+		}
+	}
+	s.Constraints = []Constraint{{When: []LevelSet{{0, []int{1}}, {6, []int{2, 3}}}}, {When: []LevelSet{{1, []int{1}}, {2, []int{2, 3}}}},
+		{When: []LevelSet{{3, []int{1}}, {7, []int{2, 3}}}}}
+	return s
+}
+
+// A table of 10,000 cells, the most there may be, costs next to nothing to check
+// and to decide over.
+func TestLargeTablesAreCheap(t *testing.T) {
+	s := joint(MaxClasses)
+	start := time.Now()
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Census(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Decide(s, policy(), nil, sized(t, s, 3000, .1, map[string]float64{"f3=l1 f6=l2": .9}), Budget{Campaign: "c", Number: 1, Train: 1500}, 1)
+	if err != nil || len(r.Components) < 2 {
+		t.Fatalf("%v, %d components", err, len(r.Components))
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Error(took)
+	} else {
+		t.Log(took)
+	}
+}
+
+func BenchmarkDensity(b *testing.B) {
+	for _, cells := range []int{100, 1000, MaxClasses} {
+		b.Run(fmt.Sprintf("cells=%d", cells), func(b *testing.B) {
+			s := joint(cells)
+			sampler, err := NewSampler(s, vectorRound(s, .2, Component{Share: whole}))
+			if err != nil {
+				b.Fatal(err)
+			}
+			x, err := sampler.Scenario(Train, 0, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				sampler.Density(x.Codes)
+			}
+		})
+	}
+}
