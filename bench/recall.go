@@ -107,7 +107,7 @@ func (recall) run(ctx context.Context, o *options) ([]measure, error) {
 		if t.null {
 			m, lower, upper := interval(falseOnes)
 			out = append(out, measure{Name: "recall/" + t.name, Value: m, Unit: "false slices a run", Seeds: o.seedList(), Note: note}.
-				within(lower, upper).goal(m <= t.null05, "<= %v", t.null05))
+				within(max(0, lower), upper).goal(m <= t.null05, "<= %v", t.null05))
 			continue
 		}
 		m, lower, upper := interval(recalled)
