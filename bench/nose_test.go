@@ -26,7 +26,7 @@ func TestNoseCanBeLearned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	learner := shapes.NewLearner(shapes.LearnerOptions{Seed: 1, Steps: 1500})
+	learner := shapes.NewLearner(shapes.LearnerOptions{Seed: 1, Steps: 900})
 	if err := w.make(&round, loop.Train, func(s made) { learner.Add(&s.picture, s.class, 1) }); err != nil {
 		t.Fatal(err)
 	}
