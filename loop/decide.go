@@ -159,6 +159,10 @@ func (d *decision) decide() error {
 			d.round.Notes = append(d.round.Notes, m.Sentence)
 		}
 	}
-	_, err = NewSampler(d.space, d.round) // asserts that every component can be drawn
+	sampler, err := NewSampler(d.space, d.round) // asserts that every component can be drawn
+	if err != nil || d.budget.Train == 0 {
+		return err
+	}
+	d.round.Effective, err = sampler.effective()
 	return err
 }

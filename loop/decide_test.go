@@ -44,6 +44,9 @@ func drawBudget(t *rapid.T, s *Space, number int) Budget {
 		Train: rapid.SampledFrom([]uint64{1500, 0, 1, 7, MaxQuota - 1}).Draw(t, "train")}
 	b.Evaluation.Target = rapid.SampledFrom([]uint64{0, 100, MaxQuota - 1}).Draw(t, "target")
 	b.Evaluation.Mixture = rapid.SampledFrom([]uint64{0, 100, 3}).Draw(t, "mixture")
+	if b.Evaluation.Target < 1000 {
+		b.Evaluation.Probe = rapid.SampledFrom([]uint64{0, 100, 3}).Draw(t, "probe")
+	}
 	if b.Train == 0 {
 		b.Evaluation.Mixture = 0
 	}
@@ -128,7 +131,7 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 	}
 	// One unit of 2^-32 per component is rounding.
 	unit := float64(len(r.Components)) / whole
-	var shares, quota, target, mixture, pinned, base uint64
+	var shares, quota, target, mixture, probe, pinned, base uint64
 	boosts, sheltered := map[string]uint64{}, map[string]uint64{}
 	number := map[Domain]int{}
 	for i, c := range r.Components {
@@ -161,15 +164,23 @@ func checkRound(t rapid.TB, s *Space, p *Policy, previous, r *Round, b Budget) {
 			mixture += c.Quota
 		case c.Source == SourcePinned:
 			pinned += c.Quota
+		case c.Source == SourceProbe:
+			probe += c.Quota
+			if len(c.Slice) == 0 || c.Quota == 0 {
+				t.Fatalf("a probe of %s makes %d", s.Describe(c.Slice), c.Quota)
+			}
 		default:
 			t.Fatalf("component %d has no source", i)
 		}
 	}
-	if quota != b.Train || target != b.Evaluation.Target || mixture != b.Evaluation.Mixture || pinned != 0 {
+	if quota != b.Train || target+probe != b.Evaluation.Target+b.Evaluation.Probe || probe > b.Evaluation.Probe || mixture != b.Evaluation.Mixture || pinned != 0 {
 		t.Fatalf("quotas %d %d %d %d for %+v", quota, target, mixture, pinned, b)
 	}
 	if b.Train == 0 {
 		return
+	}
+	if !(r.Effective >= 0 && r.Effective <= 1) {
+		t.Fatalf("a sample is worth %v", r.Effective)
 	}
 	if shares != whole {
 		t.Fatalf("shares sum to %d", shares)

@@ -168,3 +168,23 @@ func (k *comparison) of(m mixture) (float64, error) {
 	}
 	return kl, nil
 }
+
+// effective is the effective sample size of one training sample: with w = π/q it is
+// (E w)²/E w² = 1/∫π²/q, the mean of w over points of the target.
+func (s *Sampler) effective() (float64, error) {
+	target := s.target
+	target.sticky = nil
+	total := 0.0
+	for x := range uint32(trustPoints) {
+		scenario, err := s.draw(&target, x)
+		if err != nil {
+			return 0, err
+		}
+		q := s.Density(scenario.Codes)
+		if q == 0 {
+			return 0, nil // deployment has what is never made
+		}
+		total += s.Target(scenario.Codes) / q
+	}
+	return min(1, trustPoints/total), nil
+}

@@ -41,6 +41,9 @@ func (s *Space) explain(c *Component) string {
 		sentence += fmt.Sprintf(" It failed %s when first boosted in round %d.", percent(max(0, r.Measured+r.Progress)), r.Since)
 	}
 	sentence += fmt.Sprintf(" It is %s of deployment and gets %s of the round: %d samples.", percent(r.Prevalence), percent(share), c.Quota)
+	if r.Capped {
+		sentence += " It is worth more than the most that one slice may have."
+	}
 	if r.Cost > 1.1 || r.Cost > 0 && r.Cost < 1/1.1 {
 		sentence += fmt.Sprintf(" A sample of it costs %.1f times as much as one of the base.", r.Cost)
 	}

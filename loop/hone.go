@@ -15,7 +15,10 @@ func (hone) want(d *decision) (wanted, error) {
 	}
 	d.judge(searched)
 	boosts, err := d.boosts(searched)
-	return wanted{boosts: boosts}, err
+	if err != nil {
+		return wanted{}, err
+	}
+	return d.scheduled(searched, boosts), nil
 }
 
 // searchable is the lessons with the evidence that the policy asks for; the round's
@@ -72,9 +75,15 @@ func (d *decision) boosts(lessons []*lesson) ([]boost, error) {
 	}
 	kept := boosts[:0]
 	for _, b := range boosts {
-		b.share = min(d.policy.Shares.Cap*b.reason.Damping, share(b.reason.Value, total))
+		b.share = share(b.reason.Value, total)
+		if most := d.policy.Shares.Cap * b.reason.Damping; b.share > most {
+			b.share, b.reason.Capped = most, true
+		}
 		if b.share >= d.policy.Shares.Smallest {
 			kept = append(kept, b)
+		} else {
+			d.note("%s fails more than the rest, but is worth %s of the mixture only: the policy drops what is below %s.",
+				d.space.Describe(b.cell.slice), percent(b.share), percent(d.policy.Shares.Smallest))
 		}
 	}
 	trickles, err := d.trickles(lessons, func(worth float64) float64 { return share(worth, total+worth) })
@@ -95,6 +104,7 @@ func (d *decision) boosts(lessons []*lesson) ([]boost, error) {
 func (d *decision) merged(lessons []*lesson, importance float64) ([]boost, error) {
 	var boosts []boost
 	var most []float64 // of a lesson's part in each
+	var suspected []suspect
 	for _, l := range lessons {
 		t := newTally(d.space, d.policy.Search, l.evidence.lines(d.policy.Memory, d.policy.Window), nil)
 		if t.settings.Order < d.policy.Search.Order {
@@ -106,12 +116,25 @@ func (d *decision) merged(lessons []*lesson, importance float64) ([]boost, error
 				t.remove(m.Slice)
 			}
 		}
-		for _, c := range t.cover(nil, nil) {
+		found := t.cover(nil, nil)
+		for i := range found { // what groups leave of the rows
+			c := &found[i]
+			c.n, c.k = c.worth, c.k*c.worth/c.n
+		}
+		for _, c := range d.confirmed(l) {
+			if !slices.ContainsFunc(found, func(f cell) bool { return c.within(f.slice) }) {
+				found = append(found, c)
+				t.remove(c.slice)
+			}
+		}
+		suspected = append(suspected, suspects(t, l)...)
+		for _, c := range found {
 			b, err := d.value(c, l)
 			if err != nil {
 				return nil, err
 			}
 			if b.reason.Value == 0 {
+				d.noteWorthless(&b, l)
 				continue
 			}
 			part := b.reason.Value * l.learned.Importance / importance
@@ -132,7 +155,20 @@ func (d *decision) merged(lessons []*lesson, importance float64) ([]boost, error
 			boosts[at].reason.Value, boosts[at].reason.LearnedFrom = value, from
 		}
 	}
-	return boosts, nil
+	return boosts, d.probe(suspected)
+}
+
+// noteWorthless says why a slice that fails is not boosted all the same.
+func (d *decision) noteWorthless(b *boost, l *lesson) {
+	slice := d.space.Describe(b.cell.slice)
+	switch r := b.reason; {
+	case r.Prevalence == 0:
+		d.note("%s fails %s of the time, but deployment never shows it: it is not boosted.", slice, percent(r.Measured))
+	case b.worth == 0 && r.Rate > l.goal:
+		d.note("%s fails %s of the time, but the constraints or the base all but forbid to draw it: it is not boosted.", slice, percent(r.Measured))
+	case b.worth == 0:
+		d.note("%s fails more than what is left of the evidence, but no more than deployment as a whole: it is not boosted.", slice)
+	}
 }
 
 // trickles is a little of every slice in quarantine, so that there is evidence of

@@ -164,7 +164,11 @@ func (d *decision) evaluation() {
 		d.round.Components = append(d.round.Components, c)
 	}
 	// What finds no suspect goes to the target.
-	if target := plan.Target + plan.Probe; target > 0 {
+	target, probed := plan.Target, d.round.Memory.Probed
+	if len(probed) == 0 {
+		target += plan.Probe
+	}
+	if target > 0 {
 		add(Component{Over: OverTarget, Share: whole, Quota: target, Source: SourceTarget})
 	}
 	if plan.Mixture > 0 && training > 0 {
@@ -176,6 +180,13 @@ func (d *decision) evaluation() {
 				add(c)
 			}
 		}
+	}
+	for i, p := range probed {
+		quota := plan.Probe / uint64(len(probed))
+		if uint64(i) < plan.Probe%uint64(len(probed)) {
+			quota++
+		}
+		add(Component{Over: OverTarget, Slice: p.Slice, Share: whole, Quota: quota, Source: SourceProbe})
 	}
 	for _, p := range plan.Pinned {
 		add(Component{Over: OverTarget, Slice: p.Slice, Share: whole, Quota: p.Count, Source: SourcePinned})

@@ -95,6 +95,8 @@ type Reason struct {
 	// Progress how far its failure rate has fallen since.
 	Since    int     `json:"since,omitempty"`
 	Progress float64 `json:"progress,omitempty"`
+	// Capped: it is worth more than one slice may have.
+	Capped bool `json:"capped,omitempty"`
 	// Until is the round until which a slice is in quarantine, and has a trickle only.
 	Until int `json:"quarantined_until,omitempty"`
 	// Cost is what an accepted sample costs, relative to one of the base; 0 where
@@ -131,6 +133,8 @@ type Memory struct {
 	Slices []Remembered `json:"slices,omitempty"`
 	// Covered is what a coverage must remember; nil without one.
 	Covered *Covered `json:"covered,omitempty"`
+	// Probed are the slices that the round's probes are of.
+	Probed []Probed `json:"probed,omitempty"`
 	// Scores are what a strategy remembers beside that, in its own order; strategy
 	// hone needs none.
 	Scores []Scored `json:"scores,omitempty"`
@@ -192,9 +196,12 @@ type Round struct {
 	// Step is λ in new = (1-λ)·previous + λ·wanted, and KL the divergence of the
 	// new mixture from the previous one in nats; of both over this round's base,
 	// with what the space protects and the policy pins now.
-	Step   float64 `json:"step"`
-	KL     float64 `json:"kl"`
-	Memory Memory  `json:"memory"`
+	Step float64 `json:"step"`
+	KL   float64 `json:"kl"`
+	// Effective is how many samples of deployment a training sample is worth under
+	// its importance weight: (Σw)²/(n·Σw²). 0 where there are none.
+	Effective float64 `json:"effective,omitempty"`
+	Memory    Memory  `json:"memory"`
 	// Notes are sentences about what was not boosted, and why.
 	Notes []string `json:"notes,omitempty"`
 }
