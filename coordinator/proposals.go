@@ -229,6 +229,10 @@ func (c *Control) amendRound(ctx context.Context, in *amendment) (api.Proposal, 
 			}
 			return
 		}
+		if _, void, _ := s.Proposed(in.Name); void != nil {
+			err = loop.Conflict("round", "what is proposed cannot open any more, and is proposed again: %s", void.Problem)
+			return
+		}
 		campaign, _ := s.Campaign(in.Name)
 		size = campaign.Campaign.UnitSize
 		o := p.Open

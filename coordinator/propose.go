@@ -40,9 +40,7 @@ func (t *term) propose(ctx context.Context, campaign *state.Campaign, previous *
 	switch {
 	case !there:
 	case last.CampaignVersion != campaign.Version:
-		next.reason = "the campaign was extended"
-	case last.PolicyVersion != campaign.PolicyVersion:
-		next.reason = fmt.Sprintf("the policy is at version %d now", campaign.PolicyVersion)
+		next.reason = "the campaign was extended, or follows another policy"
 	case !same:
 		next.reason = "there is new evidence"
 	case void != nil:

@@ -31,7 +31,7 @@ type machine struct {
 
 func newMachine() *machine {
 	a, b := testCampaign("a", 7, 3), testCampaign("b", 3, 2)
-	a.Evaluation.Target, a.Evaluation.Probe, a.MaxAttempts, b.MaxAttempts = 1, 1, 2, 3
+	a.Evaluation.Target, a.Evaluation.Probe, a.MaxAttempts, b.MaxAttempts, b.Decide = 1, 1, 2, 3, loop.DecidePropose
 	m := &machine{state: newSized("cluster", 3), replica: newSized("cluster", 3), campaigns: []loop.Campaign{a, b}, names: map[string]map[uint32]twinName{}}
 	m.twin = newTwin(3, a, b)
 	for _, s := range []*State{m.state, m.replica} {
@@ -78,8 +78,8 @@ func (m *machine) openRound(t *rapid.T) {
 	}
 	first := rapid.Uint64Range(0, budget).Draw(t, "first")
 	r := testRound(c.Name, n, first, budget-first)
-	if n := c.Evaluation.Target + c.Evaluation.Probe; n > 0 {
-		r.Components = append(r.Components, loop.Component{Domain: loop.Evaluation, Over: loop.OverTarget, Quota: n})
+	if c.Evaluation.Target > 0 {
+		r.Components = append(r.Components, loop.Component{Domain: loop.Evaluation, Over: loop.OverTarget, Quota: c.Evaluation.Target})
 	}
 	r.Notes = []string{fmt.Sprint("proposal ", m.proposed)}
 	var reserve []uint64
@@ -89,7 +89,27 @@ func (m *machine) openRound(t *rapid.T) {
 	o := openRound(r, cuts, reserve)
 	o.OpenRound.Sequence, o.OpenRound.CampaignVersion = m.state.Sequence(), now.Version
 	o.OpenRound.PolicyVersion, o.OpenRound.Round.PolicyVersion = now.PolicyVersion, now.PolicyVersion
+	if c.Decide == loop.DecidePropose && rapid.IntRange(0, 9).Draw(t, "opens unasked") > 0 {
+		o = Command{ProposeRound: &ProposeRound{Open: *o.OpenRound, Serial: len(m.state.Proposals(c.Name)) + rapid.SampledFrom([]int{1, 1, 1, 0}).Draw(t, "serial"),
+			Author: fmt.Sprint("author ", rapid.IntRange(0, 1).Draw(t, "author")), Amends: rapid.Bool().Draw(t, "amends")}}
+	}
 	m.propose(o)
+}
+
+// rule approves or rejects a proposal, mostly the last, as somebody who saw it, or
+// another.
+func (m *machine) rule(t *rapid.T) {
+	all := m.state.Proposals("b")
+	if len(all) == 0 {
+		t.Skip("nothing is proposed")
+	}
+	p := all[max(0, len(all)-1-rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(t, "back"))]
+	c := &RuleProposal{Campaign: "b", Serial: p.Serial, Digest: p.Digest, Approve: rapid.IntRange(0, 2).Draw(t, "approve") > 0,
+		Author: fmt.Sprint("author ", rapid.IntRange(0, 1).Draw(t, "author"))}
+	if rapid.IntRange(0, 5).Draw(t, "saw another") == 0 {
+		c.Digest = all[0].Digest
+	}
+	m.propose(Command{RuleProposal: c})
 }
 
 // steer pauses, resumes or, now and then, closes a campaign.
@@ -599,6 +619,25 @@ func (m *machine) checkCampaign(t *rapid.T, c loop.Campaign) {
 		view.Steered.Author != w.by || view.Steered.Version() != w.steering {
 		t.Fatalf("%s is version %d, steered %+v, the twin %+v", c.Name, view.Version, view.Steered, w)
 	}
+	proposals := m.state.Proposals(c.Name)
+	if len(proposals) != len(w.proposals) {
+		t.Fatalf("%s has %d proposals, the twin %d", c.Name, len(proposals), len(w.proposals))
+	}
+	for i, p := range proposals {
+		x := w.proposals[i]
+		got := ProposalState("")
+		if p.Ruling != nil {
+			got = p.Ruling.To
+		}
+		if got != x.state || (p.Open == nil) == (got == "") || p.Ruling != nil && p.Ruling.Author != x.by || p.Serial != i+1 || p.Digest != x.open.Round.Digest() {
+			t.Fatalf("proposal %d of %s: %+v, the twin's %+v (C8)", i+1, c.Name, p, x)
+		}
+		if got == ProposalApproved {
+			if round, _ := m.state.Round(c.Name, p.Number); round.Decided.Round.Digest() != p.Digest {
+				t.Fatalf("round %d of %s is not what was approved (C8)", p.Number, c.Name)
+			}
+		}
+	}
 	named := uint64(0)
 	for _, a := range view.Abandoned {
 		named += a.Indices.Count()
@@ -681,6 +720,8 @@ func TestStateMachine(t *testing.T) {
 			"import":     m.importDataset,
 			"revoke":     m.revoke,
 			"revoke 2":   m.revoke,
+			"rule":       m.rule,
+			"rule 2":     m.rule,
 			"steer":      m.steer,
 			"extend":     m.extend,
 			"tune":       m.tune,

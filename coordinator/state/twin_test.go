@@ -46,6 +46,15 @@ type twinCampaign struct {
 	version             int
 	policy              string
 	policyVersion       int
+	proposes            bool
+	proposals           []*twinProposal
+}
+
+// twinProposal waits while it has no state.
+type twinProposal struct {
+	open  OpenRound
+	state ProposalState
+	by    string
 }
 
 type twinRound struct {
@@ -100,7 +109,7 @@ func newTwin(remember int, campaigns ...loop.Campaign) *twin {
 		policies: map[string][]twinPolicy{"plain": {{}}}, sequence: 1} // 1: the space
 	for _, c := range campaigns {
 		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target + c.Evaluation.Probe, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1, steering: 1,
-			policy: "plain", policyVersion: 1}
+			policy: "plain", policyVersion: 1, proposes: c.Decide == loop.DecidePropose}
 	}
 	return w
 }
@@ -145,6 +154,10 @@ func (w *twin) apply(c Command) (event Event, refused bool) {
 	switch {
 	case c.OpenRound != nil:
 		return w.openRound(c.OpenRound)
+	case c.ProposeRound != nil:
+		return w.proposeRound(c.ProposeRound)
+	case c.RuleProposal != nil:
+		return w.ruleProposal(c.RuleProposal)
 	case c.Commit != nil:
 		return w.commit(c.Commit), false
 	case c.Append != nil:
@@ -181,9 +194,18 @@ func (w *twin) openRound(o *OpenRound) (Event, bool) {
 		}
 		return RoundOpened{Campaign: o.Round.Campaign, Number: n, Sequence: c.opened[n-1].sequence, Duplicate: true}, false
 	}
+	if c.proposes || !w.openable(o) {
+		return nil, true
+	}
+	return RoundOpened{Campaign: o.Round.Campaign, Number: n, Sequence: w.open(o)}, false
+}
+
+// openable holds an opening against what stands.
+func (w *twin) openable(o *OpenRound) bool {
+	c, n := w.campaigns[o.Round.Campaign], o.Round.Number
 	if n != len(c.opened)+1 || n > c.rounds || o.Sequence > w.sequence || o.CampaignVersion != c.version || o.PolicyVersion != c.policyVersion ||
 		c.steered == Paused || c.steered == Closed {
-		return nil, true
+		return false
 	}
 	train := uint64(0)
 	for i, r := range c.opened {
@@ -191,7 +213,7 @@ func (w *twin) openRound(o *OpenRound) (Event, bool) {
 			quota := k.quota
 			if i == n-2 {
 				if j >= len(o.Cuts) || o.Cuts[j] != k.reserved {
-					return nil, true
+					return false
 				}
 				quota = o.Cuts[j]
 			}
@@ -201,9 +223,11 @@ func (w *twin) openRound(o *OpenRound) (Event, bool) {
 		}
 	}
 	train += o.Round.Quota(loop.Train)
-	if train > c.samples || n == c.rounds && train != c.samples || o.Round.Quota(loop.Evaluation) > c.evaluation {
-		return nil, true
-	}
+	return train <= c.samples && (n < c.rounds || train == c.samples) && o.Round.Quota(loop.Evaluation) <= c.evaluation
+}
+
+func (w *twin) open(o *OpenRound) uint64 {
+	c, n := w.campaigns[o.Round.Campaign], o.Round.Number
 	if n > 1 {
 		for j, k := range c.opened[n-2].components {
 			k.quota = o.Cuts[j]
@@ -216,7 +240,61 @@ func (w *twin) openRound(o *OpenRound) (Event, bool) {
 			reserved: min(k.Quota, o.FirstReserve[i]), samples: map[uint64]*twinSample{}})
 	}
 	c.opened = append(c.opened, r)
-	return RoundOpened{Campaign: o.Round.Campaign, Number: n, Sequence: w.sequence}, false
+	return w.sequence
+}
+
+// waiting is the proposal that waits, or nil.
+func (c *twinCampaign) waiting() *twinProposal {
+	for _, p := range c.proposals {
+		if p.state == "" {
+			return p
+		}
+	}
+	return nil
+}
+
+func (w *twin) proposeRound(p *ProposeRound) (Event, bool) {
+	c := w.campaigns[p.Open.Round.Campaign]
+	before := c.waiting()
+	event := RoundProposed{Campaign: p.Open.Round.Campaign, Number: p.Open.Round.Number, Serial: p.Serial, Digest: p.Open.Round.Digest()}
+	if before != nil && p.Serial == len(c.proposals) && before.open.Round.Notes[0] == p.Open.Round.Notes[0] {
+		event.Duplicate = true
+		return event, false
+	}
+	if !c.proposes || p.Serial != len(c.proposals)+1 || p.Amends && before == nil || !w.openable(&p.Open) {
+		return nil, true
+	}
+	if before != nil {
+		before.state, before.by = ProposalReplaced, p.Author
+		if p.Amends {
+			before.state = ProposalAmended
+		}
+	}
+	c.proposals = append(c.proposals, &twinProposal{open: p.Open})
+	return event, false
+}
+
+func (w *twin) ruleProposal(r *RuleProposal) (Event, bool) {
+	c := w.campaigns[r.Campaign]
+	if r.Serial < 1 || r.Serial > len(c.proposals) {
+		return nil, true
+	}
+	p := c.proposals[r.Serial-1]
+	to := map[bool]ProposalState{true: ProposalApproved, false: ProposalRejected}[r.Approve]
+	event := ProposalRuled{Campaign: r.Campaign, Number: p.open.Round.Number, Serial: r.Serial, To: to}
+	switch {
+	case r.Digest != p.open.Round.Digest():
+		return nil, true
+	case p.state != "":
+		event.Duplicate = true
+		return event, p.state != to || p.by != r.Author
+	case r.Approve && !w.openable(&p.open):
+		return nil, true
+	case r.Approve:
+		w.open(&p.open)
+	}
+	p.state, p.by = to, r.Author
+	return event, false
 }
 
 func (w *twin) commit(c *Commit) Event {
@@ -474,6 +552,9 @@ func (w *twin) steer(s *SteerCampaign) (Event, bool) {
 				k.quota = k.reserved
 			}
 		}
+		if p := c.waiting(); p != nil {
+			p.state, p.by = ProposalVoid, s.Author
+		}
 	}
 	return CampaignSteered{Name: s.Campaign, To: c.state()}, false
 }
@@ -498,6 +579,9 @@ func (w *twin) extend(e *ExtendCampaign) (Event, bool) {
 	if e.Version != 0 && e.Version != c.version || e.Samples < decided || more < 0 || e.Rounds < 1 ||
 		more == 0 && e.Samples > decided || e.Samples > 0 && e.Samples-decided < uint64(more) {
 		return nil, true
+	}
+	if p := c.waiting(); p != nil && p.open.Round.Number > e.Rounds {
+		p.state, p.by = ProposalVoid, e.Author
 	}
 	c.samples, c.rounds = e.Samples, e.Rounds
 	c.version++
