@@ -78,8 +78,8 @@ func (m *machine) openRound(t *rapid.T) {
 	}
 	first := rapid.Uint64Range(0, budget).Draw(t, "first")
 	r := testRound(c.Name, n, first, budget-first)
-	if c.Evaluation.Target > 0 {
-		r.Components = append(r.Components, loop.Component{Domain: loop.Evaluation, Over: loop.OverTarget, Quota: c.Evaluation.Target})
+	if n := c.Evaluation.Target + c.Evaluation.Probe; n > 0 {
+		r.Components = append(r.Components, loop.Component{Domain: loop.Evaluation, Over: loop.OverTarget, Quota: n})
 	}
 	r.Notes = []string{fmt.Sprint("proposal ", m.proposed)}
 	var reserve []uint64
