@@ -39,8 +39,8 @@ type Policy struct {
 type Search struct {
 	// Order is the largest number of predicates, 1..MaxOrder.
 	Order int `json:"order"`
-	// FalseDiscovery is the rate held by Benjamini-Hochberg, split evenly over
-	// the orders.
+	// FalseDiscovery is the rate held by Benjamini-Hochberg, over all orders
+	// together.
 	FalseDiscovery float64 `json:"false_discovery"`
 	// MinimumSupport is the least (weighted) number of rows in a slice.
 	MinimumSupport float64 `json:"minimum_support"`

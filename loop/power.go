@@ -9,14 +9,7 @@ const power = .8
 // slice that fails so much more often, and is found with 80 % power at the
 // threshold of a single finding.
 func (t *tally) detect(s *Survey, rate float64) {
-	tests := 0
-	for _, n := range s.Tested {
-		tests = max(tests, n)
-	}
-	if tests == 0 {
-		tests = 1
-	}
-	effect, threshold := t.typicalEffect(), t.settings.FalseDiscovery/float64(t.settings.Order)/float64(tests)
+	effect, threshold := t.typicalEffect(), t.settings.FalseDiscovery/float64(max(1, total(s.Tested)))
 	// A slice of half the size in twice the rows; and there would be twice as many
 	// to test.
 	now, then := 0.0, 0.0

@@ -48,7 +48,7 @@ func (t *tally) cover(fit descent, first func(rate float64, tested []int)) (foun
 		if rate <= 0 || rate >= 1 {
 			break
 		}
-		significant, tested := t.significant(rate)
+		significant, tested := t.significant(rate, len(found))
 		if first != nil {
 			first(rate, tested)
 			first = nil
@@ -102,41 +102,52 @@ func (c *cell) within(slice Slice) bool {
 }
 
 // significant is every cell up to the order of the settings that passes the
-// test, and how many were tested of each order: Benjamini-Hochberg within each
-// order, at an equal part of the false discovery rate each, over the cells that
-// could become significant at all (Tarone 1990); and the least support and
-// standard score. Cells are in order of slices.
-func (t *tally) significant(rate float64) (out []cell, tested []int) {
-	level := t.settings.FalseDiscovery / float64(t.settings.Order)
+// test, and how many were tested of each order: Benjamini-Hochberg over all orders
+// together, among the cells that could become significant at all (Tarone 1990); and
+// the least support and standard score. Cells are in order of slices.
+//
+// So many as were found already count as discoveries beside those that are left:
+// whoever searches what remains after a slice is taken away has a longer list, and
+// the rate is of the list. Measured against a family for each order and no regard
+// to what was found (bench, 100 tables of 10,000 rows): recall .98 for .94, at 3 %
+// false discoveries for 1 %; where nothing is planted, no difference.
+func (t *tally) significant(rate float64, already int) (out []cell, tested []int) {
+	var candidates []cell
+	tests := 0
 	for order := 1; order <= t.settings.Order; order++ {
-		tables := t.count(order)
-		found := make([][]cell, len(tables))
-		supported := make([]int, len(tables))
-		t.each.run(len(tables), func(i int) { found[i], supported[i] = t.look(tables[i], rate) })
-		tests := 0
-		for _, n := range supported {
-			tests += n
-		}
-		// A cell worth n rows cannot have a smaller p than rate^n: where that alone
-		// misses the strictest threshold, the cell is not tested and not counted.
-		least := math.Log(level/float64(max(tests, 1))) / math.Log(rate)
-		if least > t.settings.MinimumSupport/t.dispersion {
-			t.each.run(len(tables), func(i int) { supported[i] = t.able(tables[i], least) })
-			tests = 0
-			for _, n := range supported {
-				tests += n
-			}
-		}
-		tested = append(tested, tests)
-		candidates := slices.DeleteFunc(slices.Concat(found...), func(c cell) bool { return c.n/c.design < least })
-		for _, c := range benjaminiHochberg(candidates, tests) {
-			if c.q <= level {
-				c.slice = t.slice(&c)
-				out = append(out, c)
-			}
+		found, able := t.able(order, rate)
+		candidates, tested = append(candidates, found...), append(tested, able)
+		tests += able
+	}
+	for _, c := range benjaminiHochberg(candidates, tests, already) {
+		if c.q <= t.settings.FalseDiscovery {
+			c.slice = t.slice(&c)
+			out = append(out, c)
 		}
 	}
 	return out, tested
+}
+
+// able lists the cells of an order that reach the least standard score, tested,
+// and counts those that could become significant.
+func (t *tally) able(order int, rate float64) (found []cell, tests int) {
+	tables := t.count(order)
+	looked, counts := make([][]cell, len(tables)), make([]int, len(tables))
+	t.each.run(len(tables), func(i int) { looked[i], counts[i] = t.look(tables[i], rate) })
+	// A cell worth n rows cannot have a smaller p than rate^n: where that alone
+	// misses the strictest threshold, the cell is not tested and not counted.
+	least := math.Log(t.settings.FalseDiscovery/float64(max(total(counts), 1))) / math.Log(rate)
+	if least > t.settings.MinimumSupport/t.dispersion {
+		t.each.run(len(tables), func(i int) { counts[i] = t.large(tables[i], least) })
+	}
+	return slices.DeleteFunc(slices.Concat(looked...), func(c cell) bool { return c.n/c.design < least }), total(counts)
+}
+
+func total(counts []int) (n int) {
+	for _, count := range counts {
+		n += count
+	}
+	return n
 }
 
 // look lists the cells of a table that reach the least standard score, tested,
@@ -170,9 +181,9 @@ func (t *tally) look(table *table, rate float64) (found []cell, supported int) {
 	return found, supported
 }
 
-// able counts the cells of a table that have the least support, and rows enough
+// large counts the cells of a table that have the least support, and rows enough
 // to become significant.
-func (t *tally) able(table *table, least float64) (n int) {
+func (t *tally) large(table *table, least float64) (n int) {
 	for i := range table.keys {
 		if c := t.cell(table, i); c.worth >= t.settings.MinimumSupport && c.n/c.design >= least {
 			n++
@@ -181,10 +192,11 @@ func (t *tally) able(table *table, least float64) (n int) {
 	return n
 }
 
-// benjaminiHochberg fills in the q-values of candidates, out of so many tests.
+// benjaminiHochberg fills in the q-values of candidates, out of so many tests,
+// where so many discoveries were made already.
 // The tests that are no candidates have p-values too, but leaving them out of the
 // ranking can only make a q-value larger.
-func benjaminiHochberg(candidates []cell, tests int) []cell {
+func benjaminiHochberg(candidates []cell, tests, already int) []cell {
 	order := make([]int, len(candidates))
 	for i := range order {
 		order[i] = i
@@ -193,7 +205,7 @@ func benjaminiHochberg(candidates []cell, tests int) []cell {
 	q := 1.0
 	for rank := len(order); rank >= 1; rank-- {
 		c := &candidates[order[rank-1]]
-		q = min(q, c.p*float64(tests)/float64(rank))
+		q = min(q, c.p*float64(tests)/float64(rank+already))
 		c.q = q
 	}
 	return candidates

@@ -156,15 +156,16 @@ func TestBenjaminiHochberg(t *testing.T) {
 		}
 		tests := len(cells) + rapid.IntRange(0, 30).Draw(t, "more")
 		level := rapid.Float64Range(.001, .5).Draw(t, "level")
+		already := rapid.IntRange(0, 5).Draw(t, "already")
 		sorted := slices.Clone(cells)
 		slices.SortFunc(sorted, func(a, b cell) int { return cmp.Compare(a.p, b.p) })
 		cut := -1.0
 		for rank, c := range sorted {
-			if c.p*float64(tests)/float64(rank+1) <= level {
+			if c.p*float64(tests)/float64(rank+1+already) <= level {
 				cut = c.p
 			}
 		}
-		for _, c := range benjaminiHochberg(cells, tests) {
+		for _, c := range benjaminiHochberg(cells, tests, already) {
 			if (c.q <= level) != (c.p <= cut) {
 				t.Fatalf("p %v has q %v at level %v, the step-up cut is %v", c.p, c.q, level, cut)
 			}

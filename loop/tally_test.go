@@ -322,8 +322,9 @@ func (n *naive) cover() (found []cell) {
 			tester.clusters = n.anova()
 		}
 		var significant []cell
+		var tested, candidates []*cell
 		for _, kept := range n.kept {
-			var supported, tested, candidates []*cell
+			var supported []*cell
 			for _, c := range kept {
 				s, _ := n.count(c.slice)
 				c.rows, c.n, c.k, c.skew, c.p = s.rows, s.n, s.k, s.skew, 1
@@ -337,34 +338,33 @@ func (n *naive) cover() (found []cell) {
 					supported = append(supported, &c)
 				}
 			}
-			level := n.settings.FalseDiscovery / float64(n.settings.Order)
 			for _, c := range supported {
-				if c.n/c.design >= math.Log(level/float64(len(supported)))/math.Log(rate) {
+				if c.n/c.design >= math.Log(n.settings.FalseDiscovery/float64(len(supported)))/math.Log(rate) {
 					tested = append(tested, c)
 				}
 			}
-			for _, c := range tested {
-				if tester.test(c, rate); c.z >= n.settings.MinimumZ {
-					candidates = append(candidates, c)
-				}
+		}
+		for _, c := range tested {
+			if tester.test(c, rate); c.z >= n.settings.MinimumZ {
+				candidates = append(candidates, c)
 			}
-			for _, c := range candidates {
-				c.q = 1
-				for _, other := range candidates {
-					if other.p < c.p {
-						continue
-					}
-					rank := 0
-					for _, third := range candidates {
-						if third.p <= other.p {
-							rank++
-						}
-					}
-					c.q = min(c.q, other.p*float64(len(tested))/float64(rank))
+		}
+		for _, c := range candidates {
+			c.q = 1
+			for _, other := range candidates {
+				if other.p < c.p {
+					continue
 				}
-				if c.q <= level {
-					significant = append(significant, *c)
+				rank := 0
+				for _, third := range candidates {
+					if third.p <= other.p {
+						rank++
+					}
 				}
+				c.q = min(c.q, other.p*float64(len(tested))/float64(rank+len(found)))
+			}
+			if c.q <= n.settings.FalseDiscovery {
+				significant = append(significant, *c)
 			}
 		}
 		if len(significant) == 0 {
