@@ -39,7 +39,7 @@ func (doremi) want(d *decision) (wanted, error) {
 			}
 		}
 	}
-	tilt := d.space.untilted()
+	tilt, base := d.space.untilted(), d.space.Shares(d.round.Base)
 	moved := false
 	for f := range sums {
 		for l, sum := range sums[f] {
@@ -49,15 +49,14 @@ func (doremi) want(d *decision) (wanted, error) {
 			}
 		}
 		levels := len(sums[f])
-		base := d.round.Base[f].row(0, levels)
 		total := 0.0
 		for l, sum := range sums[f] {
-			total += float64(base.share(l) * math.Exp(sum))
+			total += float64(base[f][l] * math.Exp(sum))
 		}
 		for l, sum := range sums[f] {
 			// (1-c)·a + c/L, over the base's share.
 			tilt[f][l] = (1 - doremiSmooth) * math.Exp(sum) / total
-			if share := base.share(l); share > 0 {
+			if share := base[f][l]; share > 0 {
 				tilt[f][l] += doremiSmooth / (float64(levels) * share)
 			}
 		}

@@ -53,11 +53,10 @@ func (odm) want(d *decision) (wanted, error) {
 	if !moved {
 		return wanted{}, nil
 	}
-	tilt := odmArms(rewards, turns)
+	tilt, base := odmArms(rewards, turns), d.space.Shares(d.round.Base)
 	for f := range tilt {
-		base := d.round.Base[f].row(0, len(tilt[f]))
 		for l := range tilt[f] {
-			if share := base.share(l); share > 0 {
+			if share := base[f][l]; share > 0 {
 				tilt[f][l] /= share
 			}
 		}
