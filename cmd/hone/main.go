@@ -26,6 +26,7 @@ func commands() []*cli.Command {
 		spaceCommand(),
 		policyCommand(),
 		campaignCommand(),
+		experimentCommand(),
 		makeCommand(),
 		reportCommand(),
 		roundCommand(),

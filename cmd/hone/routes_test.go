@@ -40,6 +40,8 @@ var commandRoutes = map[string][]string{
 	"campaign extend":   {"POST /v1/campaigns/{name}/extend"},
 	"campaign watch":    {"GET /v1/campaigns/{name}/watch"},
 	"campaign forecast": {"GET /v1/campaigns/{name}/forecast"},
+	"experiment create": {"GET /v1/spaces/{name}", "GET /v1/policies/{name}", "POST /v1/policies", "POST /v1/campaigns"},
+	"experiment show":   {"GET /v1/campaigns", "GET /v1/campaigns/{name}", "GET /v1/campaigns/{name}/rounds/{number}", "GET /v1/models", "POST /v1/sql"},
 	"round show":        {"GET /v1/campaigns/{name}/rounds", "GET /v1/campaigns/{name}/rounds/{number}"},
 	"round explain":     {"GET /v1/campaigns/{name}/rounds/{number}"},
 	"round preview":     {"GET /v1/campaigns/{name}", "GET /v1/campaigns/{name}/rounds/{number}/preview"},
