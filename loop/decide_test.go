@@ -33,10 +33,53 @@ func drawPolicy(t *rapid.T) *Policy {
 	p.Shares.TrustRegion = rapid.SampledFrom([]float64{1, 1e-3, .01, .1, 100}).Draw(t, "trust region")
 	p.Damping.Samples = rapid.SampledFrom([]uint64{150, 1, 20}).Draw(t, "samples")
 	p.Damping.Rows = rapid.SampledFrom([]float64{15, 1}).Draw(t, "rows")
+	p.Damping.Reopen = rapid.SampledFrom([]int{5, 0, 1}).Draw(t, "reopen")
+	p.Damping.Trickle = rapid.SampledFrom([]float64{.05, 0, 1}).Draw(t, "trickle")
+	p.Probes.Slices = rapid.SampledFrom([]int{10, 0, 1}).Draw(t, "probes")
+	p.Curriculum.Schedule = rapid.SampledFrom([]string{"", ScheduleEvidence, ScheduleLinear, ScheduleCompetence, ScheduleProgress}).Draw(t, "schedule")
+	p.Curriculum.Share = rapid.SampledFrom([]float64{0, .3, 1}).Draw(t, "curriculum")
+	p.Curriculum.Rounds = rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "curriculum rounds")
 	if err := p.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return &p
+}
+
+// vary gives half of the evidence drawn all that evidence may have: several things
+// that are learned from, weights from one end to the other, groups, severities,
+// probes, and what samples took.
+func vary(t *rapid.T, s *Space, e *Evidence) *Evidence {
+	if rapid.Bool().Draw(t, "plain") {
+		return e
+	}
+	seed := rapid.Uint64().Draw(t, "variety")
+	draw := func(n uint64) uint64 { seed = mix(seed); return seed % n }
+	out := &Evidence{}
+	if draw(2) == 0 {
+		out.Learned = []Learned{{ModelLine: "a", Task: "x", Unit: "mm", Importance: 1e-3}, {ModelLine: "b", Importance: 1e6}}
+	}
+	if draw(2) == 0 {
+		out.Severity, out.Squares = []int64{}, []int64{}
+	}
+	for i := range e.Len() {
+		l := e.line(i)
+		l.From = uint8(draw(uint64(max(1, len(out.Learned)))))
+		l.Weight = []int64{1, MicroUnits / 10, MicroUnits, 7 * MicroUnits, maxEvidenceWeight}[draw(5)]
+		l.Group = uint32(draw(6))
+		if draw(5) == 0 {
+			l.Source = SourceProbe
+		}
+		l.Loss = int64(draw(1000)) - 500
+		l.Severity = int64(draw(uint64(l.Rows*MicroUnits) + 1))
+		l.Squares = l.Severity / int64(1+draw(3))
+		out.Append(l)
+	}
+	out.Sort()
+	out.Made = []Made{{Accepted: int64(draw(100)), Rejected: int64(draw(100)), Millis: int64(draw(1e6))}}
+	for l := range s.Factors[0].Levels {
+		out.Made = append(out.Made, Made{Slice: Slice{{0, l}}, Accepted: int64(draw(100)), Rejected: int64(draw(100)), Millis: int64(draw(1e6))})
+	}
+	return out
 }
 
 func drawBudget(t *rapid.T, s *Space, number int) Budget {
@@ -84,7 +127,7 @@ func TestDecideKeepsItsPromises(t *testing.T) {
 		pinned += len(p.Pins)
 		var previous *Round
 		for number := 1; number <= 4; number++ {
-			e := drawEvidence(t, s, 400)
+			e := vary(t, s, drawEvidence(t, s, 400))
 			b := drawBudget(t, s, number)
 			var before []byte
 			if previous != nil {

@@ -169,13 +169,17 @@ func (k *comparison) of(m mixture) (float64, error) {
 	return kl, nil
 }
 
+// effectivePoints is how many points of the target stand for it: weights are bounded
+// by what the base has of it, so that few do.
+const effectivePoints = 1024
+
 // effective is the effective sample size of one training sample: with w = π/q it is
 // (E w)²/E w² = 1/∫π²/q, the mean of w over points of the target.
 func (s *Sampler) effective() (float64, error) {
 	target := s.target
 	target.sticky = nil
 	total := 0.0
-	for x := range uint32(trustPoints) {
+	for x := range uint32(effectivePoints) {
 		scenario, err := s.draw(&target, x)
 		if err != nil {
 			return 0, err
@@ -186,5 +190,5 @@ func (s *Sampler) effective() (float64, error) {
 		}
 		total += s.Target(scenario.Codes) / q
 	}
-	return min(1, trustPoints/total), nil
+	return min(1, effectivePoints/total), nil
 }

@@ -13,6 +13,11 @@ func (hone) want(d *decision) (wanted, error) {
 	if len(searched) == 0 {
 		return wanted{}, nil
 	}
+	for _, k := range d.evidence.Known(d.space) {
+		if k.Differs {
+			d.note("%s", k.Sentence)
+		}
+	}
 	d.judge(searched)
 	boosts, err := d.boosts(searched)
 	if err != nil {
