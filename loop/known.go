@@ -59,7 +59,7 @@ func (e *Evidence) Known(s *Space) []Known {
 	}
 	for i := range all {
 		k := &all[i]
-		if k.Differs = k.P*float64(compared) < knownDiscoveries; k.Differs {
+		if k.Differs = k.P*float64(max(1, compared)) < knownDiscoveries; k.Differs {
 			k.Sentence = e.knownSentence(s, k)
 		}
 	}
