@@ -44,7 +44,7 @@ type options struct {
 	explain    bool
 
 	// Of the search.
-	adult string
+	adult, python string
 }
 
 // seedList is the seeds asked for.
@@ -90,6 +90,7 @@ func decisionCommand() *cli.Command {
 			&cli.StringFlag{Name: "store", Usage: "`FILE` of campaigns that ran, a JSON line each", Value: "bench/campaigns.jsonl"},
 			&cli.BoolFlag{Name: "explain", Usage: "print every round's boosts to stderr"},
 			&cli.StringFlag{Name: "adult", Usage: "the `FILE` adult-train.csv, for the search; without it that is left out"},
+			&cli.StringFlag{Name: "python", Usage: "a Python `COMMAND` that has the package sliceline, to run it beside the search over Adult"},
 		},
 		Action: func(c *cli.Context) error {
 			o, chosen, err := readOptions(c)
@@ -153,7 +154,7 @@ func readOptions(c *cli.Context) (*options, []part, error) {
 		log: os.Stderr, first: c.Uint64("first"), seeds: c.Int("seeds"),
 		rounds: c.Int("rounds"), samples: uint64(c.Int("samples")), evaluation: uint64(c.Int("evaluation")),
 		steps: c.Int("steps"), long: max(c.Int("long"), c.Int("rounds")), arms: c.Int("arms"), store: c.String("store"),
-		explain: c.Bool("explain"), adult: c.String("adult"),
+		explain: c.Bool("explain"), adult: c.String("adult"), python: c.String("python"),
 	}
 	var err error
 	if o.worlds, err = chosenOf("world", c.StringSlice("world"), worldNames()); err != nil {

@@ -107,48 +107,11 @@ func (s *Search) Validate() error {
 // counts as n/(1 + (m-1)·ρ): ρ is the measured correlation within groups, and m
 // how many rows of its group a row of the slice has in it.
 func (r *Rows) Survey(search Search) (Survey, error) {
-	if err := search.Validate(); err != nil {
+	c, err := r.Count(search)
+	if err != nil {
 		return Survey{}, err
 	}
-	if len(r.Error) > maxSurveyRows {
-		return Survey{}, refuse("rows", "%d rows; at most %d are searched", len(r.Error), maxSurveyRows).remedy("take a sample of them")
-	}
-	s := Survey{Rows: len(r.Error), Order: search.Order}
-	for _, e := range r.Error {
-		if !(e >= 0) || math.IsInf(e, 0) {
-			return Survey{}, refuse("error", "%v is not an error", e).remedy("0 or 1, or a finite loss of 0 or more")
-		}
-		s.Rate += e
-		s.Loss = s.Loss || e != 0 && e != 1
-	}
-	for i, group := range r.Group {
-		if int(group) >= s.Rows {
-			return Survey{}, refuse(at("group", i), "number %d of %d rows", group, s.Rows).remedy("number the groups from 0")
-		}
-		s.highest = max(s.highest, group)
-	}
-	if s.Rows == 0 {
-		return s, nil
-	}
-	s.Rate /= float64(s.Rows)
-	t := r.tally(&s, search)
-	if s.Order = t.settings.Order; t.grouped {
-		s.Groups = len(slices.Compact(slices.Clone(t.batches[0].group)))
-	}
-	cells := t.cover(telltale, func(rate float64, tested []int) {
-		s.Tested = tested
-		t.detect(&s, rate)
-	})
-	t.rate() // the correlation of what is left
-	s.Correlation = t.clusters.correlation(0, 0)
-	for i := range cells {
-		// What fails more than what the slices before it leave may yet fail less than
-		// they do.
-		if f := r.finding(&s, &cells[i]); f.Lift > 1 && f.Lower > s.Rate {
-			s.Findings = append(s.Findings, f)
-		}
-	}
-	return s, nil
+	return c.Survey(), nil
 }
 
 // tally makes errors parts of 1, and numbers groups from 1.
@@ -206,29 +169,22 @@ func capped(losses []float64) (parts []float64, limit float64) {
 
 // finding counts a slice over all rows, also those that slices before it have
 // taken away, so that anyone who counts finds the same.
-func (r *Rows) finding(s *Survey, c *cell) Finding {
+func (r *Rows) finding(s *Survey, c *cell, more ...*Rows) Finding {
 	f := Finding{Slice: c.slice, Q: c.q}
-	squares, outside, known := 0.0, 0.0, 0
 	mates := make([]float64, s.highest+1)
-	for i, e := range r.Error {
-		in, is := true, true
-		for _, p := range c.slice {
-			code := r.Codes[p.Factor][i]
-			in, is = in && code == Code(p.Level), is && code.IsLevel()
-		}
-		switch {
-		case in:
-			f.Rows++
-			f.Failures += e
-			squares += e * e
-			if r.Group != nil {
-				mates[r.Group[i]]++
-			}
-		case is:
-			outside += e
-		}
-		if is {
-			known++
+	each := r.Each
+	if r.Group != nil {
+		each = nil // mates are of all chunks
+	}
+	squares, outside, known := 0.0, 0.0, 0
+	for _, rows := range append([]*Rows{r}, more...) {
+		chunks := make([]inside, (len(rows.Error)+scanned-1)/scanned)
+		each.run(len(chunks), func(i int) {
+			chunks[i] = rows.inside(c.slice, i*scanned, min(len(rows.Error), (i+1)*scanned), mates)
+		})
+		for _, chunk := range chunks {
+			f.Rows, f.Failures, known = f.Rows+chunk.rows, f.Failures+chunk.failures, known+chunk.known
+			squares, outside = squares+chunk.squares, outside+chunk.outside
 		}
 	}
 	n := float64(f.Rows)
@@ -255,6 +211,39 @@ func (r *Rows) finding(s *Survey, c *cell) Finding {
 	f.Lift = f.Rate / (max(outside, half) / max(1, float64(known-f.Rows)))
 	f.Sentence = r.sentence(s, &f, outside == 0)
 	return f
+}
+
+// inside counts the rows in a slice, and what it takes to compare them with those
+// that are known to lie outside.
+type inside struct {
+	rows, known                int
+	failures, squares, outside float64
+}
+
+func (r *Rows) inside(slice Slice, from, to int, mates []float64) (n inside) {
+	for i := from; i < to; i++ {
+		in, is := true, true
+		for _, p := range slice {
+			code := r.Codes[p.Factor][i]
+			in, is = in && code == Code(p.Level), is && code.IsLevel()
+		}
+		e := r.Error[i]
+		switch {
+		case in:
+			n.rows++
+			n.failures += e
+			n.squares += e * e
+			if r.Group != nil {
+				mates[r.Group[i]]++
+			}
+		case is:
+			n.outside += e
+		}
+		if is {
+			n.known++
+		}
+	}
+	return n
 }
 
 // sentence says the finding to a person.

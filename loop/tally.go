@@ -37,6 +37,8 @@ type tally struct {
 	// tables are the counted ones, by order less 1, in order of slices.
 	tables [][]*table
 	root   *table
+	// gone lists what was removed.
+	gone []removal
 
 	// What rate found: the rows that are left, the variance of a row's error over
 	// that of a failure of the same rate, and how errors vary by group.
@@ -202,11 +204,22 @@ func (t *tally) batch(l *lines) *batch {
 		if rows, w := l.line(i); rows > 0 {
 			p.set(t, at, &t.strata[s], rows, w, l.errors[i])
 			if t.graded {
-				p.spread[at] = uint64(math.Round(l.squares[i] * t.strata[s].unitOfErrors(t, w)))
+				p.spread[at] = p.spreadOf(t, i, s, w)
 			}
 		}
 	}
 	return p
+}
+
+// removal is lines of a batch that were removed.
+type removal struct {
+	batch *batch
+	these []uint32
+}
+
+// spreadOf is the sum of squares of a line's errors, in units.
+func (p *batch) spreadOf(t *tally, line, stratum int, weight float64) uint64 {
+	return uint64(math.Round(p.lines.squares[line] * t.strata[stratum].unitOfErrors(t, weight)))
 }
 
 // unitOfErrors is how many units of a lane the error 1 of a row of a weight is.
@@ -381,6 +394,7 @@ func (t *tally) remove(slice Slice) {
 	for _, p := range t.batches {
 		gone := p.inside(slice, t.each)
 		t.apply(p, gone, true)
+		t.gone = append(t.gone, removal{p, gone})
 		for _, i := range gone {
 			s := p.lines.of(p.at(int(i)))
 			for lane, values := range t.lanesOf(p, s) {

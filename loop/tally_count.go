@@ -60,6 +60,10 @@ type table struct {
 	sums    []uint64
 	counted []uint32
 	mates   []float32
+	// room is the rows of the narrowest cell that a cell lies in; dropped: a cell was
+	// left out for being the same as a wider one.
+	room    []uint32
+	dropped bool
 	// ranks of the cells by key, 0 where there is none; nil where that is not worth
 	// its memory.
 	ranks []uint32
@@ -429,8 +433,12 @@ func (t *tally) keep(prefix *table, factor int, c rawTable) *table {
 				above[j] = t.project(prefix, int(rank)-1, of)
 			}
 		}
-		if prefix != t.root && (alike(rows, most) || t.repeats(rows, wider, above, width, place)) {
-			continue
+		room := most
+		if prefix != t.root {
+			if room = t.room(most, wider, above, width, place); alike(rows, room) {
+				o.dropped = true
+				continue
+			}
 		}
 		if t.grouped {
 			if c.meetings[i].groups < leastGroups {
@@ -439,6 +447,9 @@ func (t *tally) keep(prefix *table, factor int, c rawTable) *table {
 			o.mates = append(o.mates, float32(c.meetings[i].squares/float64(rows)))
 		}
 		o.keys, o.counted = append(o.keys, key), append(o.counted, uint32(min(rows, 1<<32-1)))
+		if prefix != t.root {
+			o.room = append(o.room, uint32(min(room, 1<<32-1)))
+		}
 		for lane := range c.sums {
 			o.sums = append(o.sums, c.sums[lane][i])
 		}
@@ -458,19 +469,20 @@ func (t *tally) keep(prefix *table, factor int, c rawTable) *table {
 // alike reports whether a cell holds nearly the rows of a wider one.
 func alike(rows, wider uint64) bool { return float64(rows) >= same*float64(wider) }
 
-// repeats reports whether a cell is the same as one of other factors, or narrower
-// than one that is.
-func (t *tally) repeats(rows uint64, wider []*table, above []uint32, width, place uint32) bool {
+// room is the rows of the narrowest cell in which a cell lies, of at most so many;
+// 0 where one of them was left out as the same as a wider one.
+func (t *tally) room(most uint64, wider []*table, above []uint32, width, place uint32) uint64 {
 	for j, of := range wider {
 		rank := place
 		if of.order > 1 {
 			rank = of.rank(above[j]*width + place)
 		}
-		if rank == 0 || alike(rows, uint64(of.counted[rank-1])) {
-			return true
+		if rank == 0 {
+			return 0
 		}
+		most = min(most, uint64(of.counted[rank-1]))
 	}
-	return false
+	return most
 }
 
 // project is the rank, in a table of some of the prefix's factors, of the cell in
