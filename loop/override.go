@@ -86,12 +86,12 @@ func (o *Override) within(other *Override) bool {
 // Expired reports whether the override holds no more on a day, counted since
 // 1970 UTC. On day 0, which means that nobody knows the day, it holds.
 func (o *Override) Expired(day int) bool {
-	last, err := o.lastDay()
-	return err == nil && last > 0 && day > last
+	last, refused := o.lastDay()
+	return refused == nil && last > 0 && day > last
 }
 
 // lastDay is Expires in days since 1970 UTC, 0 where it is empty.
-func (o *Override) lastDay() (int, error) {
+func (o *Override) lastDay() (int, *Error) {
 	if o.Expires == "" {
 		return 0, nil
 	}
@@ -113,10 +113,9 @@ func (o *Override) validate(field string) error {
 	case len(o.Reason) > maxWhy:
 		return refuse(field+".reason", "%d bytes; at most %d are allowed", len(o.Reason), maxWhy)
 	}
-	if _, err := o.lastDay(); err != nil {
-		refused := *err.(*Error)
+	if _, refused := o.lastDay(); refused != nil {
 		refused.Field = field + "." + refused.Field
-		return &refused
+		return refused
 	}
 	return nil
 }

@@ -291,9 +291,9 @@ func TestOverrideIsDescribed(t *testing.T) {
 	if got, want := o.Describe(), "arm=bent ∧ light=low by ann (why not), until 2030-01-31"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	day, err := o.lastDay()
-	if err != nil || o.Expired(0) || o.Expired(day) || !o.Expired(day+1) {
-		t.Errorf("day %d, %v", day, err)
+	day, refused := o.lastDay()
+	if refused != nil || o.Expired(0) || o.Expired(day) || !o.Expired(day+1) {
+		t.Errorf("day %d, %v", day, refused)
 	}
 	if wider := (Override{Slice: map[string]string{"arm": "bent"}}); !o.within(&wider) || wider.within(&o) || !maps.Equal(o.Slice, map[string]string{"arm": "bent", "light": "low"}) {
 		t.Error("within")
