@@ -122,6 +122,9 @@ func writeRest(w io.Writer, d *api.Decision) {
 			evaluation += k.Quota
 			// The parts of the mixture are one source together.
 			what := "from the " + k.Source
+			if loop.Source(k.Source) == loop.SourceProbe {
+				what = "to probe " + k.Name
+			}
 			if loop.Source(k.Source) == loop.SourcePinned {
 				what = "of " + k.Name
 			}
