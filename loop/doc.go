@@ -15,10 +15,16 @@
 //	Space, Policy ────────┼─▶ Decide ─▶ Round ─▶ Sampler ─▶ Scenario + seed
 //	previous Round ───────┘                 └──▶ density q, importance weight w
 //
+// What is drawn from is a tree of marginals, p(level given the level of what the
+// factor depends on): conditions ([Factor.When]) say where a factor is present,
+// [Given] tables and hidden classes ([Space.Classes]) what its levels depend on.
+// It is sampled without rejection but for the constraints, and its densities are
+// exact; fixing a level changes what decides about it by Bayes' rule.
+//
 // [Rows] are outcomes of which nobody decides anything yet: a table of somebody's.
 // [Rows.Survey] finds the slices that fail in it, by the search that Decide uses,
 // and says what it is too small to show; [Rows.Draft] what it suggests about a
-// space.
+// space, and [Rows.Tree] fits a target to it.
 //
 // # What it is not
 //

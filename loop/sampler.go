@@ -138,7 +138,8 @@ func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 
 // Scenario is the scenario of an index of a component: the same on any machine,
 // whatever the attempt. Among any run of indices every factor is balanced, a
-// sticky one among the blocks that share its value. The index may be any below
+// sticky one among the blocks that share its value; one that is given another is
+// as far as it does not depend on it. The index may be any below
 // MaxQuota. It returns an *Error for a component that the round does not have.
 func (s *Sampler) Scenario(domain Domain, component int, index uint64) (Scenario, error) {
 	p := s.part(domain, component)
