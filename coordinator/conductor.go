@@ -271,7 +271,7 @@ func unsealed(s *state.State, campaign *state.Campaign, round *state.Round) (lin
 // open decides the next round and opens it.
 func (t *term) open(ctx context.Context, campaign *state.Campaign, previous *state.Round) error {
 	c, number := campaign.Campaign, campaign.Round+1
-	command, _, err := t.decide(ctx, campaign, previous, deciding{keep: true})
+	command, err := t.decide(ctx, campaign, previous, deciding{keep: true})
 	if err != nil {
 		return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
 	}
@@ -291,8 +291,8 @@ type deciding struct {
 }
 
 // decide takes the evidence and decides the round after previous, nil for the
-// first. It returns the evidence too, nil if there is none.
-func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *state.Round, how deciding) (*state.OpenRound, *loop.Evidence, error) {
+// first.
+func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *state.Round, how deciding) (*state.OpenRound, error) {
 	c := campaign.Campaign
 	var space state.SpaceVersion
 	var policy state.PolicyVersion
@@ -318,10 +318,10 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 	if len(query.Models) > 0 {
 		read, sequence, err := t.c.o.View.Evidence(ctx, query)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if sequence < query.AtLeast {
-			return nil, nil, fmt.Errorf("the view answered at sequence %d, but was asked for %d or later", sequence, query.AtLeast)
+			return nil, fmt.Errorf("the view answered at sequence %d, but was asked for %d or later", sequence, query.AtLeast)
 		}
 		command.Sequence = sequence
 		if read.Len() > 0 {
@@ -330,7 +330,7 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 		if read.Len() > 0 && how.keep {
 			object, err := t.c.o.Parts.PutEvidence(ctx, t.epoch(), int64(read.Len()), read.Encode())
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			command.EvidenceKey = object.Key
 		}
@@ -339,11 +339,11 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 	asked.Day, asked.Pins, asked.Bans = today(), how.pins, how.bans
 	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, asked, c.Seed)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	command.Round, command.Budget, command.Build, command.Architecture = round, &asked, t.c.o.Build, runtime.GOARCH
 	command.FirstReserve = firstReserve(&round, c.UnitSize)
-	return command, evidence, nil
+	return command, nil
 }
 
 // firstReserve is the first block of every component (C2).

@@ -36,6 +36,11 @@
 // state that others do not have. A command that would stop every node so, because
 // it could not be read back, is refused before it gets into the log.
 //
+// A campaign that decides by proposals opens no round by itself: what was decided
+// stands in state, whoever leads, until people approve it, which opens exactly those
+// bytes, amend or reject it. What was decided from something that has changed since
+// cannot open, and is proposed again.
+//
 // An import is one request of any length: its rows are judged first, all of them,
 // then its bytes are packed by the gate stage, and one command makes all of it count.
 // Until then it is nothing, and is sent again at any time; afterwards it finds itself
@@ -46,5 +51,5 @@
 // I1 (an answer follows the applied entry, C17: objects before references), I2
 // and I5 (Apply is the only judge, C10), I3 (in flight and pending from the
 // schedule), I7 and I8 (publish, C26), C2 (blocks of reserved indices), C8
-// (advance sealed, decide auto), C9 (staged, then committed; again), C15.
+// (advance sealed, decide auto and propose), C9 (staged, then committed; again), C15.
 package coordinator

@@ -2,6 +2,8 @@ package coordinator
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 
 	"hone/api"
 	"hone/coordinator/state"
@@ -51,18 +53,16 @@ func (c *Control) previewRound(ctx context.Context, in *roundOf) (api.Preview, e
 		out.Void = void.Problem
 	}
 	open := last.Open
-	var evidence *loop.Evidence
 	if open != nil {
 		out.Standing = "proposed"
-		evidence, err = c.evidence(ctx, &loop.DecidedRound{Round: open.Round, EvidenceKey: open.EvidenceKey})
 	} else {
-		var t *term
-		if t, err = c.c.leading(); err == nil {
-			open, evidence, err = t.decide(ctx, &campaign, previous, deciding{})
+		t, err := c.c.leading()
+		if err == nil {
+			open, err = t.decide(ctx, &campaign, previous, deciding{})
 		}
-	}
-	if err != nil {
-		return api.Preview{}, err
+		if err != nil {
+			return api.Preview{}, err
+		}
 	}
 	out.Digest, out.Sequence, out.Decision = open.Round.Digest(), open.Sequence, api.NewDecision(space.Space, &open.Round)
 	var before loop.Round
@@ -73,7 +73,7 @@ func (c *Control) previewRound(ctx context.Context, in *roundOf) (api.Preview, e
 		return api.Preview{}, err
 	}
 	out.Slices = sliceChanges(space.Space, &before, &open.Round)
-	out.Price = price(&open.Round, evidence)
+	out.Price = c.price(ctx, &campaign, space.Space, &open.Round)
 	if policy.Policy != nil && len(campaign.Campaign.Make) == 0 {
 		amended := policy.Policy
 		if open.Budget != nil {
@@ -142,22 +142,42 @@ func factorChanges(space *loop.Space, before, next *loop.Round) ([]api.FactorCha
 	return out, nil
 }
 
-// price is what a round asks for, and what that will take by what was made so far.
-func price(r *loop.Round, e *loop.Evidence) api.Price {
+// price is what a round asks for, and what that will take by what its campaign has
+// taken so far, attempts that were sent back included. What the view cannot tell is
+// left out: a preview is worth having all the same.
+func (c *Control) price(ctx context.Context, campaign *state.Campaign, space *loop.Space, r *loop.Round) api.Price {
 	p := api.Price{Training: r.Quota(loop.Train), Evaluation: r.Quota(loop.Evaluation)}
-	if e == nil {
+	if campaign.Total.Committed == 0 {
 		return p
 	}
-	millis := int64(0)
-	for i := range e.Made {
-		p.Measured += e.Made[i].Accepted
-		millis += e.Made[i].Millis
+	millis, err := c.millis(ctx, campaign.Campaign, space, &p.Measured)
+	if err != nil {
+		c.c.log.Warn("what samples took is not known", "campaign", campaign.Campaign.Name, "error", err)
+		return p
 	}
 	if p.Measured > 0 && millis > 0 {
-		seconds := float64(millis) / 1000 / float64(p.Measured) * float64(p.Training+p.Evaluation)
+		attempts := 1 + float64(campaign.Total.Rejected)/float64(campaign.Total.Committed)
+		seconds := millis / 1000 / float64(p.Measured) * attempts * float64(p.Training+p.Evaluation)
 		p.GPUSeconds = &seconds
 	}
 	return p
+}
+
+// millis is what generators spent on a campaign's samples, of which it is known.
+func (c *Control) millis(ctx context.Context, campaign *loop.Campaign, space *loop.Space, measured *int64) (float64, error) {
+	schema, err := c.schema(ctx, &outlook{campaign: campaign, space: space})
+	if err != nil {
+		return 0, err
+	}
+	table, err := c.o.Queries.Query(ctx, "SELECT count(millis), coalesce(sum(millis), 0)::DOUBLE FROM "+ident(schema)+".samples WHERE campaign = "+literal(campaign.Name), 0)
+	if err != nil {
+		return 0, err
+	}
+	if len(table.Rows) != 1 || len(table.Rows[0]) != 2 {
+		return 0, fmt.Errorf("%d rows where one was asked for", len(table.Rows))
+	}
+	*measured = integer(table.Rows[0][0])
+	return strconv.ParseFloat(fmt.Sprint(table.Rows[0][1]), 64)
 }
 
 func guards(space *loop.Space, policy *loop.Policy, r *loop.Round) *api.Guards {

@@ -64,7 +64,7 @@ func sameModels(a, b []loop.EvidenceModel) bool {
 func (t *term) put(ctx context.Context, campaign *state.Campaign, previous *state.Round, p proposing) error {
 	c, number := campaign.Campaign, campaign.Round+1
 	p.keep = true
-	open, _, err := t.decide(ctx, campaign, previous, p.deciding)
+	open, err := t.decide(ctx, campaign, previous, p.deciding)
 	if err != nil {
 		return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
 	}

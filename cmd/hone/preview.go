@@ -73,11 +73,16 @@ func writePreview(w io.Writer, p *api.Preview) {
 		"price", price,
 		"evidence", evidenceOf(p),
 	)
-	fmt.Fprint(w, "\nThe mixture, from the round before:\n")
-	writeShares(w, p.Slices)
+	if p.Round == 1 {
+		fmt.Fprint(w, "\nThe mixture:\n")
+		writeMixture(w, p.Slices)
+	} else {
+		fmt.Fprint(w, "\nThe mixture, from the round before:\n")
+		writeShares(w, p.Slices)
+	}
 	writeFactors(w, p.Factors)
 	if p.Guards != nil {
-		writeGuards(w, p.Guards)
+		writeGuards(w, p.Round, p.Guards)
 	}
 	writeMemory(w, p.Decision.Memory)
 	if len(p.Decision.Notes) > 0 {
@@ -89,6 +94,15 @@ func writePreview(w io.Writer, p *api.Preview) {
 	if p.Standing == "proposed" {
 		fmt.Fprintf(w, "\nApprove it:    hone round approve %s %d --digest %s\n", p.Campaign, p.Round, p.Digest.String()[7:19])
 	}
+}
+
+// writeMixture prints the shares of a round that has none before it.
+func writeMixture(w io.Writer, shares []api.ShareChange) {
+	rows := make([][]string, len(shares))
+	for i, s := range shares {
+		rows[i] = []string{s.Name, percent(s.To), digits(s.Quota)}
+	}
+	grid(w, []string{"SLICE", "SHARE", "SAMPLES"}, rows)
 }
 
 func proposedBy(p *api.Preview) string {
@@ -140,11 +154,15 @@ func writeFactors(w io.Writer, factors []api.FactorChange) {
 	}
 }
 
-func writeGuards(w io.Writer, g *api.Guards) {
+func writeGuards(w io.Writer, round int, g *api.Guards) {
+	moved := fmt.Sprintf("%s of %s nats used; it went %s of the way to what the evidence asks for",
+		strconv.FormatFloat(g.KL, 'g', 3, 64), strconv.FormatFloat(g.TrustRegion, 'g', 3, 64), percent(g.Step))
+	if round == 1 {
+		moved = "there is no round before to move from"
+	}
 	fmt.Fprint(w, "\nGuard rails:\n")
 	facts(indented{w},
-		"trust region", fmt.Sprintf("%s of %s nats used; it went %s of the way to what the evidence asks for",
-			strconv.FormatFloat(g.KL, 'g', 3, 64), strconv.FormatFloat(g.TrustRegion, 'g', 3, 64), percent(g.Step)),
+		"trust region", moved,
 		"base", "at least "+percent(g.Base)+", which leans "+percent(g.Floor)+" from deployment towards uniform",
 		"boosted", "at most "+percent(g.Boosted)+" in all, and "+percent(g.Cap)+" a slice",
 		"evidence", "at least "+thousands(g.MinimumRows)+" rows, or the mixture stays on the base",

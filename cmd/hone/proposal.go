@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -201,9 +203,11 @@ func writeProposal(w io.Writer, p *api.Proposal) {
 		"reason", p.Reason,
 		"digest", p.Digest.String(),
 	)
-	if len(p.Changes) > 0 {
+	// What is rounded otherwise is no change to a person.
+	changes := slices.DeleteFunc(slices.Clone(p.Changes), func(s api.ShareChange) bool { return math.Abs(s.To-s.From) < leastShown })
+	if len(changes) > 0 {
 		fmt.Fprintln(w)
-		writeShares(w, p.Changes)
+		writeShares(w, changes)
 	}
 	if p.State == api.ProposalWaiting {
 		fmt.Fprintf(w, "\nLook at it:    hone round preview %s %d\nApprove it:    hone round approve %s %d --digest %s\n", p.Campaign, p.Round, p.Campaign, p.Round, p.Digest.String()[7:19])
@@ -243,9 +247,12 @@ func writeShares(w io.Writer, changes []api.ShareChange) {
 	grid(w, header, rows)
 }
 
+// leastShown is the least difference of two shares that is shown as one.
+const leastShown = 5e-5
+
 // percentagePoints is a difference of two shares in percentage points.
 func percentagePoints(x float64) string {
-	if x > -5e-5 && x < 5e-5 {
+	if math.Abs(x) < leastShown {
 		return ""
 	}
 	return strconv.FormatFloat(100*x, 'f', 2, 64)

@@ -73,6 +73,9 @@ func TestProposedRounds(t *testing.T) {
 			t.Errorf("exit code %d, no %q in the preview:\n%s", code, want, page)
 		}
 	}
+	if p, err := c.client.PreviewRound(c.ctx, "three", 2); err != nil || p.Digest != second.Digest || p.Price.GPUSeconds == nil || *p.Price.GPUSeconds <= 0 || p.Price.Measured != perRound {
+		t.Errorf("%v, the price %+v of %+v", err, p.Price, p)
+	}
 	if p := c.proposes("round", "reject", "three", "2", "--reason", "too much glare"); p.State != api.ProposalRejected {
 		t.Fatalf("%+v", p)
 	}

@@ -45,7 +45,7 @@
 // extension makes the next version of the campaign, and so does a version of a policy
 // that it adopts (C15).
 //
-// I2, I3, I5, I6, I7 (commit and publish), I8 (references). C1 to C4, C8 (a
+// I2, I3, I5, I6, I7 (commit and publish), I8 (references). C1 to C4, C8 (proposals; a
 // campaign's end), C10, C11, C13, C15, C16 (keys), C18 (the epoch rule), C20,
 // C21 (keys), C22, C23, C24 (time never goes back), C25 (version bytes), C26.
 package state
