@@ -166,7 +166,7 @@ func (c *Control) next(ctx context.Context, g *simulated, rounds int) (api.Simul
 	out, err := api.NewSimulation(g.space, m, learned(g, &evidence), candidate.Last[0])
 	out.Evidence, out.Rows = evidence.Digest(), evidence.TotalRows()
 	out.Unpredicted = m.Unpredicted(false)
-	if int(g.campaign.Round) >= g.campaign.Campaign.Rounds || g.campaign.State != state.Running {
+	if g.campaign.Round >= g.campaign.Campaign.Rounds || g.campaign.State != state.Running {
 		out.Unpredicted = append(out.Unpredicted, fmt.Sprintf("The campaign is %s after %d rounds: this is what further rounds of as many samples would be, if it were extended.", g.campaign.State, g.campaign.Round))
 	}
 	return g.named(out, g.query.Models), err

@@ -115,6 +115,9 @@ func (g *ground) rows(t testing.TB, random *rand.Rand, n, m, group int) *Evidenc
 // The 95 % interval of a yield holds the truth in 95 % of runs, whatever the
 // shape; so do those of slices and of differences.
 func TestYieldCoverage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("500 runs of seven shapes")
+	}
 	s := skewed(4)
 	ab := Slice{{0, 3}, {1, 2}}
 	cd := Slice{{2, 3}}

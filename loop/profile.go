@@ -230,11 +230,9 @@ func (p *profiler) possible(seen ...[]float64) ([]bool, error) {
 	possible := make([]bool, p.cells)
 	uniform, checks := p.space.baseMarginals(1), 0
 	occurs := func(slice Slice) (bool, error) {
-		if p.space.validatePredicates("", slice) != nil {
-			return false, nil
-		}
-		if checks++; checks > mostChecks {
-			return true, nil
+		together := p.space.validatePredicates("", slice) == nil
+		if checks++; !together || checks > mostChecks {
+			return together, nil
 		}
 		mass, err := p.x.mass(uniform, slice)
 		return mass > 0, err
