@@ -98,6 +98,14 @@ func (c *CountedRows) check(r *Rows) error {
 
 // Survey is that of all rows so far.
 func (c *CountedRows) Survey() Survey {
+	if c.tally != nil {
+		c.tally.lasting = true
+	}
+	return c.find()
+}
+
+// find is Survey, but that only a tally that lasts can be asked again.
+func (c *CountedRows) find() Survey {
 	s, t := c.survey, c.tally
 	if s.Rows == 0 {
 		return s
@@ -111,7 +119,9 @@ func (c *CountedRows) Survey() Survey {
 	})
 	t.rate() // the correlation of what is left
 	s.Correlation = t.clusters.correlation(0, 0)
-	t.restore()
+	if t.lasting {
+		t.restore()
+	}
 	for i := range cells {
 		// What fails more than what the slices before it leave may yet fail less than
 		// they do.

@@ -111,7 +111,7 @@ func (r *Rows) Survey(search Search) (Survey, error) {
 	if err != nil {
 		return Survey{}, err
 	}
-	return c.Survey(), nil
+	return c.find(), nil
 }
 
 // tally makes errors parts of 1, and numbers groups from 1.

@@ -37,8 +37,9 @@ type tally struct {
 	// tables are the counted ones, by order less 1, in order of slices.
 	tables [][]*table
 	root   *table
-	// gone lists what was removed.
-	gone []removal
+	// gone lists what was removed; lasting: it will be restored.
+	gone    []removal
+	lasting bool
 
 	// What rate found: the rows that are left, the variance of a row's error over
 	// that of a failure of the same rate, and how errors vary by group.
@@ -393,7 +394,7 @@ func (t *tally) tail(c *cell, rate float64) float64 {
 func (t *tally) remove(slice Slice) {
 	for _, p := range t.batches {
 		gone := p.inside(slice, t.each)
-		t.apply(p, gone, true)
+		t.apply(p, gone)
 		t.gone = append(t.gone, removal{p, gone})
 		for _, i := range gone {
 			s := p.lines.of(p.at(int(i)))

@@ -85,7 +85,7 @@ func (t *tally) extend(o *table, p *batch) bool {
 	return known == 0
 }
 
-// restore puts back what was removed.
+// restore puts back what was removed from a tally that lasts.
 func (t *tally) restore() {
 	for _, g := range t.gone {
 		for _, i := range g.these {
@@ -103,7 +103,13 @@ func (t *tally) restore() {
 				t.spread[s] += g.batch.spread[i]
 			}
 		}
-		t.apply(g.batch, g.these, false)
 	}
 	t.gone = nil
+	for _, tables := range t.tables {
+		for _, o := range tables {
+			if o.saved != nil {
+				o.sums, o.saved = o.saved, nil
+			}
+		}
+	}
 }

@@ -64,6 +64,8 @@ type table struct {
 	// left out for being the same as a wider one.
 	room    []uint32
 	dropped bool
+	// saved are the sums before anything was removed, where that is to be undone.
+	saved []uint64
 	// ranks of the cells by key, 0 where there is none; nil where that is not worth
 	// its memory.
 	ranks []uint32
@@ -293,6 +295,17 @@ func (t *tally) tabulate(prefix *table, factors []int) {
 	for j, f := range factors {
 		counts[j] = t.newRaw((len(prefix.keys) + 1) * (len(t.levels[f]) + 1))
 	}
+	if t.plain() {
+		t.tabulatePlain(prefix, factors, counts)
+	} else {
+		t.tabulateLanes(prefix, factors, counts)
+	}
+	for j, f := range factors {
+		prefix.next[f] = t.keep(prefix, f, counts[j])
+	}
+}
+
+func (t *tally) tabulateLanes(prefix *table, factors []int, counts []rawTable) {
 	t.blocks(prefix, func(p *batch, r run, ranks []uint32) {
 		first := t.strata[r.stratum].lane
 		for j, f := range factors {
@@ -307,8 +320,51 @@ func (t *tally) tabulate(prefix *table, factors []int) {
 			}
 		}
 	})
-	for j, f := range factors {
-		prefix.next[f] = t.keep(prefix, f, counts[j])
+}
+
+// plain reports whether every line is one row of one stratum that stands for
+// itself, and is still there.
+func (t *tally) plain() bool {
+	p := t.batches[0]
+	return t.lanes == 1 && t.strata[0].packed && !t.grouped && len(t.gone) == 0 && p.lines.rows == nil
+}
+
+// tabulatePlain counts rows in half the memory, and adds errors of those few that
+// have one.
+func (t *tally) tabulatePlain(prefix *table, factors []int, counts []rawTable) {
+	rows := make([][]uint32, len(factors))
+	for j := range rows {
+		rows[j] = make([]uint32, len(counts[j].sums[0]))
+	}
+	failing := make([]uint32, 0, block)
+	t.blocks(prefix, func(p *batch, r run, ranks []uint32) {
+		values := p.lanes[0][r.from:r.to]
+		failing = failing[:0]
+		for i, v := range values {
+			if v&(1<<rowShift-1) != 0 {
+				failing = append(failing, uint32(i))
+			}
+		}
+		for j, f := range factors {
+			width, places, sums := uint32(len(t.levels[f])+1), p.places[f][r.from:r.to], counts[j].sums[0]
+			tick(rows[j], ranks, width, places)
+			for _, i := range failing {
+				sums[ranks[i]*width+uint32(places[i])] += values[i] & (1<<rowShift - 1)
+			}
+		}
+	})
+	for j := range rows {
+		for key, n := range rows[j] {
+			counts[j].sums[0][key] += uint64(n) << rowShift
+		}
+	}
+}
+
+// tick is add for lines of one row each.
+func tick(rows, ranks []uint32, width uint32, places []uint16) {
+	places = places[:len(ranks)]
+	for i, rank := range ranks {
+		rows[rank*width+uint32(places[i])]++
 	}
 }
 
@@ -503,11 +559,14 @@ func (t *tally) project(prefix *table, cell int, of *table) uint32 {
 	return of.rank(t.project(prefix.prefix, int(rank)-1, of.prefix)*width + place)
 }
 
-// apply adds lines of a batch to every counted cell, or takes them away.
-func (t *tally) apply(p *batch, these []uint32, away bool) {
+// apply takes lines of a batch away from every counted cell.
+func (t *tally) apply(p *batch, these []uint32) {
 	for _, tables := range t.tables {
 		t.each.run(len(tables), func(i int) {
 			o := tables[i]
+			if t.lasting && o.saved == nil {
+				o.saved = slices.Clone(o.sums)
+			}
 			width, places := uint32(len(t.levels[o.factor])+1), p.places[o.factor]
 			keys := make([]uint32, len(these))
 			t.theirs(keys, o.prefix, p, these)
@@ -515,14 +574,14 @@ func (t *tally) apply(p *batch, these []uint32, away bool) {
 				keys[j] = keys[j]*width + uint32(places[line])
 			}
 			if cells := (len(o.prefix.keys) + 1) * int(width) * t.lanes; t.dense(cells) {
-				t.shift(o, cells, keys, p, these, away)
+				t.shift(o, cells, keys, p, these)
 				return
 			}
 			for j, line := range these {
 				s := p.lines.of(p.at(int(line)))
 				for lane, values := range t.lanesOf(p, s) {
 					if cell := o.rank(keys[j]); cell > 0 {
-						move(&o.sums[int(cell-1)*t.lanes+t.strata[s].lane+lane], values[line], away)
+						o.sums[int(cell-1)*t.lanes+t.strata[s].lane+lane] -= values[line]
 					}
 				}
 			}
@@ -531,7 +590,7 @@ func (t *tally) apply(p *batch, these []uint32, away bool) {
 }
 
 // shift is apply for a table by way of one that has a place for every cell.
-func (t *tally) shift(o *table, cells int, keys []uint32, p *batch, these []uint32, away bool) {
+func (t *tally) shift(o *table, cells int, keys []uint32, p *batch, these []uint32) {
 	scratch := make([]uint64, cells)
 	if t.lanes == 1 {
 		for j, line := range these {
@@ -545,18 +604,17 @@ func (t *tally) shift(o *table, cells int, keys []uint32, p *batch, these []uint
 			}
 		}
 	}
+	if t.lanes == 1 {
+		sums := o.sums[:len(o.keys)]
+		for cell, key := range o.keys {
+			sums[cell] -= scratch[key]
+		}
+		return
+	}
 	for cell, key := range o.keys {
 		for lane := range t.lanes {
-			move(&o.sums[cell*t.lanes+lane], scratch[int(key)*t.lanes+lane], away)
+			o.sums[cell*t.lanes+lane] -= scratch[int(key)*t.lanes+lane]
 		}
-	}
-}
-
-func move(sum *uint64, value uint64, away bool) {
-	if away {
-		*sum -= value
-	} else {
-		*sum += value
 	}
 }
 
