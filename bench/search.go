@@ -28,16 +28,15 @@ type search struct{}
 func (search) name() string { return "search" }
 
 func (search) run(ctx context.Context, o *options) ([]measure, error) {
-	measures, err := searchMany(ctx, o)
-	if err != nil {
-		return nil, err
-	}
+	var adult []measure
+	var err error
 	if o.adult == "" {
 		fmt.Fprintln(o.log, "search: without --adult FILE the search over Adult is left out")
-		return measures, nil
+	} else if adult, err = searchAdult(ctx, o); err != nil {
+		return nil, err
 	}
-	adult, err := searchAdult(ctx, o)
-	return append(measures, adult...), err
+	many, err := searchMany(ctx, o)
+	return append(adult, many...), err
 }
 
 // parallel runs do on every core.
