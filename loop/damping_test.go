@@ -60,8 +60,8 @@ func TestHopelessSliceIsQuarantined(t *testing.T) {
 		!strings.Contains(strings.Join(last.Notes, "\n"), "it is quarantined") {
 		t.Errorf("notes %q", last.Notes)
 	}
-	// A twentieth of what it would have is left.
-	if trickle := shares[len(shares)-1]; shares[1] < .1 || trickle < .003 || trickle > .0076 {
+	// A fiftieth of what it would have is left.
+	if trickle := shares[len(shares)-1]; shares[1] < .1 || trickle < .002 || trickle > .0031 {
 		t.Errorf("shares %v", shares)
 	}
 	if c := boostOf(&last, slice); c == nil || !strings.Contains(c.Reason.Sentence, "is in quarantine until round 9; a trickle of") {
