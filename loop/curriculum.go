@@ -18,7 +18,7 @@ func (s *Space) tilted(marginals []Marginal, tilt [][]float64) []Marginal {
 			}
 			weights, total := make([]float64, levels), 0.0
 			for l := range weights {
-				weights[l] = row.share(l) * times[l]
+				weights[l] = float64(row.share(l) * times[l]) // unfused
 				total += weights[l]
 			}
 			if total > 0 && total <= maxTilt {
