@@ -40,6 +40,8 @@ const (
 
 func (c *Coverage) validate() error {
 	switch {
+	case c.Order == 0 && c.Samples == 0 && c.Share == 0 && c.Factors == nil:
+		return nil // of a policy that was written before there was any
 	case c.Order < 0 || c.Order > maxCoverageOrder:
 		return refuse("coverage.order", "%d factors", c.Order).remedy("1 to %d; 0 for no coverage", maxCoverageOrder)
 	case c.Samples < 1 || c.Samples > most:

@@ -148,6 +148,10 @@ func TestCoverageRefusals(t *testing.T) {
 		}
 	}
 	p := policy()
+	p.Coverage = Coverage{}
+	if err := p.Validate(); err != nil {
+		t.Errorf("a policy that was written before there was coverage: %v", err)
+	}
 	p.Coverage = Coverage{Order: 2, Samples: 5, Share: .1, Factors: []string{"light", "pose"}}
 	if _, err := Decide(shapes(), p, nil, nil, Budget{Campaign: "c", Number: 1, Train: 100}, 1); !errors.As(err, &refused) || refused.Field != "coverage.factors" {
 		t.Errorf("a factor that the space has not: %v", err)
