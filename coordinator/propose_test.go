@@ -65,7 +65,7 @@ func TestProposeAmendApprove(t *testing.T) {
 		w.must("POST", "/v1/spaces", spaceDocument)
 		w.must("POST", "/v1/policies", eagerPolicy)
 		w.must("POST", "/v1/campaigns", "space: lab\npolicy: plain\ngenerator: shapes\nunit_size: 10\n"+askedRounds)
-		s := w.join("ann")
+		w.join("ann")
 		first := w.standing()
 		if c := w.show("c"); first.Round != 1 || first.State != api.ProposalWaiting || first.Author != "hone" || !strings.HasPrefix(c.Waiting, "approval of round 1, proposed at ") ||
 			c.Proposal == nil || c.Proposal.Digest != first.Digest || c.Round != 0 {
@@ -73,7 +73,7 @@ func TestProposeAmendApprove(t *testing.T) {
 		}
 		w.pass(24 * time.Hour)
 		w.restart()
-		s = w.join("ann")
+		s := w.join("ann")
 		w.check(exact)
 		if units := w.work(s, "ann"); units != 0 || len(w.proposals()) != 1 {
 			t.Fatalf("made %d units of what nobody approved; %d proposals", units, len(w.proposals()))

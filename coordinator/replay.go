@@ -131,12 +131,12 @@ func (c *Control) replayRound(ctx context.Context, in *roundOf) (api.Replay, err
 		return out, err
 	case err != nil:
 		out.Problem = err.Error()
-		return out, nil
+		return out, nil //nolint:nilerr // what is wrong is the answer
 	}
 	round, err := from.decide(evidence)
 	if err != nil {
 		out.Problem = "it is refused now: " + err.Error()
-		return out, nil
+		return out, nil //nolint:nilerr // what is wrong is the answer
 	}
 	replayed := round.Digest()
 	out.Replayed, out.Identical = &replayed, replayed == out.Digest
