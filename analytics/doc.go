@@ -35,7 +35,7 @@
 //
 //	outcomes  one column per factor, derived label and metric; model_line,
 //	          model_version, task, eval_set, run, example, "group", sample,
-//	          origin, source, correct, loss, importance_weight, posted_at
+//	          origin, source, correct, loss, importance_weight, uri, posted_at
 //	samples   one column per factor and derived label; digest, campaign, round,
 //	          component, index, attempt, seed, importance_weight, split, worker,
 //	          generator, committed_at; pack, "offset", length, millis, scores;

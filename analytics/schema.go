@@ -12,7 +12,7 @@ import (
 )
 
 // format numbers the tables' shape; a file of another format is built again.
-const format = 4
+const format = 5
 
 // reservedSchemas are names that DuckDB knows already, as schemas or catalogues.
 var reservedSchemas = []string{"main", "temp", "system", "information_schema", "pg_catalog"}
@@ -58,7 +58,7 @@ var tables = map[loop.PartKind][]field{
 		// Parts hold losses in micro-units. Divided here and rounded back in
 		// evidence they are the same integers, for no loss exceeds MaxLoss.
 		{name: "loss", kind: "DOUBLE", source: "p.loss::DOUBLE / 1000000"},
-		{name: "importance_weight", kind: "DOUBLE", optional: true},
+		{name: "importance_weight", kind: "DOUBLE", optional: true}, {name: "uri", kind: "VARCHAR", optional: true},
 		{name: "posted_at", kind: "TIMESTAMP", source: at},
 	},
 	loop.SampleParts: {

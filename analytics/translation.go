@@ -39,7 +39,7 @@ type Translation struct {
 }
 
 // members are the columns of a row that are text, and those that are not.
-var members = []string{"example", "group", "sample", "origin"}
+var members = []string{"example", "group", "sample", "origin", "uri"}
 
 const (
 	correctColumn = "correct"

@@ -70,20 +70,20 @@ func TestTranslateCSV(t *testing.T) {
 	}
 	want[1] = strings.Replace(want[1], `a\n`, `a\r\n`, 1)
 	equalLines(t, "as Windows writes it", windows, want)
-	got, _, err := translate(t, Translation{Path: csvFile(t, "rows.tsv", "sample\tgroup\torigin\tcorrect\nsha256:1\tg\tsynthetic\t1\n")})
+	got, _, err := translate(t, Translation{Path: csvFile(t, "rows.tsv", "sample\tgroup\torigin\turi\tcorrect\nsha256:1\tg\tsynthetic\t/a.png\t1\n")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
-	z.Write([]byte("sample;group;origin;correct\r\nsha256:1;g;synthetic;1"))
+	z.Write([]byte("sample;group;origin;uri;correct\r\nsha256:1;g;synthetic;/a.png;1"))
 	z.Close()
 	again, _, err := translate(t, Translation{Path: csvFile(t, "rows.csv.gz", zipped.String())})
 	if err != nil {
 		t.Fatal(err)
 	}
 	equalLines(t, "semicolons, compressed", again, got)
-	equalLines(t, "tabs", got, []string{`{"sample":"sha256:1","group":"g","origin":"synthetic","correct":true}`})
+	equalLines(t, "tabs", got, []string{`{"sample":"sha256:1","group":"g","origin":"synthetic","uri":"/a.png","correct":true}`})
 }
 
 func TestTranslateParquet(t *testing.T) {

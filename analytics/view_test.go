@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestTables(t *testing.T) {
 	w.addPart(loop.VerdictParts, s.Name, w.verdicts(s, loop.VerdictRow{Campaign: "c", Name: loop.Name{Round: 1, Index: 9}, Worker: "w", Generator: "g@1",
 		Gate: "blank", Reason: "it's blank", Scenario: scenario(0, 0, 0, loop.Absent)}))
 	w.addPart(loop.OutcomeParts, s.Name, w.outcomes(s, loop.Post{ModelLine: "m", Version: "1", EvalSet: "e@1"},
-		loop.Outcome{Example: "x", Group: "g", Sample: row.Digest, Scenario: []loop.Code{2, 0, 1, 0}, Loss: 1_234_567, HasLoss: true, Origin: loop.Real, Source: loop.SourceTarget},
+		loop.Outcome{Example: "x", Group: "g", Sample: row.Digest, Scenario: []loop.Code{2, 0, 1, 0}, Loss: 1_234_567, HasLoss: true, Origin: loop.Real, Source: loop.SourceTarget, URI: "s3://it's/1"},
 		loop.Outcome{Example: "y", Group: "g", Scenario: []loop.Code{loop.Unknown, loop.Unknown, loop.Unknown, loop.Absent}, Correct: true, Origin: loop.Synthetic}))
 	v := w.run(t.TempDir()).latest(w)
 
@@ -39,10 +40,10 @@ func TestTables(t *testing.T) {
 	})
 	equalLines(t, "verdicts", v.table(`SELECT "select", size, gate, reason, split, "index", judged_at, scores FROM shapes.verdicts`),
 		[]string{`it's "low"|0.75|blank|it's blank|train|9|1700000003000000|<nil>`})
-	equalLines(t, "outcomes", v.table(`SELECT "select", size__level, glove, model_line, model_version, task, eval_set, example, "group", sample, origin, source, correct, loss, posted_at
+	equalLines(t, "outcomes", v.table(`SELECT "select", size__level, glove, model_line, model_version, task, eval_set, example, "group", sample, origin, source, correct, loss, uri, posted_at
 		FROM shapes.outcomes ORDER BY example`), []string{
-		fmt.Sprintf("null|small|yes|m|1||e@1|x|g|%s|real|target|false|1.234567|1700000004000000", row.Digest),
-		"<nil>|<nil>|<nil>|m|1||e@1|y|g|<nil>|synthetic|<nil>|true|<nil>|1700000004000000",
+		fmt.Sprintf("null|small|yes|m|1||e@1|x|g|%s|real|target|false|1.234567|s3://it's/1|1700000004000000", row.Digest),
+		"<nil>|<nil>|<nil>|m|1||e@1|y|g|<nil>|synthetic|<nil>|true|<nil>|<nil>|1700000004000000",
 	})
 	// Levels are typed, and in the order of the space.
 	equalLines(t, "enum", v.table(`SELECT enum_range(NULL::`+`ENUM('no', 'yes', 'absent'))::VARCHAR, max(typeof(glove)), bool_and(glove < 'yes' OR glove = 'yes') FROM shapes.outcomes WHERE glove IS NOT NULL`),
@@ -50,6 +51,25 @@ func TestTables(t *testing.T) {
 	if v.Sequence() != 4 {
 		t.Errorf("sequence %d", v.Sequence())
 	}
+}
+
+// Parts of outcomes that were written before there was a uri are read beside those
+// that have it.
+func TestPartsWithoutURI(t *testing.T) {
+	w := newWorld(t)
+	s := shapes()
+	w.addSpace(s)
+	row := func(example, uri string) loop.Outcome {
+		return loop.Outcome{Example: example, Group: example, Scenario: []loop.Code{0, 0, 0, loop.Absent}, Origin: loop.Real, Source: loop.SourceTarget, URI: uri}
+	}
+	post := loop.Post{ModelLine: "m", Version: "1"}
+	now := outcomeColumns
+	outcomeColumns = slices.DeleteFunc(slices.Clone(now), func(column string) bool { return column == "uri VARCHAR" })
+	w.addPart(loop.OutcomeParts, s.Name, w.outcomes(s, post, row("before", "")))
+	outcomeColumns = now
+	w.addPart(loop.OutcomeParts, s.Name, w.outcomes(s, post, row("since", "/since.png"), row("without", "")))
+	equalLines(t, "outcomes", w.run(t.TempDir()).latest(w).table(`SELECT example, uri FROM shapes.outcomes ORDER BY example`),
+		[]string{"before|<nil>", "since|/since.png", "without|<nil>"})
 }
 
 // C11, I7: void rows never become visible, and a later void takes rows out. C20,

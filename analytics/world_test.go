@@ -250,13 +250,16 @@ func (w *world) verdicts(s *loop.Space, rows ...loop.VerdictRow) loop.Object {
 }
 
 var outcomeColumns = []string{"model_line VARCHAR", "model_version VARCHAR", "task VARCHAR", "eval_set VARCHAR", "run VARCHAR", "example VARCHAR",
-	`"group" VARCHAR`, "sample VARCHAR", "origin VARCHAR", "source VARCHAR", "correct BOOLEAN", "loss BIGINT", "importance_weight DOUBLE"}
+	`"group" VARCHAR`, "sample VARCHAR", "origin VARCHAR", "source VARCHAR", "correct BOOLEAN", "loss BIGINT", "importance_weight DOUBLE", "uri VARCHAR"}
 
 func (w *world) outcomes(s *loop.Space, post loop.Post, rows ...loop.Outcome) loop.Object {
 	w.t.Helper()
 	var values [][]driver.Value
 	for _, r := range rows {
-		var sample, source, loss, weight driver.Value
+		var sample, source, loss, weight, uri driver.Value
+		if r.URI != "" {
+			uri = r.URI
+		}
 		if r.Weight > 0 {
 			weight = r.Weight
 		}
@@ -269,7 +272,7 @@ func (w *world) outcomes(s *loop.Space, post loop.Post, rows ...loop.Outcome) lo
 		if r.HasLoss {
 			loss = r.Loss
 		}
-		row := []driver.Value{post.ModelLine, post.Version, post.Task, post.EvalSet, post.Run, r.Example, r.Group, sample, string(r.Origin), source, r.Correct, loss, weight}
+		row := []driver.Value{post.ModelLine, post.Version, post.Task, post.EvalSet, post.Run, r.Example, r.Group, sample, string(r.Origin), source, r.Correct, loss, weight, uri}[:len(outcomeColumns)]
 		row = append(row, factorValues(s, loop.Scenario{Codes: r.Scenario, Fractions: make([]uint32, len(r.Scenario))})...)
 		for _, v := range r.Metrics {
 			if row = append(row, nil); !math.IsNaN(v) {

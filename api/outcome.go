@@ -35,6 +35,7 @@ type OutcomeRow struct {
 	Metrics map[string]float64 `json:"-"`
 	Loss    *float64           `json:"loss,omitempty"`
 	Origin  string             `json:"origin,omitempty" enum:"real,synthetic" doc:"Defaults to synthetic for a sample, else real"`
+	URI     string             `json:"uri,omitempty" maxLength:"2048" example:"s3://field/3/a17.png" doc:"Where a person can open what was evaluated: one line, of at most 2,048 bytes, that nobody follows but who reads it"`
 }
 
 // MarshalJSON writes the metrics beside the other members.

@@ -103,7 +103,7 @@ func bind(schema *arrow.Schema, b *builder) []column {
 				fits, allowed = kind.ID() == arrow.BOOL, "booleans"
 			case lossColumn:
 				fits, allowed = isNumber(kind), "numbers"
-			case exampleColumn, groupColumn, sampleColumn, originColumn:
+			case exampleColumn, groupColumn, sampleColumn, originColumn, uriColumn:
 				fits, allowed = isText(kind), "text or a dictionary of text"
 			default:
 				wrong(field.Name, "%s", b.unknownColumn(field.Name, slices.Concat(own, b.names), "a member of a row", fmt.Sprintf("a factor of space %q", b.space.Name)))
@@ -206,6 +206,8 @@ func (b *builder) cell(col *column, c *cells, i int) {
 			d.sample = strings.Clone(text)
 		case originColumn:
 			d.origin = strings.Clone(text)
+		case uriColumn:
+			d.uri = strings.Clone(text)
 		}
 	}
 }

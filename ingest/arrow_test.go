@@ -58,12 +58,12 @@ func decode(f decodeFunc, b []byte) (*builder, *mistakes, error) {
 // TestArrowMeansTheSame: every kind of column that may hold a value, and NDJSON
 // as the twin.
 func TestArrowMeansTheSame(t *testing.T) {
-	ndjson := `{"example":"a","group":"g","correct":true,"loss":0.5,"origin":"real","scenario":{"light":"low","size":12}}
+	ndjson := `{"example":"a","group":"g","correct":true,"loss":0.5,"origin":"real","uri":"/data/a.png","scenario":{"light":"low","size":12}}
 {"example":"b","group":"g","correct":false,"scenario":{"light":"high","glove":"no"}}
 {"example":"c","correct":true,"loss":2,"origin":"synthetic","scenario":{"light":"unknown","pose":"left","size":3,"glove":"yes","glove_colour":"blue"}}
 {"sample":"` + sampleDigest.String() + `","correct":true}`
 	rows := []string{
-		`[{"example":"a","group":"g","correct":true,"loss":0.5,"origin":"real","light":"low","size":12},
+		`[{"example":"a","group":"g","correct":true,"loss":0.5,"origin":"real","uri":"/data/a.png","light":"low","size":12},
 		  {"example":"b","group":"g","correct":false,"light":"high","glove":"no"}]`,
 		`[]`,
 		`[{"example":"c","correct":true,"loss":2,"origin":"synthetic","light":"unknown","pose":"left","size":3,"glove":"yes","glove_colour":"blue"},
@@ -81,7 +81,7 @@ func TestArrowMeansTheSame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var fields []arrow.Field
-			for _, n := range []string{"example", "group", "sample", "origin", "light", "pose", "glove", "glove_colour"} {
+			for _, n := range []string{"example", "group", "sample", "origin", "uri", "light", "pose", "glove", "glove_colour"} {
 				fields = append(fields, field(n, kind[0]))
 			}
 			size := kind[1]
@@ -147,6 +147,8 @@ func TestRefusedArrow(t *testing.T) {
 			[]string{`[{"example":"a","correct":true}]`, `[{"example":"a","light":"lo","correct":true},{"correct":true,"size":-1},{"example":"c","loss":1e6}]`}), 422,
 			[]string{`row 2, column light: "lo" is not a level`, "row 3, column size: -1 lies in no bin", "row 3, column example: the row names neither",
 				"row 4, column correct: missing", "row 4, column loss: 1e+06 is not a loss"}},
+		{"a uri that breaks", stream(t, with(field("uri", dictionary)), []string{`[{"example":"a","correct":true,"uri":"s3://a\u007fb"}]`}), 422,
+			[]string{"row 1, column uri: \"s3://a\\x7fb\" holds a control character"}},
 		{"an empty name", stream(t, common, []string{`[{"example":"","correct":true}]`}), 422, []string{"row 1, column example: empty", "row 1, column example: the row names neither"}},
 		{"unknown sample", stream(t, []arrow.Field{field("sample", arrow.BinaryTypes.String), common[1]},
 			[]string{`[{"sample":"` + sampleDigest.String() + `","correct":true},{"sample":"` + loop.Digest{7}.String() + `","correct":true}]`}), 422,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -31,6 +32,7 @@ func checkDecoded(t *testing.T, b *builder, wrong *mistakes, err error) {
 	for i, o := range b.outcomes {
 		if o.Example == "" || o.Group == "" || len(o.Scenario) != len(b.names) || len(o.Values) != len(b.names) ||
 			o.Origin != loop.Real && o.Origin != loop.Synthetic && o.Origin != "" || o.Loss > loop.MaxLoss*loop.MicroUnits || o.Loss < -loop.MaxLoss*loop.MicroUnits ||
+			len(o.URI) > loop.MaxURI || strings.ContainsAny(o.URI, "\n\r\x00\x7f") || !utf8.ValidString(o.URI) ||
 			!utf8.ValidString(o.Example) || !utf8.ValidString(o.Group) || b.line(i) < 1 {
 			t.Fatalf("outcome %d is %+v", i, o)
 		}
@@ -53,6 +55,7 @@ func FuzzNDJSON(f *testing.F) {
 		`{"example":"é\n\ud83d\ude00","scenario":{"size":1e1,"glove":"absent"},"correct":true}`,
 		`{"example":"a","scenario":{"light":"low"`, `{"example":"\ud800","correct":true}`, `{"a":[[[[{}]]]],"correct":tru}`,
 		`{"correct":true,"correct":true}`, "\xef\xbb\xbf{}", `{"loss":-0.0e+5,"example":"x","correct":true}`, "[1,2]\nnull",
+		`{"example":"a","correct":false,"uri":"https://host/a?b=c#d"}`, `{"example":"a","correct":true,"uri":"s3://a\u0000b"}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -97,10 +100,10 @@ func FuzzNDJSON(f *testing.F) {
 }
 
 func FuzzArrow(f *testing.F) {
-	rows := []string{`[{"example":"a","correct":true,"light":"low","size":3,"loss":1}]`, `[{"example":"b","correct":false,"light":"high"},{"sample":"x","group":"g"}]`}
+	rows := []string{`[{"example":"a","correct":true,"light":"low","size":3,"loss":1,"uri":"s3://a"}]`, `[{"example":"b","correct":false,"light":"high"},{"sample":"x","group":"g"}]`}
 	for _, text := range []arrow.DataType{arrow.BinaryTypes.String, arrow.BinaryTypes.LargeString, arrow.BinaryTypes.StringView, dictionary} {
 		good := stream(f, []arrow.Field{field("example", text), field("group", text), field("sample", text), field("light", text),
-			field("correct", arrow.FixedWidthTypes.Boolean), field("loss", arrow.PrimitiveTypes.Float32), field("size", arrow.PrimitiveTypes.Int64), field("origin", arrow.Null)}, rows)
+			field("correct", arrow.FixedWidthTypes.Boolean), field("loss", arrow.PrimitiveTypes.Float32), field("size", arrow.PrimitiveTypes.Int64), field("origin", arrow.Null), field("uri", text)}, rows)
 		f.Add(good)
 		f.Add(good[:len(good)/2])
 		for _, at := range []int{5, 20, 60, 200, len(good) / 2, len(good) - 40} {

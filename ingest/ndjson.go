@@ -61,14 +61,15 @@ const (
 	sawCorrect
 	sawLoss
 	sawOrigin
+	sawURI
 )
 
 var members = map[string]uint{
 	exampleColumn: sawExample, groupColumn: sawGroup, sampleColumn: sawSample, scenarioColumn: sawScenario,
-	correctColumn: sawCorrect, lossColumn: sawLoss, originColumn: sawOrigin,
+	correctColumn: sawCorrect, lossColumn: sawLoss, originColumn: sawOrigin, uriColumn: sawURI,
 }
 
-var memberNames = []string{exampleColumn, groupColumn, sampleColumn, scenarioColumn, correctColumn, lossColumn, originColumn}
+var memberNames = []string{exampleColumn, groupColumn, sampleColumn, scenarioColumn, correctColumn, lossColumn, originColumn, uriColumn}
 
 // readRow reads a line's object into the draft. What is not JSON is an error;
 // what is JSON and no row is a mistake.
@@ -157,6 +158,8 @@ func readMember(c *cursor, b *builder, member uint) (err error) {
 		d.sample, err = readText(c, b, sampleColumn)
 	case sawOrigin:
 		d.origin, err = readText(c, b, originColumn)
+	case sawURI:
+		d.uri, err = readText(c, b, uriColumn)
 	case sawCorrect:
 		switch c.peek() {
 		case 't':

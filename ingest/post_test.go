@@ -17,7 +17,7 @@ import (
 func TestPostNDJSON(t *testing.T) {
 	w := newWorld()
 	server, _ := serve(t, w, Options{})
-	body := `{"example":"a17","group":"clip3","scenario":{"light":"low","pose":null},"correct":false,"loss":1.2,"origin":"real"}
+	body := `{"example":"a17","group":"clip3","scenario":{"light":"low","pose":null},"correct":false,"loss":1.2,"origin":"real","uri":"s3://field/3/é 17.png"}
 
 {"sample":"` + sampleDigest.String() + `","correct":true}
 {"example":"b","scenario":{"size":12.5,"glove":"no"},"correct":true,"loss":-0.0000005}
@@ -36,7 +36,8 @@ func TestPostNDJSON(t *testing.T) {
 	const u, a = loop.Unknown, loop.Absent
 	nan := math.NaN()
 	want := []loop.Outcome{
-		{Example: "a17", Group: "clip3", Scenario: []loop.Code{0, u, u, u, u, u}, Loss: 1_200_000, HasLoss: true, Origin: loop.Real, Source: loop.SourceTarget},
+		{Example: "a17", Group: "clip3", Scenario: []loop.Code{0, u, u, u, u, u}, Loss: 1_200_000, HasLoss: true, Origin: loop.Real, Source: loop.SourceTarget,
+			URI: "s3://field/3/é 17.png"},
 		{Example: sampleDigest.String(), Group: sampleDigest.String(), Sample: sampleDigest, Scenario: []loop.Code{0, 1, 1, 1, a, a},
 			Values: []float64{nan, nan, 15, nan, nan, nan}, Correct: true, Origin: loop.Synthetic, Source: loop.SourceProbe, Weight: .75},
 		{Example: "b", Group: "b", Scenario: []loop.Code{u, u, 1, 1, a, a}, Values: []float64{nan, nan, 12.5, nan, nan, nan},
@@ -100,6 +101,11 @@ func TestRefusedNDJSON(t *testing.T) {
 		{"sample contradicted", `{"sample":"` + sampleDigest.String() + `","correct":true,"scenario":{"light":"high"}}`, 422, []string{"row 1, column light: the sample was made with light=low"}},
 		{"control character", `{"example":"a\u0000b","correct":true}`, 422, []string{"holds a control character"}},
 		{"long example", `{"example":"` + strings.Repeat("x", 1025) + `","correct":true}`, 422, []string{"row 1, column example: 1025 bytes; at most 1024 are allowed"}},
+		{"long uri", "\n" + `{"example":"e","correct":true,"uri":"` + strings.Repeat("x", 2049) + `"}`, 422, []string{"row 2, column uri: 2049 bytes; at most 2048 are allowed"}},
+		{"uri of two lines", `{"example":"e","correct":true,"uri":"s3://a\nb"}`, 422, []string{"row 1, column uri: \"s3://a\\nb\" holds a control character"}},
+		{"empty uri", `{"example":"e","correct":true,"uri":""}`, 422, []string{"row 1, column uri: empty"}},
+		{"uri a number", `{"example":"e","correct":true,"uri":7}`, 422, []string{"row 1, column uri: 7 is not a string"}},
+		{"uri twice", `{"example":"e","correct":true,"uri":"a","uri":"b"}`, 400, []string{`row 1: the member "uri" stands twice`}},
 		{"not an object", `[1,2]`, 422, []string{"row 1: a row is an object"}},
 		{"scenario not an object", `{"example":"e","correct":true,"scenario":["low"]}`, 422, []string{"column scenario: [\"low\"] is not an object"}},
 		{"two mistakes in two rows", row(`{"light":"x"}`) + "\n" + row(`{"pose":"up"}`), 422, []string{"row 1, column light", "row 2, column pose"}},

@@ -57,7 +57,7 @@ func (in *Ingest) Register(server huma.API) {
 			Required:    true,
 			Description: "One row per line, or a column per member. At most " + strconv.FormatInt(in.MaxBody, 10) + " bytes and " + strconv.Itoa(in.MaxRows) + " rows.",
 			Content: map[string]*huma.MediaType{
-				api.NDJSON: {Schema: row, Example: `{"example":"a17","group":"clip3","scenario":{"light":"low","pose":null},"correct":false,"loss":1.2,"origin":"real"}`},
+				api.NDJSON: {Schema: row, Example: `{"example":"a17","group":"clip3","scenario":{"light":"low","pose":null},"correct":false,"loss":1.2,"origin":"real","uri":"s3://field/3/a17.png"}`},
 				api.Arrow:  {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
 			},
 		},

@@ -20,6 +20,7 @@ const (
 	correctColumn  = "correct"
 	lossColumn     = "loss"
 	originColumn   = "origin"
+	uriColumn      = "uri"
 	scenarioColumn = "scenario"
 )
 
@@ -33,6 +34,7 @@ type draft struct {
 	// line is what a mistake names: the line of NDJSON, the row of Arrow, from 1.
 	line                           int
 	example, group, sample, origin string
+	uri                            string
 	correct, hasCorrect            bool
 	loss                           float64
 	hasLoss                        bool
@@ -175,7 +177,7 @@ func finite(v float64) any {
 // end checks the draft and makes an outcome of it.
 func (b *builder) end() {
 	d := &b.draft
-	out := loop.Outcome{Example: d.example, Group: d.group, Origin: loop.Origin(d.origin), Source: loop.SourceTarget}
+	out := loop.Outcome{Example: d.example, Group: d.group, Origin: loop.Origin(d.origin), Source: loop.SourceTarget, URI: d.uri}
 	if d.sample != "" {
 		out.Source = ""
 		digest, err := loop.ParseDigest(d.sample)
@@ -193,10 +195,11 @@ func (b *builder) end() {
 	if out.Group == "" {
 		out.Group = out.Example
 	}
-	b.checkText(exampleColumn, out.Example)
+	b.checkText(exampleColumn, out.Example, maxText)
 	if out.Group != out.Example {
-		b.checkText(groupColumn, out.Group)
+		b.checkText(groupColumn, out.Group, maxText)
 	}
+	b.checkText(uriColumn, out.URI, loop.MaxURI)
 	b.judge()
 	out.Correct = d.correct
 	if d.hasLoss {
@@ -238,9 +241,9 @@ func (b *builder) end() {
 	b.outcomes = append(b.outcomes, out)
 }
 
-func (b *builder) checkText(column, s string) {
-	if len(s) > maxText {
-		b.mistake(column, s, "%d bytes; at most %d are allowed", len(s), maxText)
+func (b *builder) checkText(column, s string, most int) {
+	if len(s) > most {
+		b.mistake(column, s, "%d bytes; at most %d are allowed", len(s), most)
 		return
 	}
 	if !utf8.ValidString(s) {

@@ -196,7 +196,7 @@ func TestPartColumns(t *testing.T) {
 		verdicts.Key: "campaign utf8, round int32, component int32, domain utf8, index int64, attempt int32, worker utf8, generator utf8, " +
 			"gate utf8, reason utf8, scores utf8, " + factors,
 		outcomes.Key: "model_line utf8, model_version utf8, task utf8, eval_set utf8, run utf8, example utf8, group utf8, sample utf8, " +
-			"origin utf8, source utf8, correct bool, loss int64, importance_weight float64, " + factors,
+			"origin utf8, source utf8, correct bool, loss int64, importance_weight float64, uri utf8, " + factors,
 	} {
 		got := ""
 		for _, f := range table(t, l, key).Schema().Fields() {
@@ -217,7 +217,7 @@ var posts = []loop.PostRows{
 	}},
 	{Post: loop.Post{Space: "glove", ModelLine: "m", Version: "2"}}, // no rows: refused upstream, harmless here
 	{Post: loop.Post{Space: "glove", ModelLine: "n", Version: "1"}, Rows: []loop.Outcome{
-		{Example: "b1", Group: "b1", Sample: loop.Digest{1}, Scenario: []loop.Code{1, 0, 1, loop.Unknown}, HasLoss: true, Origin: loop.Synthetic, Source: loop.SourceMixture, Weight: .3},
+		{Example: "b1", Group: "b1", Sample: loop.Digest{1}, Scenario: []loop.Code{1, 0, 1, loop.Unknown}, HasLoss: true, Origin: loop.Synthetic, Source: loop.SourceMixture, Weight: .3, URI: "s3://b/1.png"},
 	}},
 }
 
@@ -243,9 +243,9 @@ func TestOutcomes(t *testing.T) {
 		}
 	}
 	want := []string{
-		"m|1|detect|field@1|r|a1|clip|(null)|real|(null)|true|(null)|(null)|low|no|absent|2.5|far|",
-		"m|1|detect|field@1|r|a2|clip|(null)|real|target|false|-1200000|(null)|(null)|yes|(null)|(null)|near|",
-		"n|1||||b1|b1|sha256:01" + zeros64[2:] + "|synthetic|mixture|false|0|0.3|day|yes|\"'|(null)|(null)|",
+		"m|1|detect|field@1|r|a1|clip|(null)|real|(null)|true|(null)|(null)|(null)|low|no|absent|2.5|far|",
+		"m|1|detect|field@1|r|a2|clip|(null)|real|target|false|-1200000|(null)|(null)|(null)|yes|(null)|(null)|near|",
+		"n|1||||b1|b1|sha256:01" + zeros64[2:] + "|synthetic|mixture|false|0|0.3|s3://b/1.png|day|yes|\"'|(null)|(null)|",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the rows are\n%q, want\n%q", got, want)

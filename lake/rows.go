@@ -44,7 +44,7 @@ func outcomeFields(space *loop.Space) ([]field, error) {
 	return withFactors([]field{
 		text("model_line"), text("model_version"), text("task"), text("eval_set"), text("run"),
 		digest("example"), digest("group"), orNull(digest("sample")), text("origin"), orNull(text("source")),
-		{name: "correct", kind: arrow.FixedWidthTypes.Boolean}, orNull(int64s("loss")), orNull(doubles("importance_weight")),
+		{name: "correct", kind: arrow.FixedWidthTypes.Boolean}, orNull(int64s("loss")), orNull(doubles("importance_weight")), orNull(digest("uri")),
 	}, space, metrics...)
 }
 
@@ -142,7 +142,8 @@ func (l *Lake) WriteVerdicts(ctx context.Context, epoch uint64, space *loop.Spac
 // model_line, model_version, task, eval_set, run (empty where the post says
 // nothing), example, group, sample and source (null where there is none),
 // origin, correct, loss (integer micro-units, null where none was posted),
-// importance_weight (of the sample; null where it is not known), then the
+// importance_weight (of the sample; null where it is not known), uri (null where
+// none was posted; parts from before it was a column have none), then the
 // factors', then one per metric of the space (null where it was not posted).
 func (l *Lake) WriteOutcomes(ctx context.Context, epoch uint64, space *loop.Space, posts []loop.PostRows) (loop.Object, error) {
 	fields, err := outcomeFields(space)
@@ -185,6 +186,7 @@ func (l *Lake) WriteOutcomes(ctx context.Context, epoch uint64, space *loop.Spac
 		} else {
 			c.null()
 		}
+		c.textOrNull(r.URI)
 		err := c.factors(space, r.Scenario, func(f int) (float64, bool) {
 			if f >= len(r.Values) {
 				return 0, false // nobody posted values

@@ -37,7 +37,7 @@ var reserved = map[string]bool{
 	"generator": true, "committed_at": true, "example": true, "group": true, "sample": true,
 	"model_line": true, "model_version": true, "task": true, "metric": true, "eval_set": true,
 	"origin": true, "run": true, "correct": true, "loss": true, "source": true, "sequence": true,
-	"pack": true, "offset": true, "length": true, "posted_at": true, "millis": true, "scores": true,
+	"pack": true, "offset": true, "length": true, "posted_at": true, "uri": true, "millis": true, "scores": true,
 	"gate": true, "reason": true, "judged_at": true,
 }
 

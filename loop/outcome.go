@@ -47,7 +47,13 @@ type Outcome struct {
 	// Weight is the importance weight w = π/q of the sample that was evaluated; 0
 	// where it is not known, or no sample was.
 	Weight float64
+	// URI is where a person can open what was evaluated, as its poster says it: one
+	// line of at most MaxURI bytes, which nobody here follows. It may be empty.
+	URI string
 }
+
+// MaxURI bounds an outcome's URI, in bytes.
+const MaxURI = 2048
 
 // Post is what all rows of one post share.
 type Post struct {

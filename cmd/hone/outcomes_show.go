@@ -19,6 +19,7 @@ type shownOutcomes struct {
 	Rows     int64         `json:"rows"`
 	Failures int64         `json:"failures"`
 	Rate     *float64      `json:"rate"`
+	URIs     int64         `json:"uris"`
 	Factors  []shownFactor `json:"factors"`
 	Metrics  []shownMetric `json:"metrics"`
 	Sequence uint64        `json:"sequence"`
@@ -99,10 +100,10 @@ func showOutcomes(c *cli.Context) error {
 	return show(c, shown, func(w io.Writer) { writeOutcomes(w, &shown) })
 }
 
-// outcomesQuery counts everything in one row: all outcomes, then four numbers per
+// outcomesQuery counts everything in one row: all outcomes, failures and uris, then four numbers per
 // factor, then three per metric.
 func outcomesQuery(space *loop.Space, schema, where string) string {
-	columns := []string{"count(*)", "count(*) FILTER (NOT correct)"}
+	columns := []string{"count(*)", "count(*) FILTER (NOT correct)", "count(uri)"}
 	for i := range space.Factors {
 		label := space.Factors[i].Name
 		if space.Factors[i].Kind == loop.Numeric {
@@ -131,7 +132,7 @@ func sqlText(text string) string { return `'` + strings.ReplaceAll(text, `'`, `'
 // readOutcomes is the answer to outcomesQuery.
 func readOutcomes(space *loop.Space, answer *api.Table) (shownOutcomes, error) {
 	metrics := space.Metrics()
-	if len(answer.Rows) != 1 || len(answer.Rows[0]) != 2+4*len(space.Factors)+3*len(metrics) {
+	if len(answer.Rows) != 1 || len(answer.Rows[0]) != 3+4*len(space.Factors)+3*len(metrics) {
 		return shownOutcomes{}, fmt.Errorf("the server's answer has %d rows", len(answer.Rows))
 	}
 	cells, failed := answer.Rows[0], error(nil)
@@ -148,7 +149,7 @@ func readOutcomes(space *loop.Space, answer *api.Table) (shownOutcomes, error) {
 		}
 		return n
 	}
-	shown := shownOutcomes{Rows: count(), Failures: count(), Sequence: answer.Sequence, Factors: []shownFactor{}, Metrics: []shownMetric{}}
+	shown := shownOutcomes{Rows: count(), Failures: count(), URIs: count(), Sequence: answer.Sequence, Factors: []shownFactor{}, Metrics: []shownMetric{}}
 	shown.Rate = rate(shown.Failures, shown.Rows)
 	for i := range space.Factors {
 		f := shownFactor{Factor: space.Factors[i].Name, Known: count(), Absent: count()}
@@ -177,7 +178,11 @@ func rate(failures, rows int64) *float64 {
 }
 
 func writeOutcomes(w io.Writer, shown *shownOutcomes) {
-	fmt.Fprintf(w, "%s: %s outcomes, %s failed (%s)\n\n", shown.Model, thousands(shown.Rows), thousands(shown.Failures), share(shown.Rate))
+	fmt.Fprintf(w, "%s: %s outcomes, %s failed (%s)", shown.Model, thousands(shown.Rows), thousands(shown.Failures), share(shown.Rate))
+	if shown.URIs > 0 {
+		fmt.Fprintf(w, "; %s with a uri", thousands(shown.URIs))
+	}
+	fmt.Fprint(w, "\n\n")
 	var rows [][]string
 	for _, f := range shown.Factors {
 		rows = append(rows, []string{f.Factor, share(rate(f.Known, shown.Rows)), share(rate(f.Absent, shown.Rows)), share(rate(f.Unknown, shown.Rows)),

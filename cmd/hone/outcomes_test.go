@@ -109,7 +109,7 @@ func TestOutcomesOfTables(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s\n%s", got, want, stderr)
 	}
 	parquet := filepath.Join(dir, "evals.parquet")
-	copyTable(t, "select * exclude (path) from read_csv('"+csv+"', types = {'example': 'VARCHAR'})", parquet)
+	copyTable(t, "select * exclude (path), path as uri from read_csv('"+csv+"', types = {'example': 'VARCHAR'})", parquet)
 	if posted, stderr := push(parquet, "--task", "detect", "--eval-set", "field@3", "--run", "r"); posted.Accepted != 4 {
 		t.Errorf("parquet: %+v: %s", posted, stderr)
 	}
@@ -130,7 +130,7 @@ func TestOutcomesOfTables(t *testing.T) {
 	}
 
 	code, stdout, stderr = run("outcomes", "show", "detector@7", "--space", "parts", "--eval-set", "field")
-	shown := `{"model":"detector@7","rows":4,"failures":2,"rate":0.5,"factors":[` +
+	shown := `{"model":"detector@7","rows":4,"failures":2,"rate":0.5,"uris":4,"factors":[` +
 		`{"factor":"select","known":3,"absent":0,"unknown":1,"known_rate":0.3333333333333333,"unknown_rate":1},` +
 		`{"factor":"distance","known":3,"absent":0,"unknown":1,"known_rate":0.3333333333333333,"unknown_rate":1}],"metrics":[` +
 		`{"metric":"iou","measured":3,"mean":0.5,"failures":1},{"metric":"error_mm","unit":"mm","measured":3,"mean":4,"failures":1}],"sequence":`
@@ -141,7 +141,7 @@ func TestOutcomesOfTables(t *testing.T) {
 		t.Errorf("show of nothing: %d %s", code, stderr)
 	}
 	code, stdout, _ = hone(t, "", "outcomes", "show", "detector@7", "--space", "parts", "--server", c.server)
-	if code != 0 || !strings.HasPrefix(stdout, "detector@7: 12 outcomes, 6 failed (50.0%)\n\nfactor") {
+	if code != 0 || !strings.HasPrefix(stdout, "detector@7: 12 outcomes, 6 failed (50.0%); 4 with a uri\n\nfactor") {
 		t.Errorf("show: %d %s", code, stdout)
 	}
 

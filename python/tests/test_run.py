@@ -42,7 +42,7 @@ def counted(server: Server, model: str) -> list[int]:
 def test_leaving_the_block_seals(server: Server) -> None:
     with hone.Run(server.url, space="shapes", model="plain@1", eval_set="field@3", batch=7) as run:
         run.log(row(i) for i in range(50))
-        run.log(row(50, loss=0.25, group="clip", origin="real"), eval_set="field@4")
+        run.log(row(50, loss=0.25, group="clip", origin="real", uri="s3://field/4/e50.png"), eval_set="field@4")
     assert (run.rows, run.posted, run.dropped, run.refused) == (51, 51, 0, 0)
     assert server.client.sealed("plain@1")
     assert counted(server, "plain@1") == [51, 51]
@@ -50,6 +50,8 @@ def test_leaving_the_block_seals(server: Server) -> None:
         "select eval_set, count(*) as n from shapes.outcomes where model_line = 'plain' group by all order by all"
     )
     assert sets == [{"eval_set": "field@3", "n": 50}, {"eval_set": "field@4", "n": 1}]
+    opened = server.client.sql("select example, uri from shapes.outcomes where model_line = 'plain' and uri is not null")
+    assert opened == [{"example": "e50", "uri": "s3://field/4/e50.png"}]
 
 
 def test_metrics_of_a_task(server: Server) -> None:

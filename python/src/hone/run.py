@@ -51,8 +51,8 @@ class Run:
 
     A row is a dict: ``sample`` (a :class:`Sample` or its digest), or ``example`` (a name) and ``scenario`` (a value
     per factor, None where it is unknown); ``correct``, or the metrics of the ``task``, which say it; and if there are
-    any ``loss``, ``group`` (clip, image or patient: rows of a group are not independent) and ``origin`` (``"real"`` or
-    ``"synthetic"``). Scalars of numpy and torch are taken as numbers; NaN and infinities as no number.
+    any ``loss``, ``group`` (clip, image or patient: rows of a group are not independent), ``origin`` (``"real"`` or
+    ``"synthetic"``) and ``uri`` (where a person can open the example: one line of at most 2,048 bytes). Scalars of numpy and torch are taken as numbers; NaN and infinities as no number.
 
     Leaving the block seals the model version: all of its outcomes are there, and the campaigns that learn from it move
     on. That, and that alone, waits for the server (up to a minute) and may raise: save your model before it. A block
@@ -128,7 +128,8 @@ class Run:
 
         >>> run.log({"sample": sample, "correct": True})                        # doctest: +SKIP
         >>> run.log([{"example": "a17", "group": "clip3", "scenario": {"light": "low", "pose": None},
-        ...           "correct": False, "loss": 1.2, "origin": "real"}], eval_set="field@3")   # doctest: +SKIP
+        ...           "correct": False, "loss": 1.2, "origin": "real", "uri": "s3://field/3/a17.png"}],
+        ...         eval_set="field@3")                                         # doctest: +SKIP
         """
         where = (self._task if task is None else task, self._eval_set if eval_set is None else eval_set)
         for row in (rows,) if isinstance(rows, Mapping) else rows:
