@@ -25,13 +25,13 @@ type SliceForecast struct {
 	More      uint64            `json:"more" doc:"How many of the imagined samples are of the slice"`
 	Outlook   loop.Outlook      `json:"outlook" enum:"pays,no longer pays,looks unlearnable,too little evidence"`
 	// Now and those below are missing where there are too few versions or rows for a curve.
-	Now      *loop.Interval    `json:"now,omitempty" doc:"The failure rate of the latest version, fitted, with its 90 % interval"`
-	Then     *loop.Interval    `json:"then,omitempty" doc:"The failure rate that is expected after the samples imagined"`
-	Gain     *loop.Interval    `json:"gain,omitempty" doc:"By how much it is expected to fall"`
-	Best     *loop.Interval    `json:"best,omitempty" doc:"The failure rate expected after 1,000 samples of nothing but this slice: the best case, by which the outlook is judged"`
-	Sentence string            `json:"sentence"`
-	Curve    []ForecastPoint   `json:"curve" doc:"The sealed versions, from the oldest"`
-	Examples []ForecastExample `json:"examples,omitempty" doc:"Of a slice that looks unlearnable: some failures of the latest version, to look at"`
+	Now      *loop.Interval  `json:"now,omitempty" doc:"The failure rate of the latest version, fitted, with its 90 % interval"`
+	Then     *loop.Interval  `json:"then,omitempty" doc:"The failure rate that is expected after the samples imagined"`
+	Gain     *loop.Interval  `json:"gain,omitempty" doc:"By how much it is expected to fall"`
+	Best     *loop.Interval  `json:"best,omitempty" doc:"The failure rate expected after 1,000 samples of nothing but this slice: the best case, by which the outlook is judged"`
+	Sentence string          `json:"sentence"`
+	Curve    []ForecastPoint `json:"curve" doc:"The sealed versions, from the oldest"`
+	Examples []Failure       `json:"examples,omitempty" doc:"Of a slice that looks unlearnable: some failures of the latest version, to look at"`
 }
 
 // ForecastPoint is how one sealed model version did in a slice.
@@ -41,13 +41,6 @@ type ForecastPoint struct {
 	Rows         int64  `json:"rows"`
 	Groups       int64  `json:"groups"`
 	Failures     int64  `json:"failures"`
-}
-
-// ForecastExample is one failed outcome.
-type ForecastExample struct {
-	EvalSet string `json:"eval_set,omitempty"`
-	Example string `json:"example"`
-	Sample  string `json:"sample,omitempty" doc:"The digest of the committed sample that was evaluated, if it was one"`
 }
 
 // Forecast says what more samples of a campaign are expected to bring.

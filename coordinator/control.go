@@ -117,6 +117,7 @@ func Register(to huma.API, o ControlOptions) {
 	c.definitions(to)
 	c.campaigns(to)
 	c.forecasts(to)
+	c.suspicions(to)
 	c.simulations(to)
 	c.rounds(to)
 	c.replays(to)

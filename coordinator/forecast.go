@@ -138,7 +138,7 @@ func (c *Control) forecast(ctx context.Context, in *named) (api.Forecast, error)
 		for i := range o.slices {
 			forecast := curves.forecast(i)
 			if forecast.Outlook == loop.Unlearnable {
-				if forecast.Examples, err = curves.examples(ctx, c.o.Queries, schema, i); err != nil {
+				if forecast.Examples, _, err = curves.failures(ctx, c.o.Queries, schema, o.slices[i], forecastExamples); err != nil {
 					return api.Forecast{}, fmt.Errorf("forecast of %s: %w", in.Name, err)
 				}
 			}
@@ -345,29 +345,6 @@ func (k *curves) forecast(i int) api.SliceForecast {
 		out.Now, out.Then, out.Gain, out.Best = &f.Now, &f.Then, &f.Gain, &f.Best
 	}
 	return out
-}
-
-// examples are failures of the latest version in a slice: one per group, so that
-// they are not all of one clip.
-func (k *curves) examples(ctx context.Context, queries Queries, schema string, i int) ([]api.ForecastExample, error) {
-	sealed := k.sealed[k.line]
-	table, err := queries.Query(ctx, fmt.Sprintf(`WITH %sSELECT any_value(coalesce(eval_set, '')), min(example), coalesce(arg_min(sample, example), '') FROM o
-WHERE model_version = %s AND NOT correct AND %s GROUP BY "group" ORDER BY hash("group") LIMIT %d`,
-		k.learnedFrom(schema), literal(sealed[len(sealed)-1]), k.condition(k.slices[i]), forecastExamples), k.sequence)
-	if err != nil {
-		return nil, err
-	}
-	var out []api.ForecastExample
-	for _, row := range table.Rows {
-		if len(row) != 3 {
-			return nil, fmt.Errorf("a row of %d columns", len(row))
-		}
-		evalSet, _ := row[0].(string)
-		example, _ := row[1].(string)
-		sample, _ := row[2].(string)
-		out = append(out, api.ForecastExample{EvalSet: evalSet, Example: example, Sample: sample})
-	}
-	return out, nil
 }
 
 // integer reads a cell that is a count.

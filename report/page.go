@@ -33,6 +33,7 @@ var pageLayout = template.Must(template.New("report").Funcs(template.FuncMap{
 	"heat":      heatClass,
 	"times":     timesText,
 	"outlook":   outlookClass,
+	"link":      webLink,
 	"rates": func(caption, head string, rows []PassRate) any {
 		return struct {
 			Caption, Head string

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"hone/api"
@@ -22,7 +23,8 @@ func hostileNumbers() *Numbers {
 	}
 	half := &loop.Interval{Lower: .4, Expected: .5, Upper: .6}
 	forecast := api.SliceForecast{ModelLine: hostile, Name: hostile, More: 3, Outlook: loop.Unlearnable, Now: half, Then: half, Gain: half, Best: half, Sentence: hostile,
-		Examples: []api.ForecastExample{{EvalSet: hostile, Example: hostile, Sample: hostile}}}
+		Examples: []api.Failure{{EvalSet: hostile, Example: hostile, Sample: hostile, URI: hostile}, {Example: "a", URI: "javascript:alert(1)"},
+			{Example: "b", URI: "https://host/a?b=" + hostile}, {Example: "c", URI: "s3://b/c.png"}}}
 	n := &Numbers{
 		Campaign: api.Campaign{Name: hostile, State: "done", Space: hostile, Policy: hostile, Generator: hostile, Owner: hostile},
 		Control:  &api.Campaign{Name: hostile, Policy: hostile}, Exam: hostile,
@@ -66,5 +68,27 @@ func TestPage(t *testing.T) {
 				t.Error(err) // --output json
 			}
 		})
+	}
+}
+
+// A poster's uri is a link only to the web.
+func TestLinks(t *testing.T) {
+	var out bytes.Buffer
+	if err := hostileNumbers().WriteHTML(&out); err != nil {
+		t.Fatal(err)
+	}
+	page := out.String()
+	if links := strings.Count(page, "<a "); links != 1 || !strings.Contains(page, `<a href="https://host/a?b=%3cscript%3e`) {
+		t.Errorf("%d links, not the one to the web", links)
+	}
+	for _, text := range []string{" javascript:alert(1) ", " s3://b/c.png "} {
+		if !strings.Contains(page, text) {
+			t.Errorf("%q is not there to be read", text)
+		}
+	}
+	for _, uri := range []string{"", "javascript:alert(1)", "JavaScript://host/%0aalert(1)", "//host/a", "/data/a.png", "s3://b/a", "file:///etc/passwd", "https:", "data:text/html,x", "http://[", "\x00https://host"} {
+		if got := webLink(uri); got != "" {
+			t.Errorf("%q is no link to the web, but %q", uri, got)
+		}
 	}
 }

@@ -18,7 +18,7 @@ type shownSlice struct {
 	Missing string
 	// Sentence and Examples are of what looks unlearnable.
 	Sentence string
-	Examples []api.ForecastExample
+	Examples []api.Failure
 }
 
 // picture is one thumbnail.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -96,4 +97,14 @@ func plural[T int | int64 | uint64](n T, one string) string {
 		return thousands(n) + " " + strings.TrimSuffix(one, "y") + "ies"
 	}
 	return thousands(n) + " " + one + "s"
+}
+
+// webLink is a URI that may be followed, or nothing: what a poster wrote is a link
+// only where it is one to the web. All else is text.
+func webLink(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	return uri
 }

@@ -147,6 +147,19 @@ func TestContract(t *testing.T) {
 		}
 		digest = row.Digest
 	}
+	_, rows, err := c.client.Rows(c.ctx, "c.eval", 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var evaluated api.Row // in poor light, and drawn from the target
+	for row, err := range rows {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.Component == 0 && row.Scenario["light"] == "low" {
+			evaluated = row
+		}
+	}
 
 	asked := `{"author":"ann","digest":"` + c.proposal("asks", 1).Digest.String() + `"`
 
@@ -178,7 +191,7 @@ func TestContract(t *testing.T) {
 
 	const jsonType, yamlType = "application/json", "application/yaml"
 	unit := loop.Unit{Campaign: "c", Round: 1, Count: 3}.ID()
-	row := `{"example":"a","scenario":{"light":"low"},"correct":false,"origin":"real"}` + "\n"
+	row := `{"example":"a","scenario":{"light":"low"},"correct":false,"loss":2.5,"origin":"real","uri":"s3://field/a.png"}` + "\n"
 	outcomes := "/v1/outcomes?space=shapes&model=net@1"
 	photo := stagedPhoto(t)
 	for _, x := range []struct {
@@ -268,15 +281,22 @@ func TestContract(t *testing.T) {
 		{"POST /v1/outcomes", outcomes + "&run=r", api.NDJSON, row, 200},
 		{"POST /v1/outcomes", outcomes + "&run=r", api.NDJSON, row, 200}, // a duplicate
 		{"POST /v1/outcomes", outcomes, api.NDJSON, strings.Replace(row, "low", "lo", 1), 422},
+		{"POST /v1/outcomes", outcomes, api.NDJSON, strings.Replace(row, "s3://", `s3:\n//`, 1), 422},
 		{"POST /v1/outcomes", outcomes, api.NDJSON, "{", 400},
 		{"POST /v1/outcomes", outcomes, "text/csv", row, 415},
 		{"POST /v1/outcomes", "/v1/outcomes?space=none&model=net@1", api.NDJSON, row, 404},
+		{"POST /v1/outcomes", outcomes + "&eval_set=c.eval@1", api.NDJSON, `{"sample":"` + evaluated.Digest.String() + `","correct":false}`, 200},
 		{"POST /v1/models/{line}/{version}/seal", "/v1/models/net/1/seal", jsonType, `{"rows":7}`, 409},
-		{"POST /v1/models/{line}/{version}/seal", "/v1/models/net/1/seal", jsonType, `{"rows":2}`, 200},
+		{"POST /v1/models/{line}/{version}/seal", "/v1/models/net/1/seal", jsonType, `{"rows":3}`, 200},
 		{"POST /v1/outcomes", outcomes, api.NDJSON, row, 409},
 		{"GET /v1/models", "/v1/models", "", "", 200},
 		{"GET /v1/campaigns/{name}/forecast", "/v1/campaigns/c/forecast", "", "", 200},
 		{"GET /v1/campaigns/{name}/forecast", "/v1/campaigns/none/forecast", "", "", 404},
+		{"GET /v1/campaigns/{name}/rounds/{number}/suspects", "/v1/campaigns/c/rounds/1/suspects", "", "", 200},
+		{"GET /v1/campaigns/{name}/rounds/{number}/suspects", "/v1/campaigns/c/rounds/1/suspects?top=2&where=light%3Dlow", "", "", 200},
+		{"GET /v1/campaigns/{name}/rounds/{number}/suspects", "/v1/campaigns/c/rounds/1/suspects?where=light%3Dlo", "", "", 422},
+		{"GET /v1/campaigns/{name}/rounds/{number}/suspects", "/v1/campaigns/c/rounds/1/suspects?top=0", "", "", 422},
+		{"GET /v1/campaigns/{name}/rounds/{number}/suspects", "/v1/campaigns/c/rounds/9/suspects", "", "", 404},
 		{"POST /v1/campaigns/{name}/simulate", "/v1/campaigns/c/simulate", jsonType, `{"policy":"name: bolder\nshares: {boosted: 0.3}\n"}`, 200},
 		{"POST /v1/campaigns/{name}/simulate", "/v1/campaigns/c/simulate", jsonType, `{"policy":"name: bolder","replay":true}`, 200},
 		{"POST /v1/campaigns/{name}/simulate", "/v1/campaigns/c/simulate", jsonType, `{"policy":"nam: bolder"}`, 422},
@@ -333,6 +353,20 @@ func TestContract(t *testing.T) {
 	defer answer.Body.Close()
 	conn.Close()
 	held.hold("GET /v1/workers", answer.StatusCode, "", nil)
+
+	// What a person is shown, to check the labels: where to open what the poster named.
+	for _, x := range []struct{ more, want string }{
+		{"", "Round 1 of campaign c has no slice in quarantine and damps none.\n"},
+		{"1 --where light=low --top 1", "light=low is not damped.\n   2 groups of net@1 failed; to look at:\nEVAL SET  EXAMPLE  LOSS  OPEN\n          a         2.5  s3://field/a.png\n"},
+		{"1 --where light=low --output json", `"failures":2,"examples":[{"example":"a","uri":"s3://field/a.png","loss":2.5},` +
+			`{"eval_set":"c.eval@1","example":"` + evaluated.Digest.String() + `","sample":"` + evaluated.Digest.String() + `","made":"c/` + evaluated.Key + `"}]}]`},
+		{"--where light=low", "c.eval@1  c/" + evaluated.Key + "        /v1/samples/" + evaluated.Digest.String() + "\n"},
+	} {
+		code, stdout, stderr := hone(t, "", append([]string{"round", "suspects", "c", "--server", c.server}, strings.Fields(x.more)...)...)
+		if code != exitOK || !strings.Contains(stdout, x.want) {
+			t.Errorf("suspects %s: %d\n%s\nwant\n%s\n%s", x.more, code, stdout, x.want, stderr)
+		}
+	}
 
 	// These take nothing that could be wrong.
 	refusesNothing := []string{"GET /v1/spaces", "GET /v1/policies", "GET /v1/campaigns", "GET /v1/datasets", "GET /v1/models", "GET /v1/status"}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -59,7 +60,7 @@ func writeUnlearnable(w io.Writer, list []api.SliceForecast, most int) {
 		fmt.Fprintln(w)
 		paragraph(w, "", s.Sentence)
 		for _, e := range s.Examples[:min(len(s.Examples), most)] {
-			fmt.Fprintf(w, "   %s\n", printable(strings.Join(strings.Fields(e.EvalSet+" "+e.Example+" "+e.Sample), " ")))
+			fmt.Fprintf(w, "   %s\n", printable(strings.Join(strings.Fields(e.EvalSet+" "+e.Example+" "+cmp.Or(e.URI, e.Sample)), " ")))
 		}
 	}
 }

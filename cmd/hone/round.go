@@ -41,6 +41,7 @@ func roundCommand() *cli.Command {
 					return show(c, r.Decision, func(w io.Writer) { explain(w, &r) })
 				},
 			},
+			suspectsCommand(),
 			replayCommand(),
 		}, proposalCommands()...),
 	}

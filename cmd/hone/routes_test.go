@@ -50,6 +50,7 @@ var commandRoutes = map[string][]string{
 	"round approve":     {"GET /v1/campaigns/{name}/proposals", "POST /v1/campaigns/{name}/rounds/{number}/approve"},
 	"round reject":      {"GET /v1/campaigns/{name}/proposals", "POST /v1/campaigns/{name}/rounds/{number}/reject"},
 	"round amend":       {"GET /v1/campaigns/{name}/proposals", "POST /v1/campaigns/{name}/rounds/{number}/amend"},
+	"round suspects":    {"GET /v1/campaigns/{name}", "GET /v1/campaigns/{name}/rounds/{number}/suspects"},
 	"round replay":      {"GET /v1/campaigns/{name}/rounds", "POST /v1/campaigns/{name}/rounds/{number}/replay"},
 	"outcomes push":     {"POST /v1/outcomes"},
 	"outcomes show":     {"POST /v1/sql"},

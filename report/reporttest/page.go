@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -63,11 +64,16 @@ func CheckPage(t testing.TB, page []byte) {
 
 func checkAttributes(t testing.TB, token html.Token) {
 	t.Helper()
-	if slices.Contains([]string{"script", "iframe", "object", "embed", "link", "base", "form", "a"}, token.Data) {
+	if slices.Contains([]string{"script", "iframe", "object", "embed", "link", "base", "form"}, token.Data) {
 		t.Errorf("a <%s>", token.Data)
 	}
 	for _, a := range token.Attr {
 		switch {
+		case token.Data == "a" && a.Key == "href":
+			// Of all links those that a reader follows to the web are allowed.
+			if u, err := url.Parse(a.Val); err != nil || u.Scheme != "http" && u.Scheme != "https" {
+				t.Errorf("<a href=%.60q>", a.Val)
+			}
 		case strings.HasPrefix(a.Key, "on"):
 			t.Errorf("<%s %s>", token.Data, a.Key)
 		case slices.Contains([]string{"src", "href", "srcset", "poster", "action", "xlink:href"}, a.Key) && !strings.HasPrefix(a.Val, "data:image/png;base64,"):
