@@ -337,8 +337,8 @@ func readAdult(path string) (_ *loop.Rows, err error) {
 	return r, nil
 }
 
-// code makes codes of a column: of ten bins of equal width, of which empty ones
-// have no level, or of its values in order.
+// code makes codes of a column: of ten bins of equal width, empty ones among them,
+// or of its values in order.
 func code(table [][]string, column int, numeric bool) ([]loop.Code, []string, error) {
 	names := make([]string, len(table))
 	for i := range table {
@@ -358,7 +358,13 @@ func code(table [][]string, column int, numeric bool) ([]loop.Code, []string, er
 			names[i] = fmt.Sprintf("bin%02d", min(9, int(10*(x-low)/(high-low)))+1)
 		}
 	}
-	levels := slices.Compact(slices.Sorted(slices.Values(names)))
+	all := slices.Clone(names)
+	for bin := range 10 {
+		if numeric {
+			all = append(all, fmt.Sprintf("bin%02d", bin+1))
+		}
+	}
+	levels := slices.Compact(slices.Sorted(slices.Values(all)))
 	codes := make([]loop.Code, len(names))
 	for i, name := range names {
 		at, _ := slices.BinarySearch(levels, name)

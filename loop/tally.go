@@ -29,6 +29,9 @@ type tally struct {
 	// batches are the lines, in order of groups: one, and one for each time that
 	// lines were added.
 	batches []*batch
+	// failing are the lines of the batches that have an error, where those are counted
+	// apart.
+	failing []*batch
 	// total sums each lane over the rows that are left, and spread errors squared by
 	// stratum.
 	total, spread []uint64
@@ -394,7 +397,9 @@ func (t *tally) tail(c *cell, rate float64) float64 {
 func (t *tally) remove(slice Slice) {
 	for _, p := range t.batches {
 		gone := p.inside(slice, t.each)
-		t.apply(p, gone)
+		if t.root != nil {
+			t.apply(t.gather(p, gone))
+		}
 		t.gone = append(t.gone, removal{p, gone})
 		for _, i := range gone {
 			s := p.lines.of(p.at(int(i)))

@@ -105,6 +105,9 @@ func (t *tally) count(order int) []*table {
 	if t.root == nil {
 		t.place()
 	}
+	if t.plain() && t.failing == nil {
+		t.fail()
+	}
 	for len(t.tables) < order {
 		prefixes := []*table{t.root}
 		if n := len(t.tables); n > 0 {
@@ -274,11 +277,11 @@ func (t *tally) newRaw(cells int) rawTable {
 	return c
 }
 
-// blocks calls f with runs of lines, at most a block long, and their ranks in a
+// blocks calls f with runs of batches' lines, at most a block long, and their ranks in a
 // prefix.
-func (t *tally) blocks(prefix *table, f func(p *batch, r run, ranks []uint32)) {
+func (t *tally) blocks(batches []*batch, prefix *table, f func(p *batch, r run, ranks []uint32)) {
 	ranks := make([]uint32, block)
-	for _, p := range t.batches {
+	for _, p := range batches {
 		for _, r := range p.runs {
 			for from := r.from; from < r.to; from += block {
 				to := min(r.to, from+block)
@@ -306,7 +309,7 @@ func (t *tally) tabulate(prefix *table, factors []int) {
 }
 
 func (t *tally) tabulateLanes(prefix *table, factors []int, counts []rawTable) {
-	t.blocks(prefix, func(p *batch, r run, ranks []uint32) {
+	t.blocks(t.batches, prefix, func(p *batch, r run, ranks []uint32) {
 		first := t.strata[r.stratum].lane
 		for j, f := range factors {
 			width, places := uint32(len(t.levels[f])+1), p.places[f][r.from:r.to]
@@ -329,6 +332,23 @@ func (t *tally) plain() bool {
 	return t.lanes == 1 && t.strata[0].packed && !t.grouped && len(t.gone) == 0 && p.lines.rows == nil
 }
 
+// fail gathers the lines that have an error.
+func (t *tally) fail() {
+	for _, p := range t.batches {
+		var these []uint32
+		for i, v := range p.lanes[0] {
+			if v&(1<<rowShift-1) != 0 {
+				these = append(these, uint32(i))
+			}
+		}
+		q := t.gather(p, these)
+		for i := range q.lanes[0] {
+			q.lanes[0][i] &= 1<<rowShift - 1
+		}
+		t.failing = append(t.failing, q)
+	}
+}
+
 // tabulatePlain counts rows in half the memory, and adds errors of those few that
 // have one.
 func (t *tally) tabulatePlain(prefix *table, factors []int, counts []rawTable) {
@@ -336,21 +356,14 @@ func (t *tally) tabulatePlain(prefix *table, factors []int, counts []rawTable) {
 	for j := range rows {
 		rows[j] = make([]uint32, len(counts[j].sums[0]))
 	}
-	failing := make([]uint32, 0, block)
-	t.blocks(prefix, func(p *batch, r run, ranks []uint32) {
-		values := p.lanes[0][r.from:r.to]
-		failing = failing[:0]
-		for i, v := range values {
-			if v&(1<<rowShift-1) != 0 {
-				failing = append(failing, uint32(i))
-			}
-		}
+	t.blocks(t.batches, prefix, func(p *batch, r run, ranks []uint32) {
 		for j, f := range factors {
-			width, places, sums := uint32(len(t.levels[f])+1), p.places[f][r.from:r.to], counts[j].sums[0]
-			tick(rows[j], ranks, width, places)
-			for _, i := range failing {
-				sums[ranks[i]*width+uint32(places[i])] += values[i] & (1<<rowShift - 1)
-			}
+			tick(rows[j], ranks, uint32(len(t.levels[f])+1), p.places[f][r.from:r.to])
+		}
+	})
+	t.blocks(t.failing, prefix, func(p *batch, r run, ranks []uint32) {
+		for j, f := range factors {
+			add(counts[j].sums[0], ranks, uint32(len(t.levels[f])+1), p.places[f][r.from:r.to], p.lanes[0][r.from:r.to])
 		}
 	})
 	for j := range rows {
@@ -378,7 +391,7 @@ func (t *tally) sort(prefix *table, factor int) rawTable {
 		batch   *batch
 	}
 	var entries []entry
-	t.blocks(prefix, func(p *batch, r run, ranks []uint32) {
+	t.blocks(t.batches, prefix, func(p *batch, r run, ranks []uint32) {
 		for i, place := range p.places[factor][r.from:r.to] {
 			if ranks[i] > 0 && place > 0 && p.lanes[0][r.from+i] > 0 {
 				entries = append(entries, entry{ranks[i]*width + uint32(place), uint32(r.from + i), r.stratum, p})
@@ -559,29 +572,57 @@ func (t *tally) project(prefix *table, cell int, of *table) uint32 {
 	return of.rank(t.project(prefix.prefix, int(rank)-1, of.prefix)*width + place)
 }
 
-// apply takes lines of a batch away from every counted cell.
-func (t *tally) apply(p *batch, these []uint32) {
+// gather copies lines of a batch, so that what is done with them often stays near.
+func (t *tally) gather(p *batch, these []uint32) *batch {
+	q := &batch{lines: p.lines, lanes: make([][]uint64, len(p.lanes)), places: make([][]uint16, len(p.places))}
+	for lane := range p.lanes {
+		q.lanes[lane] = make([]uint64, len(these))
+		for i, line := range these {
+			q.lanes[lane][i] = p.lanes[lane][line]
+		}
+	}
+	t.each.run(len(p.places), func(f int) {
+		if p.places[f] != nil {
+			q.places[f] = make([]uint16, len(these))
+			for i, line := range these {
+				q.places[f][i] = p.places[f][line]
+			}
+		}
+	})
+	for i, line := range these {
+		s := p.lines.of(p.at(int(line)))
+		if r := len(q.runs); r == 0 || q.runs[r-1].stratum != s {
+			q.runs = append(q.runs, run{stratum: s, from: i})
+		}
+		q.runs[len(q.runs)-1].to = i + 1
+	}
+	return q
+}
+
+// apply takes the lines of a batch away from every counted cell.
+func (t *tally) apply(q *batch) {
+	if len(t.tables) == 0 || q.len() == 0 {
+		return
+	}
 	for _, tables := range t.tables {
 		t.each.run(len(tables), func(i int) {
 			o := tables[i]
 			if t.lasting && o.saved == nil {
 				o.saved = slices.Clone(o.sums)
 			}
-			width, places := uint32(len(t.levels[o.factor])+1), p.places[o.factor]
-			keys := make([]uint32, len(these))
-			t.theirs(keys, o.prefix, p, these)
-			for j, line := range these {
-				keys[j] = keys[j]*width + uint32(places[line])
-			}
-			if cells := (len(o.prefix.keys) + 1) * int(width) * t.lanes; t.dense(cells) {
-				t.shift(o, cells, keys, p, these)
+			width, places, ranks := uint32(len(t.levels[o.factor])+1), q.places[o.factor], make([]uint32, q.len())
+			t.ranks(ranks, o.prefix, q, 0)
+			cells := (len(o.prefix.keys) + 1) * int(width)
+			if t.dense(cells) {
+				t.shift(o, make([]uint64, cells), ranks, width, q)
 				return
 			}
-			for j, line := range these {
-				s := p.lines.of(p.at(int(line)))
-				for lane, values := range t.lanesOf(p, s) {
-					if cell := o.rank(keys[j]); cell > 0 {
-						o.sums[int(cell-1)*t.lanes+t.strata[s].lane+lane] -= values[line]
+			for _, r := range q.runs {
+				for lane, values := range t.lanesOf(q, r.stratum) {
+					for line := r.from; line < r.to; line++ {
+						if cell := o.rank(ranks[line]*width + uint32(places[line])); cell > 0 {
+							o.sums[int(cell-1)*t.lanes+t.strata[r.stratum].lane+lane] -= values[line]
+						}
 					}
 				}
 			}
@@ -590,50 +631,24 @@ func (t *tally) apply(p *batch, these []uint32) {
 }
 
 // shift is apply for a table by way of one that has a place for every cell.
-func (t *tally) shift(o *table, cells int, keys []uint32, p *batch, these []uint32) {
-	scratch := make([]uint64, cells)
-	if t.lanes == 1 {
-		for j, line := range these {
-			scratch[keys[j]] += p.lanes[0][line]
-		}
-	} else {
-		for j, line := range these {
-			s := p.lines.of(p.at(int(line)))
-			for lane, values := range t.lanesOf(p, s) {
-				scratch[int(keys[j])*t.lanes+t.strata[s].lane+lane] += values[line]
+func (t *tally) shift(o *table, scratch []uint64, ranks []uint32, width uint32, q *batch) {
+	for s := range t.strata {
+		for lane, values := range t.lanesOf(q, s) {
+			some := false
+			for _, r := range q.runs {
+				if r.stratum == s {
+					add(scratch, ranks[r.from:r.to], width, q.places[o.factor][r.from:r.to], values[r.from:r.to])
+					some = true
+				}
 			}
-		}
-	}
-	if t.lanes == 1 {
-		sums := o.sums[:len(o.keys)]
-		for cell, key := range o.keys {
-			sums[cell] -= scratch[key]
-		}
-		return
-	}
-	for cell, key := range o.keys {
-		for lane := range t.lanes {
-			o.sums[cell*t.lanes+lane] -= scratch[int(key)*t.lanes+lane]
-		}
-	}
-}
-
-// theirs fills in the rank in a prefix of some of a batch's lines.
-func (t *tally) theirs(out []uint32, prefix *table, p *batch, these []uint32) {
-	switch prefix.order {
-	case 0:
-		for i := range out {
-			out[i] = 1
-		}
-	case 1:
-		for i, line := range these {
-			out[i] = uint32(p.places[prefix.factor][line])
-		}
-	default:
-		t.theirs(out, prefix.prefix, p, these)
-		width, places := uint32(len(t.levels[prefix.factor])+1), p.places[prefix.factor]
-		for i, line := range these {
-			out[i] = prefix.rank(out[i]*width + uint32(places[line]))
+			if !some {
+				continue
+			}
+			at := t.strata[s].lane + lane
+			for cell, key := range o.keys {
+				o.sums[cell*t.lanes+at] -= scratch[key]
+			}
+			clear(scratch)
 		}
 	}
 }
