@@ -67,7 +67,7 @@ func TestAddedRowsAreCounted(t *testing.T) {
 			t.Fatalf("%v: %+v, want %+v", err, got, want)
 		}
 	})
-	if quick == 0 {
+	if quick == 0 && !testing.Short() {
 		t.Error("all rows were counted again each time")
 	}
 }

@@ -165,7 +165,7 @@ func TestJudge(t *testing.T) {
 		"never below the least":  {100, 80, 200, 150, 100, 80, .06, .05, true},
 		"less than eight points": {1e6, 8e5, 200, 0, 1e6, 730_000, 1, .5, false},
 		"within two errors":      {20, 16, 200, 0, 20, 12, 1, .5, false},
-		"too few samples":        {100, 80, 149, 0, 100, 80, 1, 1, false},
+		"too few samples":        {100, 80, 99, 0, 100, 80, 1, 1, false},
 		"too few rows":           {100, 80, 200, 0, 14, 14, 1, 1, false},
 		"nothing new since":      {100, 80, 200, 200, 100, 80, 1, 1, false},
 		"no anchor":              {0, 0, 200, 0, 100, 80, 1, 1, false},

@@ -142,7 +142,7 @@ func DefaultPolicy() Policy {
 		Strategy: StrategyHone, Floor: .2, MinimumRows: 2000, Memory: .5, Window: 3,
 		Search: Search{Order: 3, FalseDiscovery: .05, MinimumSupport: 12, MinimumZ: 2.5, Descent: .6, Slices: 12},
 		Shares: Shares{Boosted: .5, Cap: .15, Base: .35, Prevalence: .7, Smallest: .001, TrustRegion: 1},
-		Damping: Damping{Samples: 150, Rows: 15, Progress: .08, Errors: 2,
+		Damping: Damping{Samples: 100, Rows: 15, Progress: .08, Errors: 2,
 			Least: .05, Quarantine: .25, Reopen: 5, Trickle: .02},
 		Value:  Value{Cost: true},
 		Probes: Probes{Slices: 10}, Curriculum: CurriculumSettings{Schedule: ScheduleEvidence, Rounds: 6},

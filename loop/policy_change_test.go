@@ -21,7 +21,7 @@ func TestPolicyChanges(t *testing.T) {
 	for _, c := range a.Changes(&b) {
 		got = append(got, c.String())
 	}
-	want := []string{"owner: ann", "shares.cap 0.15 → 0.2", "damping.samples 150 → 300",
+	want := []string{"owner: ann", "shares.cap 0.15 → 0.2", "damping.samples 100 → 300",
 		"pins[light=day] 20% by ann (why not) → 25% by ann (why not)", "bans[glove=yes ∧ light=dusk]: banned by ann (why not)"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

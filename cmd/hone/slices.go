@@ -213,7 +213,7 @@ func notes(c *analytics.Coded, rows *loop.Rows, s *loop.Survey, search loop.Sear
 	for _, n := range s.Tested {
 		tests += n
 	}
-	add("False alarms: of the slices shown at most %s%% are expected to be chance (Benjamini-Hochberg at each number of conditions, over the %d slices that could show at all by Tarone's minimum).",
+	add("False alarms: of the slices shown at most %s%% are expected to be chance (Benjamini-Hochberg, over the %d slices that could show at all by Tarone's minimum).",
 		strings.TrimSuffix(strconv.FormatFloat(100*search.FalseDiscovery, 'f', 2, 64), ".00"), tests)
 	for _, d := range s.Detectable {
 		if d.Rows > s.Rows {
