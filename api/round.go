@@ -39,6 +39,7 @@ type Decision struct {
 	FailureRate   float64     `json:"failure_rate" doc:"Of all evidence, with memory"`
 	Step          float64     `json:"step" doc:"How far the mixture moved from the previous round's towards what was wanted, 0 to 1"`
 	KL            float64     `json:"kl" doc:"The divergence from the previous round's mixture, in nats"`
+	Effective     float64     `json:"effective,omitempty" doc:"How many samples of deployment a training sample is worth, by importance weights: 0 to 1"`
 	Components    []Component `json:"components"`
 	Base          []Marginal  `json:"base,omitempty" doc:"What the base draws each factor from"`
 	Memory        []Memory    `json:"memory,omitempty" doc:"The slices that damping remembers"`
@@ -93,7 +94,7 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 	d := &Decision{
 		Strategy: round.Strategy, SpaceVersion: round.SpaceVersion, PolicyVersion: round.PolicyVersion,
 		Evidence: round.Evidence, EvidenceRows: round.EvidenceRows, FailureRate: round.FailureRate,
-		Step: round.Step, KL: round.KL, Components: []Component{}, Notes: round.Notes,
+		Step: round.Step, KL: round.KL, Effective: round.Effective, Components: []Component{}, Notes: round.Notes,
 	}
 	for i := range round.Components {
 		c := &round.Components[i]

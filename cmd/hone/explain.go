@@ -29,6 +29,9 @@ func explain(w io.Writer, r *api.Round) {
 		fmt.Fprintf(w, "The mixture went %s of the way to what the evidence asks for (%s nats from the round before).\n",
 			percent(d.Step), strconv.FormatFloat(d.KL, 'g', 3, 64))
 	}
+	if d.Effective > 0 {
+		fmt.Fprintf(w, "Weighted back to deployment, 100 of its training samples are worth %.0f drawn from there.\n", 100*d.Effective)
+	}
 	boosts := 0
 	for i := range d.Components {
 		k := &d.Components[i]
