@@ -10,8 +10,8 @@ import (
 type Suspects struct {
 	Campaign string         `json:"campaign"`
 	Round    int            `json:"round"`
-	Slices   []SuspectSlice `json:"slices" doc:"Those in quarantine first, then the damped; one for each model line that the campaign learns from"`
-	LeftOut  int            `json:"left_out,omitempty" doc:"How many more slices are damped, and less so"`
+	Slices   []SuspectSlice `json:"slices" doc:"Those in quarantine first, then the damped, then those that look unlearnable; one for each model line that the campaign learns from"`
+	LeftOut  int            `json:"left_out,omitempty" doc:"How many more there are, which are damped less"`
 	Sequence uint64         `json:"sequence" doc:"Up to which change outcomes were looked at"`
 }
 
@@ -24,7 +24,7 @@ type SuspectSlice struct {
 	Quarantined  bool              `json:"quarantined,omitempty"`
 	Until        int               `json:"until,omitempty" doc:"The round in which a quarantined slice is given another chance; missing is never"`
 	Damping      float64           `json:"damping" doc:"By what the slice's value is multiplied; 1 is not damped"`
-	Sentence     string            `json:"sentence,omitempty" doc:"Why it is damped or in quarantine"`
+	Sentence     string            `json:"sentence,omitempty" doc:"Why it is damped or in quarantine, or looks unlearnable"`
 	Failures     int64             `json:"failures" doc:"How many groups of rows failed in the slice"`
 	Examples     []Failure         `json:"examples" doc:"Some of them, one per group, the greatest loss first"`
 }

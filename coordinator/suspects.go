@@ -30,7 +30,7 @@ type suspectsOf struct {
 func (c *Control) suspicions(to huma.API) {
 	o := operation(http.MethodGet, "/v1/campaigns/{name}/rounds/{number}/suspects", "round-suspects",
 		"List failures whose labels are worth a look", "Rounds")
-	o.Description = "Of each slice that the round has in quarantine or damps, since more samples of it have not helped: failures of the newest sealed model version, " +
+	o.Description = "Of each slice that the round has in quarantine or damps, since more samples of it have not helped, and of those whose forecast is that they look unlearnable: failures of the newest sealed model version, " +
 		"one per group, the greatest loss first, with what a person needs to open them."
 	huma.Register(to, o, answering(c, c.suspects))
 }
@@ -48,9 +48,6 @@ func (c *Control) suspects(ctx context.Context, in *suspectsOf) (api.Suspects, e
 			err = loop.NotFound("round", "campaign %q has no round %d", in.Name, in.Number)
 			return
 		}
-		if v, ok := s.Space(round.Decided.Space, round.Decided.Round.SpaceVersion); ok {
-			o.space = v.Space // which codes the slices
-		}
 		remembered = damped(round.Decided.Round.Memory.Slices)
 	})
 	if err != nil {
@@ -63,30 +60,74 @@ func (c *Control) suspects(ctx context.Context, in *suspectsOf) (api.Suspects, e
 		}
 		remembered = []loop.Remembered{{Slice: slice, Damping: 1}}
 	}
-	out := api.Suspects{Campaign: in.Name, Round: in.Number, Sequence: o.sequence, Slices: []api.SuspectSlice{}}
-	if len(remembered) > suspectSlices {
-		out.LeftOut = len(remembered) - suspectSlices
-		remembered = remembered[:suspectSlices]
-	}
 	schema := ""
+	if slices.ContainsFunc(o.lines(), func(line string) bool { return len(o.sealed[line]) > 0 }) {
+		if schema, err = c.schema(ctx, &o); err != nil {
+			return api.Suspects{}, err
+		}
+	}
+	var found []api.SuspectSlice
 	for i := range remembered {
-		r := &remembered[i]
 		for _, line := range o.lines() {
-			found := api.SuspectSlice{ModelLine: line, Name: o.space.Describe(r.Slice), Slice: o.space.Names(r.Slice),
-				Quarantined: r.Quarantined, Until: r.Until, Damping: r.Damping, Sentence: r.Sentence, Examples: []api.Failure{}}
-			if sealed := o.sealed[line]; len(sealed) > 0 {
-				if schema == "" {
-					if schema, err = c.schema(ctx, &o); err != nil {
-						return api.Suspects{}, err
-					}
-				}
-				found.ModelVersion = sealed[len(sealed)-1]
-				k := &curves{outlook: &o, line: line}
-				if found.Examples, found.Failures, err = k.failures(ctx, c.o.Queries, schema, r.Slice, in.Top); err != nil {
-					return api.Suspects{}, fmt.Errorf("suspects of %s: %w", in.Name, err)
-				}
+			found = append(found, o.suspect(line, &remembered[i]))
+		}
+	}
+	if in.Where == "" {
+		hopeless, err := o.unlearnable(ctx, c.o.Queries, schema)
+		if err != nil {
+			return api.Suspects{}, fmt.Errorf("suspects of %s: %w", in.Name, err)
+		}
+		for _, s := range hopeless {
+			if !slices.ContainsFunc(found, func(f api.SuspectSlice) bool { return f.ModelLine == s.ModelLine && f.Name == s.Name }) {
+				found = append(found, s)
 			}
-			out.Slices = append(out.Slices, found)
+		}
+	}
+	out := api.Suspects{Campaign: in.Name, Round: in.Number, Sequence: o.sequence, Slices: []api.SuspectSlice{}}
+	out.Slices = append(out.Slices, found[:min(len(found), suspectSlices)]...)
+	out.LeftOut = len(found) - len(out.Slices)
+	for i := range out.Slices {
+		s := &out.Slices[i]
+		if s.ModelVersion == "" {
+			continue
+		}
+		slice, err := spec.PredicatesOf(o.space, "slice", s.Slice)
+		if err != nil {
+			return api.Suspects{}, fmt.Errorf("suspects of %s: %w", in.Name, err)
+		}
+		k := &curves{outlook: &o, line: s.ModelLine}
+		if s.Examples, s.Failures, err = k.failures(ctx, c.o.Queries, schema, slice, in.Top); err != nil {
+			return api.Suspects{}, fmt.Errorf("suspects of %s: %w", in.Name, err)
+		}
+	}
+	return out, nil
+}
+
+// suspect is a slice of a line, before anything was asked of it.
+func (o *outlook) suspect(line string, r *loop.Remembered) api.SuspectSlice {
+	out := api.SuspectSlice{ModelLine: line, Name: o.space.Describe(r.Slice), Slice: o.space.Names(r.Slice),
+		Quarantined: r.Quarantined, Until: r.Until, Damping: r.Damping, Sentence: r.Sentence, Examples: []api.Failure{}}
+	if sealed := o.sealed[line]; len(sealed) > 0 {
+		out.ModelVersion = sealed[len(sealed)-1]
+	}
+	return out
+}
+
+// unlearnable are the slices whose curve says so, damped or not.
+func (o *outlook) unlearnable(ctx context.Context, queries Queries, schema string) ([]api.SuspectSlice, error) {
+	var out []api.SuspectSlice
+	for _, line := range o.lines() {
+		if len(o.sealed[line]) == 0 {
+			continue
+		}
+		k := newCurves(o, line)
+		if err := k.ask(ctx, queries, schema); err != nil {
+			return nil, err
+		}
+		for i, slice := range o.slices {
+			if f := k.forecast(i); len(slice) > 0 && f.Outlook == loop.Unlearnable {
+				out = append(out, o.suspect(line, &loop.Remembered{Slice: slice, Damping: 1, Sentence: f.Sentence}))
+			}
 		}
 	}
 	return out, nil

@@ -46,3 +46,22 @@ func TestFailures(t *testing.T) {
 		t.Errorf("a strange answer: %v", err)
 	}
 }
+
+// A slice whose failure rate stays where it was however much was made of it is a
+// suspect before it is damped.
+func TestUnlearnable(t *testing.T) {
+	n := func(i int) json.Number { return json.Number(fmt.Sprint(i)) }
+	day := loop.Slice{{Factor: 0, Level: 1}}
+	o := &outlook{campaign: &loop.Campaign{Name: "c", LearnFrom: []loop.LearnFrom{{ModelLine: "m"}}}, space: forecastSpace(),
+		sealed: map[string][]string{"m": {"1", "2", "3", "4", "5"}}, slices: []loop.Slice{nil, day, {{Factor: 0, Level: 0}}}, sequence: 7}
+	var rows, samples [][]any
+	for v := 1; v <= 5; v++ {
+		version := fmt.Sprint(v)
+		rows = append(rows, []any{n(0), version, n(4000), n(4000), n(3000 / v)}, []any{n(1), version, n(2000), n(2000), n(1200 + v%2)}, []any{n(2), version, n(2000), n(2000), n(1800 / v)})
+		samples = append(samples, []any{n(0), version, n(1000), n(0)}, []any{n(1), version, n(500), n(0)}, []any{n(2), version, n(500), n(0)})
+	}
+	got, err := o.unlearnable(t.Context(), tables{"NOT correct": {Rows: rows}, "ASOF": {Rows: samples}}, "s")
+	if err != nil || len(got) != 1 || got[0].Name != "light=it's day" || got[0].ModelVersion != "5" || got[0].Damping != 1 || got[0].Sentence == "" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}

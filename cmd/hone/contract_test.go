@@ -356,7 +356,7 @@ func TestContract(t *testing.T) {
 
 	// What a person is shown, to check the labels: where to open what the poster named.
 	for _, x := range []struct{ more, want string }{
-		{"", "Round 1 of campaign c has no slice in quarantine and damps none.\n"},
+		{"", "Round 1 of campaign c has no slice in quarantine and damps none, and none looks unlearnable.\n"},
 		{"1 --where light=low --top 1", "light=low is not damped.\n   2 groups of net@1 failed; to look at:\nEVAL SET  EXAMPLE  LOSS  OPEN\n          a         2.5  s3://field/a.png\n"},
 		{"1 --where light=low --output json", `"failures":2,"examples":[{"example":"a","uri":"s3://field/a.png","loss":2.5},` +
 			`{"eval_set":"c.eval@1","example":"` + evaluated.Digest.String() + `","sample":"` + evaluated.Digest.String() + `","made":"c/` + evaluated.Key + `"}]}]`},

@@ -13,7 +13,7 @@ import (
 func suspectsCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "suspects",
-		Usage:     "list failures whose labels are worth a look: of slices in quarantine, and of those that are damped",
+		Usage:     "list failures whose labels are worth a look: of slices in quarantine, damped, or seemingly unlearnable",
 		ArgsUsage: "CAMPAIGN [N]",
 		Description: "More samples of such a slice have not helped, which wrong labels explain as well as a hard slice does. Of each, failures of the newest " +
 			"sealed model version, one per group, the greatest loss first, with what opens them: the uri that their poster gave, or the path at the server " +
@@ -58,7 +58,7 @@ func suspectsCommand() *cli.Command {
 
 func writeSuspects(w io.Writer, s *api.Suspects) {
 	if len(s.Slices) == 0 {
-		fmt.Fprintf(w, "Round %d of campaign %s has no slice in quarantine and damps none.\n", s.Round, printable(s.Campaign))
+		fmt.Fprintf(w, "Round %d of campaign %s has no slice in quarantine and damps none, and none looks unlearnable.\n", s.Round, printable(s.Campaign))
 		return
 	}
 	for i := range s.Slices {
@@ -68,7 +68,7 @@ func writeSuspects(w io.Writer, s *api.Suspects) {
 		writeSuspectSlice(w, &s.Slices[i])
 	}
 	if s.LeftOut > 0 {
-		fmt.Fprintf(w, "\nAnd %s that are damped less.\n", counted(s.LeftOut, "slice"))
+		fmt.Fprintf(w, "\nAnd %s more.\n", counted(s.LeftOut, "slice"))
 	}
 }
 

@@ -52,7 +52,8 @@ class Run:
     A row is a dict: ``sample`` (a :class:`Sample` or its digest), or ``example`` (a name) and ``scenario`` (a value
     per factor, None where it is unknown); ``correct``, or the metrics of the ``task``, which say it; and if there are
     any ``loss``, ``group`` (clip, image or patient: rows of a group are not independent), ``origin`` (``"real"`` or
-    ``"synthetic"``) and ``uri`` (where a person can open the example: one line of at most 2,048 bytes). Scalars of numpy and torch are taken as numbers; NaN and infinities as no number.
+    ``"synthetic"``) and ``uri`` (where a person can open the example: one line of at most 2,048 bytes). Scalars of
+    numpy and torch are taken as numbers; NaN and infinities as no number.
 
     Leaving the block seals the model version: all of its outcomes are there, and the campaigns that learn from it move
     on. That, and that alone, waits for the server (up to a minute) and may raise: save your model before it. A block
