@@ -58,16 +58,17 @@ func (c *Coverage) validate() error {
 }
 
 // cover adds to a mixture what its coverage lacks: a part of one sample per row.
-// All else shrinks in proportion, and protected slices are given what they lack
-// then. It stands outside the trust region: it is a promise, and no opinion about
-// where the model fails.
+// Its share is of what pins and protected slices leave. All else but the pins shrinks
+// in proportion, and protected slices are given what they lack then. It stands outside
+// the trust region: it is a promise, and no opinion about where the model fails.
 func (d *decision) cover(mixture []boost) ([]boost, error) {
 	settings := &d.policy.Coverage
 	d.round.Memory.Covered = nil
-	limit := min(maxCoverRows, int(settings.Share*float64(d.budget.Train)))
-	if settings.Order == 0 || limit == 0 {
+	if settings.Order == 0 {
 		return mixture, nil
 	}
+	pinned, lacking := d.protected.claimed()
+	limit := min(maxCoverRows, int(settings.Share*max(0, 1-pinned-lacking)*float64(d.budget.Train)))
 	c, err := newCovering(d.space, settings.Order, settings.Factors)
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (d *decision) cover(mixture []boost) ([]boost, error) {
 	if err := c.recall(d.previous, d.space); err != nil {
 		return nil, err
 	}
-	d.round.Memory.Covered = c.covered()
+	d.round.Memory.Covered = c.covered() // also by a round that is too small for any
 	lacked := c.lacking(settings.Samples)
 	rows, err := c.rows(d.feasibility, d.round.Base, settings.Samples, limit, d.space.Factor(d.budget.QuotaBy))
 	if err != nil || len(rows) == 0 {
@@ -86,15 +87,17 @@ func (d *decision) cover(mixture []boost) ([]boost, error) {
 	part := boost{over: OverBase, rows: rows, share: share, reason: &Reason{P: 1, Q: 1, Risk: 1, Damping: 1}}
 	part.reason.Sentence = fmt.Sprintf("%d samples complete combinations of %d levels: %d of %d had fewer than %d samples, and %d will have.",
 		len(rows), settings.Order, lacked, len(c.count), settings.Samples, still)
-	out := slices.Clone(mixture)
+	out := d.protected.join(d, slices.Clone(mixture))
 	for i := range out {
-		out[i].share *= 1 - share
+		if i == 0 || !d.protected.fixed(&out[i]) {
+			out[i].share *= 1 - share/(1-pinned)
+		}
 	}
 	out = append(out, part)
 	for i, share := range d.protected.raise(out, shares(out)) {
 		out[i].share = share
 	}
-	return out, nil
+	return slices.DeleteFunc(out, func(b boost) bool { return b.share == 0 }), nil
 }
 
 // recall counts what the previous round remembers, and what it drew itself.

@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -155,5 +156,96 @@ func TestCoverageRefusals(t *testing.T) {
 	p.Coverage = Coverage{Order: 2, Samples: 5, Share: .1, Factors: []string{"light", "pose"}}
 	if _, err := Decide(shapes(), p, nil, nil, Budget{Campaign: "c", Number: 1, Train: 100}, 1); !errors.As(err, &refused) || refused.Field != "coverage.factors" {
 		t.Errorf("a factor that the space has not: %v", err)
+	}
+}
+
+// What coverage takes must not be taken from a slice that the base alone had
+// enough of before.
+func TestCoverageBesideAProtectedSliceOfTheBase(t *testing.T) {
+	s := shapes()
+	glare := s.slice(t, "light", "glare")
+	p := policy()
+	p.Coverage.Order = 2
+	base, err := s.feasibility().mass(s.baseMarginals(p.Floor), glare)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Protected = []Protected{{Slice: glare, Share: base - 1e-4}}
+	r, err := Decide(s, p, nil, nil, Budget{Campaign: "c", Number: 1, Train: 1000}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFloors(t, s, &r, 1e-8)
+	if boostOf(&r, glare) == nil {
+		t.Error("the protected slice has no component, and less than its share")
+	}
+	for _, note := range r.Notes {
+		if strings.Contains(note, "without a component") {
+			t.Errorf("it has one, but: %s", note)
+		}
+	}
+}
+
+// A coverage has exactly its samples' share, and a pin exactly its own, in shares
+// and in samples, however little they leave.
+func TestCoverageBesidePins(t *testing.T) {
+	for _, pinned := range []float64{.3, .6, .64, .998} {
+		for _, protected := range []float64{0, .2} {
+			if pinned+protected > .85 && protected > 0 {
+				continue
+			}
+			s := shapes()
+			if protected > 0 {
+				s.Protected = []Protected{{Slice: s.slice(t, "light", "low"), Share: protected}}
+			}
+			p := policy()
+			if pinned > .9 {
+				p.Shares.Base = .001
+			}
+			p.Coverage.Order = 2
+			p.Pins = []Override{{Slice: map[string]string{"light": "glare"}, Share: pinned}}
+			var previous *Round
+			for number := 1; number <= 3; number++ {
+				r, err := Decide(s, p, previous, nil, Budget{Campaign: "c", Number: number, Train: 100_000}, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				previous = &r
+				checkFloors(t, s, &r, 1e-8)
+				pin := boostOf(&r, s.slice(t, "light", "glare"))
+				if got := float64(pin.Share) / whole; math.Abs(got-pinned) > 1e-8 || math.Abs(float64(pin.Quota)-100_000*pinned) > 1 {
+					t.Errorf("pinned at %v: %v and %d samples", pinned, got, pin.Quota)
+				}
+				covering := false
+				for _, c := range r.Components {
+					if rows := len(c.Cover); rows > 0 {
+						covering = true
+						if got := float64(c.Share) / whole; math.Abs(got-float64(rows)/100_000) > 1e-8 {
+							t.Errorf("pinned at %v, protected at %v: %d rows of coverage have a share of %v", pinned, protected, rows, got)
+						}
+					}
+				}
+				if number == 1 && !covering {
+					t.Errorf("pinned at %v: no coverage", pinned)
+				}
+			}
+		}
+	}
+}
+
+// A round that is too small for coverage does not make the next one forget.
+func TestCoverageOutlivesASmallRound(t *testing.T) {
+	s, p := shapes(), policy()
+	p.Coverage.Order = 2
+	var previous *Round
+	for number, train := range []uint64{1000, 5, 0, 5} {
+		r, err := Decide(s, p, previous, nil, Budget{Campaign: "c", Number: number + 1, Train: train}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if number > 0 && (r.Memory.Covered == nil || strings.Trim(string(r.Memory.Covered.Counts), "\x00") == "") {
+			t.Errorf("round %d has forgotten what was covered", number+1)
+		}
+		previous = &r
 	}
 }

@@ -180,6 +180,11 @@ func (l *lesson) of(lessons []*lesson) string {
 // for scores: a strategy reads its own there and leaves new ones.
 func (m *Memory) clone() Memory { return Memory{Slices: slices.Clone(m.Slices)} }
 
+// forget drops the slices that the space no longer has.
+func (m *Memory) forget(s *Space) {
+	m.Slices = slices.DeleteFunc(m.Slices, func(r Remembered) bool { return s.ValidateSlice("", r.Slice) != nil })
+}
+
 // percent writes a fraction as a person reads it.
 func percent(x float64) string {
 	switch p := 100 * x; {

@@ -61,6 +61,7 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 	}
 	if previous != nil {
 		r.Memory = previous.Memory.clone()
+		r.Memory.forget(s)
 	}
 	d := decision{space: s, policy: p, previous: previous, evidence: e.reachable(s), budget: b, round: &r,
 		feasibility: s.feasibility()}
@@ -149,6 +150,7 @@ func (d *decision) decide() error {
 	if mixture, err = d.cover(mixture); err != nil {
 		return err
 	}
+	d.round.Notes = append(d.round.Notes, d.protected.note(mixture, shares(mixture))...)
 	d.train(mixture)
 	if err := d.split(); err != nil {
 		return err

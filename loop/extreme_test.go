@@ -175,6 +175,30 @@ func TestDecideAfterTheSpaceChanged(t *testing.T) {
 	}
 }
 
+// A memory of what the space no longer has is no memory.
+func TestDecideForgetsSlicesThatAreGone(t *testing.T) {
+	s := oneFactor(3)
+	e := uniformEvidence(3, 5000, func(l int) int64 { return 100 + 1000*int64(l/2) })
+	previous, err := Decide(s, policy(), nil, e, Budget{Campaign: "c", Number: 1, Train: 1500}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	previous.Memory.Slices = []Remembered{
+		{Slice: Slice{{0, 1}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: .25, Quarantined: true, Until: 9, Sentence: "one"},
+		{Slice: Slice{{0, 7}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: .25, Quarantined: true, Until: 9, Sentence: "a level gone"},
+		{Slice: Slice{{4, 0}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: 1, Sentence: "a factor gone"},
+	}
+	r, err := Decide(s, policy(), &previous, e, Budget{Campaign: "c", Number: 2, Train: 1500}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range r.Memory.Slices {
+		if s.ValidateSlice("", m.Slice) != nil {
+			t.Errorf("remembers %v", m.Slice)
+		}
+	}
+}
+
 func TestDecideRefusals(t *testing.T) {
 	s, good := shapes(), Budget{Campaign: "c", Number: 1, Train: 1500}
 	bad := sized(t, s, 50, .5, nil)

@@ -126,7 +126,7 @@ func (g *protection) met(parts []boost, shares []float64) bool {
 }
 
 // raise holds the pins and bans, and gives protected slices what they then lack.
-// They come first: all else but the pins shrinks in proportion, so a policy's
+// They come first: all else but pins and coverage shrinks in proportion, so a policy's
 // shares are of what they leave. The mixtures that hold and have enough of every
 // slice are a convex set, so that a step between two of them keeps to it.
 func (g *protection) raise(parts []boost, shares []float64) []float64 {
@@ -134,18 +134,17 @@ func (g *protection) raise(parts []boost, shares []float64) []float64 {
 	if g.met(parts, shares) {
 		return shares
 	}
-	free := 1.0 // what is not pinned
-	for _, p := range g.pins {
-		free -= p.Share
+	pinned, _ := g.claimed()
+	free := 1 - pinned // what can give
+	for i := range parts {
+		if len(parts[i].rows) > 0 {
+			free -= shares[i]
+		}
 	}
 	had, fixed := make([]float64, len(g.slices)), make([]float64, len(g.slices))
 	most := 0.0
 	for i, p := range g.slices {
-		for _, pin := range g.pins {
-			if inside := (&cell{slice: pin.slice}); inside.within(p.Slice) {
-				fixed[i] += pin.Share
-			}
-		}
+		fixed[i] = g.pinnedIn(p.Slice)
 		had[i] = g.has(i, parts, shares) - fixed[i]
 		if p.Share > fixed[i] {
 			most += max(p.Share-fixed[i], leastShare)
@@ -182,7 +181,7 @@ func (g *protection) raise(parts []boost, shares []float64) []float64 {
 	taken := lacks(high)
 	raised := make([]float64, len(shares))
 	for i := range shares {
-		if raised[i] = shares[i]; i == 0 || g.pin(parts[i].cell.slice) == nil {
+		if raised[i] = shares[i]; i == 0 || !g.fixed(&parts[i]) {
 			raised[i] *= 1 - taken/free
 		}
 	}
@@ -190,6 +189,34 @@ func (g *protection) raise(parts []boost, shares []float64) []float64 {
 		raised[find(parts, p.Slice)] += own[i]
 	}
 	return raised
+}
+
+// claimed is how much of a mixture the pins are, and how much of it protected slices
+// may claim beside them.
+func (g *protection) claimed() (pinned, lacking float64) {
+	for _, p := range g.pins {
+		pinned += p.Share
+	}
+	for _, p := range g.slices {
+		lacking += max(0, p.Share-g.pinnedIn(p.Slice))
+	}
+	return pinned, lacking
+}
+
+// pinnedIn is the share of the pins that lie inside a slice.
+func (g *protection) pinnedIn(slice Slice) (total float64) {
+	for _, pin := range g.pins {
+		if inside := (&cell{slice: pin.slice}); inside.within(slice) {
+			total += pin.Share
+		}
+	}
+	return total
+}
+
+// fixed reports whether a part has its share whatever else is in the mixture: a
+// pinned slice, or a coverage.
+func (g *protection) fixed(part *boost) bool {
+	return len(part.rows) > 0 || g.pin(part.cell.slice) != nil
 }
 
 // note says of protected slices without a component why they need none.

@@ -47,7 +47,6 @@ func (d *decision) step(want wanted) ([]boost, error) {
 			}
 		}
 	}
-	d.round.Notes = append(d.round.Notes, protected.note(kept, shares(kept))...)
 	return kept, nil
 }
 
