@@ -164,3 +164,14 @@ func TestCurriculumMovesByTheTrustRegion(t *testing.T) {
 		previous = &r
 	}
 }
+
+// Without a version before there is no progress to follow.
+func TestNoProgressWithoutAVersionBefore(t *testing.T) {
+	s := oneFactor(3)
+	d := &decision{evidence: uniformEvidence(3, 5000, func(l int) int64 { return 100 + 1000*int64(l/2) }), policy: policy()}
+	for l, times := range d.lessons()[0].tilt(s, true)[0] {
+		if times != 1 {
+			t.Errorf("level %d is tilted %v times", l, times)
+		}
+	}
+}

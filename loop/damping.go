@@ -37,6 +37,9 @@ func (d *decision) judge(lessons []*lesson) {
 			continue
 		}
 		l := r.lesson(lessons)
+		if l == nil {
+			continue
+		}
 		now := l.count(r.Slice, nil)
 		if now.worth < settings.Rows {
 			continue
@@ -47,14 +50,15 @@ func (d *decision) judge(lessons []*lesson) {
 	}
 }
 
-// lesson is the one that a slice's anchor is of.
+// lesson is the one that a slice's anchor is of; nil where it is not among these,
+// as what another one fails says nothing about it.
 func (r *Remembered) lesson(lessons []*lesson) *lesson {
 	for _, l := range lessons {
-		if l.name() == r.Of {
+		if r.Of == "" || l.name() == r.Of {
 			return l
 		}
 	}
-	return lessons[0]
+	return nil
 }
 
 // verdict is what comes of comparing a slice with its anchor.

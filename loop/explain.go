@@ -31,13 +31,17 @@ func (s *Space) explain(c *Component) string {
 	}
 	sentence := fmt.Sprintf("%s fails %s of the time (%d of %d rows%s, 95%% interval %s to %s), %.1f times the rate in deployment.",
 		s.Describe(c.Slice), percent(r.Measured), r.Failures, r.Rows, worth, percent(r.Lower), percent(r.Upper), r.Lift)
+	if r.Rows == 0 {
+		sentence = fmt.Sprintf("%s failed %s of the time in versions before the newest, which has no rows of it: %.1f times the rate in deployment.",
+			s.Describe(c.Slice), percent(r.Rate), r.Lift)
+	}
 	if r.Loss != nil {
 		sentence += fmt.Sprintf(" It has %s, against %s in deployment.", r.Loss.text(r.Loss.Slice), r.Loss.text(r.Loss.Deployment))
 	}
 	if len(r.LearnedFrom) > 0 {
 		sentence += fmt.Sprintf(" So %s %s.", map[bool]string{true: "say", false: "says"}[len(r.LearnedFrom) > 1], join(r.LearnedFrom))
 	}
-	if r.Since > 0 {
+	if r.Since > 0 && r.Rows > 0 {
 		sentence += fmt.Sprintf(" It failed %s when first boosted in round %d.", percent(max(0, r.Measured+r.Progress)), r.Since)
 	}
 	sentence += fmt.Sprintf(" It is %s of deployment and gets %s of the round: %d samples.", percent(r.Prevalence), percent(share), c.Quota)

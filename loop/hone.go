@@ -32,8 +32,10 @@ func (d *decision) searchable(lessons []*lesson) []*lesson {
 	var out []*lesson
 	total := 0.0
 	for _, l := range lessons {
-		total += l.learned.Importance
-		d.round.FailureRate += l.learned.Importance * l.overall
+		if l.evidence.Len() > 0 {
+			total += l.learned.Importance
+			d.round.FailureRate += l.learned.Importance * l.overall
+		}
 		if l.newest >= int64(d.policy.MinimumRows) {
 			out = append(out, l)
 			continue
@@ -46,7 +48,9 @@ func (d *decision) searchable(lessons []*lesson) []*lesson {
 				l.name(), l.newest, d.policy.MinimumRows)
 		}
 	}
-	d.round.FailureRate /= total
+	if total > 0 {
+		d.round.FailureRate /= total
+	}
 	if len(out) > 1 {
 		d.note("%s", combined(out))
 	}
@@ -169,6 +173,7 @@ func (d *decision) noteWorthless(b *boost, l *lesson) {
 	switch r := b.reason; {
 	case r.Prevalence == 0:
 		d.note("%s fails %s of the time, but deployment never shows it: it is not boosted.", slice, percent(r.Measured))
+	case banned(d.protected.bans, b.cell.slice): // which the ban's own note says
 	case b.worth == 0 && r.Rate > l.goal:
 		d.note("%s fails %s of the time, but the constraints or the base all but forbid to draw it: it is not boosted.", slice, percent(r.Measured))
 	case b.worth == 0:
@@ -186,6 +191,9 @@ func (d *decision) trickles(lessons []*lesson, share func(worth float64) float64
 			continue
 		}
 		l := m.lesson(lessons)
+		if l == nil {
+			continue
+		}
 		now := l.count(m.Slice, nil)
 		c := cell{slice: m.Slice, n: now.n, k: now.k, p: 1, q: 1}
 		b, err := d.value(c, l)

@@ -98,8 +98,8 @@ type counted struct {
 	// of what was measured.
 	rows, groups, failures int64
 	worth, failed, loss    float64
-	// n and k are rows and failures of all versions by the memory of their age,
-	// groups aside.
+	// n and k are rows and failures of all versions by the memory of their age, and
+	// for as much as groups leave of the newest one's.
 	n, k float64
 }
 
@@ -157,6 +157,7 @@ func (l *lesson) count(slice Slice, wanted func(line int) bool) counted {
 		}
 		design := effect(mates/float64(c.rows), l.correlation)
 		c.worth, c.failed = c.worth/design, c.failed/design
+		c.n, c.k = c.n/design, c.k/design
 	}
 	return c
 }

@@ -139,3 +139,43 @@ func TestCost(t *testing.T) {
 		t.Errorf("values %v and %v", a, b)
 	}
 }
+
+// What nothing is known of yet is no failure rate of 0.
+func TestFailureRateIsOfLessonsWithEvidence(t *testing.T) {
+	s := shapes()
+	e := twoLines(t, s, 4)
+	alone := e.only(func(i int) bool { return e.From[i] == 1 })
+	r, err := Decide(s, policy(), nil, alone, Budget{Campaign: "c", Number: 1, Train: 1500}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.FailureRate < .1 {
+		t.Errorf("a failure rate of %v, of rows of which more than one in ten fail", r.FailureRate)
+	}
+}
+
+// A slice is judged by the lesson that its anchor is of, and by no other.
+func TestAnchorsLesson(t *testing.T) {
+	a, b := &lesson{learned: Learned{ModelLine: "a"}}, &lesson{learned: Learned{ModelLine: "b"}}
+	for of, want := range map[string]*lesson{"": a, "a": a, "b": b, "c": nil} {
+		if got := (&Remembered{Of: of}).lesson([]*lesson{a, b}); got != want {
+			t.Errorf("of %q: %+v", of, got)
+		}
+	}
+}
+
+// Rows of a group count for what they are worth in an anchor, too: that of real
+// rows is compared with that of all.
+func TestAnchorsCountGroups(t *testing.T) {
+	e := &Evidence{}
+	for group := range uint32(40) {
+		e.Append(Line{Codes: []Code{0}, Source: SourceTarget, Origin: Real, Group: group + 1, Rows: 10, Failures: 10 * int64(group%2)})
+	}
+	e.Sort()
+	d := &decision{evidence: e, policy: policy()}
+	l := d.lessons()[0]
+	now := l.count(nil, nil)
+	if math.Abs(now.worth-40) > 2 || math.Abs(now.n-now.worth) > 1e-9 || math.Abs(now.k-now.failed) > 1e-9 {
+		t.Errorf("40 groups of one mind are worth %v rows, %v with memory", now.worth, now.n)
+	}
+}

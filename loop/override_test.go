@@ -186,6 +186,9 @@ func TestBanLeavesItsShareToOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkOverrides(t, s, p, &banned)
+	if notes := strings.Join(banned.Notes, "\n"); strings.Contains(notes, "all but forbid") {
+		t.Errorf("it is a ban that keeps the slice from being boosted: %s", notes)
+	}
 	if boostOf(&plain, low) == nil || boostOf(&plain, glare) == nil || boostOf(&banned, glare) == nil {
 		t.Fatalf("without: %s\nwith: %s", plain.Canonical(), banned.Canonical())
 	}

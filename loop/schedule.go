@@ -69,16 +69,19 @@ func (d *decision) scheduled(lessons []*lesson, boosts []boost) wanted {
 // levelSmoothing rows.
 func (l *lesson) tilt(s *Space, progress bool) [][]float64 {
 	e := l.evidence
-	newest, before := make([]float64, len(l.discount)), make([]float64, len(l.discount))
+	newest, before, compared := make([]float64, len(l.discount)), make([]float64, len(l.discount)), false
 	for i := range e.Len() {
 		switch e.Age[i] {
 		case 0:
 			newest[l.strata[i]] = 1
 		case 1:
-			before[l.strata[i]] = 1
+			before[l.strata[i]], compared = 1, true
 		}
 	}
 	tilt := s.untilted()
+	if progress && !compared {
+		return tilt // nothing has moved that anyone knows of
+	}
 	for f := range tilt {
 		levels := len(tilt[f])
 		sums := make([]stratum, levels*len(l.discount))
