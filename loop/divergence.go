@@ -1,6 +1,9 @@
 package loop
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // trustPoints is how many scenarios stand for each part of a mixture when the
 // divergence between two mixtures is computed: it is then within .01 nats and 2 %
@@ -90,6 +93,9 @@ func (d *decision) compare(parts []boost, from, to mixture) (*comparison, error)
 			k.points[at].mass++
 		}
 	}
+	// A point of very many factors may be rarer than the least number there is: it
+	// tells nothing, and where all are the trust region binds nothing.
+	k.points = slices.DeleteFunc(k.points, func(p trustPoint) bool { return p.density == 0 })
 	for i := range k.points {
 		p := &k.points[i]
 		all := 0.0

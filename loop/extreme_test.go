@@ -199,6 +199,28 @@ func TestDecideForgetsSlicesThatAreGone(t *testing.T) {
 	}
 }
 
+// A scenario of very many factors is less likely than the smallest number there
+// is; what is decided of it is a number all the same.
+func TestDecideOnScenariosTooRareForANumber(t *testing.T) {
+	s := &Space{Name: "wide", Version: 1}
+	for f := range MaxFactors {
+		factor := oneFactor(20).Factors[0]
+		factor.Name = fmt.Sprint("f", f)
+		s.Factors = append(s.Factors, factor)
+	}
+	p := policy()
+	p.Pins = []Override{{Slice: map[string]string{"f0": "l0"}, Share: .2}}
+	var previous *Round
+	for number := 1; number <= 2; number++ {
+		r, err := Decide(s, p, previous, nil, Budget{Campaign: "c", Number: number, Train: 1500}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Canonical() // panics on a NaN
+		p.Pins, previous = nil, &r
+	}
+}
+
 func TestDecideRefusals(t *testing.T) {
 	s, good := shapes(), Budget{Campaign: "c", Number: 1, Train: 1500}
 	bad := sized(t, s, 50, .5, nil)
