@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -209,9 +210,28 @@ func (c *Control) banSlice(ctx context.Context, in *edit[api.Ban]) (api.PolicyEd
 }
 
 func (c *Control) setOverride(ctx context.Context, name, list string, why api.Because, o loop.Override) (api.PolicyEdited, error) {
-	return c.editPolicy(ctx, name, why, func(_ *state.State, latest *state.PolicyVersion) (*state.PutPolicy, error) {
+	if o.Expired(today()) {
+		return api.PolicyEdited{}, &loop.Error{Field: "expires", Problem: o.Expires + " is over", Remedy: "name a day to come, or none"}
+	}
+	return c.editPolicy(ctx, name, why, func(s *state.State, latest *state.PolicyVersion) (*state.PutPolicy, error) {
+		if err := misspelt(s, name, &o); err != nil {
+			return nil, err
+		}
 		return edited(spec.SetOverride([]byte(latest.Document), list, o))
 	})
+}
+
+// misspelt refuses a slice that none of the campaigns has that follow the policy and
+// have rounds to come: it is misspelt. Where nobody follows the policy, nobody can say.
+func misspelt(s *state.State, policy string, o *loop.Override) (err error) {
+	for _, user := range behind(s, policy, math.MaxInt) {
+		campaign, _ := s.Campaign(user.Campaign)
+		space, _ := s.Space(campaign.Campaign.Space, campaign.SpaceVersion)
+		if _, err = o.Resolve(space.Space, ""); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func (c *Control) unpinSlice(ctx context.Context, in *edit[api.Release]) (api.PolicyEdited, error) {

@@ -57,6 +57,7 @@ func TestPolicyIsTuned(t *testing.T) {
 		w.refused(422, "it lies inside what bans[0] bans", "POST", "/v1/policies/plain/ban", `{"slice":{"light":"low"},"reason":"broken"}`)
 		w.refused(422, "share", "POST", "/v1/policies/plain/pin", `{"slice":{"light":"low"},"share":1.5}`)
 		w.refused(422, "is not a day", "POST", "/v1/policies/plain/ban", `{"slice":{"light":"high"},"expires":"soon"}`)
+		w.refused(422, "1999-12-31 is over", "POST", "/v1/policies/plain/ban", `{"slice":{"light":"high"},"expires":"1999-12-31"}`)
 
 		asked[api.PolicyEdited](w, "POST", "/v1/policies/plain/ban", `{"slice":{"glove":"worn"},"author":"ann","reason":"broken"}`)
 		asked[api.PolicyEdited](w, "POST", "/v1/policies/plain/unpin", `{"slice":{"light":"low"},"author":"ann","expected":3}`)
@@ -126,7 +127,10 @@ func TestCampaignAdoptsPolicy(t *testing.T) {
 		if len(pinned.Campaigns) != 1 || pinned.Campaigns[0] != (api.PolicyUser{Campaign: "c", Version: 1}) {
 			t.Errorf("behind are %+v", pinned.Campaigns)
 		}
-		asked[api.PolicyEdited](w, "POST", "/v1/policies/plain/pin", `{"slice":{"gloves":"bare"},"share":0.1,"reason":"a slip"}`)
+		// A slip is said at once where somebody follows the policy, and else by whoever would.
+		w.refused(422, `"slice.gloves"`, "POST", "/v1/policies/plain/pin", `{"slice":{"gloves":"bare"},"share":0.1}`)
+		w.refused(422, `its levels are `, "POST", "/v1/policies/plain/ban", `{"slice":{"glove":"bar"}}`)
+		w.must("POST", "/v1/policies", "name: plain\nstrategy: uniform\npins: [{slice: {gloves: bare}, share: 0.1}]\n")
 		w.refused(422, `campaign \"c\" cannot follow plain@3: space \"lab\" has no factor \"gloves\"`, "POST", "/v1/campaigns/c/policy", `{}`)
 		w.refused(404, "there is no version 9", "POST", "/v1/campaigns/c/policy", `{"version":9}`)
 		w.refused(404, "there is no campaign", "POST", "/v1/campaigns/none/policy", `{"policy":"plain"}`)

@@ -150,12 +150,20 @@ func (c *Control) proposal(name string, serial int, err error) (out api.Proposal
 	return out, nil
 }
 
+// paused refuses what opens nothing until somebody resumes the campaign.
+func paused(name string) error {
+	return loop.Conflict("campaign", "campaign %q is paused: resume it first (hone campaign resume %s)", name, name)
+}
+
 // due is a campaign whose next round can be decided now, with its last round, nil
 // if there is none.
 func due(s *state.State, name string) (campaign state.Campaign, previous *state.Round, err error) {
 	campaign, ok := s.Campaign(name)
 	if !ok {
 		return campaign, nil, loop.NotFound("campaign", "there is no campaign %q", name)
+	}
+	if campaign.State == state.Paused {
+		return campaign, nil, paused(name)
 	}
 	if campaign.State != state.Running {
 		return campaign, nil, loop.Conflict("campaign", "campaign %q is %s", name, campaign.State)
@@ -229,11 +237,15 @@ func (c *Control) amendRound(ctx context.Context, in *amendment) (api.Proposal, 
 			}
 			return
 		}
+		campaign, _ := s.Campaign(in.Name)
+		if campaign.State == state.Paused {
+			err = paused(in.Name)
+			return
+		}
 		if _, void, _ := s.Proposed(in.Name); void != nil {
 			err = loop.Conflict("round", "what is proposed cannot open any more, and is proposed again: %s", void.Problem)
 			return
 		}
-		campaign, _ := s.Campaign(in.Name)
 		size = campaign.Campaign.UnitSize
 		o := p.Open
 		from, err = argumentsOf(s, &loop.DecidedRound{Round: o.Round, Space: campaign.Campaign.Space, Policy: campaign.Campaign.Policy,

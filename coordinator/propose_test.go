@@ -235,6 +235,8 @@ func TestWaitingRoundIsProposedAgain(t *testing.T) {
 		if code := w.do("approve", amended, "ann", ""); code != 409 {
 			t.Errorf("approved while paused: %d", code)
 		}
+		w.refused(409, "paused: resume it first", "POST", "/v1/campaigns/c/rounds/1/amend", `{"digest":"`+amended.Digest.String()+`","bans":[{"slice":{"glove":"worn"}}]}`)
+		w.refused(409, "paused: resume it first", "POST", "/v1/campaigns/c/propose", "{}")
 		w.steer("resume", "")
 		if p := w.standing(); p.Digest != amended.Digest || p.State != api.ProposalWaiting {
 			t.Errorf("a pause left %+v", p)

@@ -173,21 +173,36 @@ func (p *Policy) validateOverrides() error {
 	return nil
 }
 
-// resolve finds the slice in a space.
-func (o *Override) resolve(s *Space, field string) (Slice, error) {
+// Resolve finds the slice in a space. Field is where the override stands, and begins
+// the field of a refusal; it is empty where the override is all that is asked about.
+func (o *Override) Resolve(s *Space, field string) (Slice, error) {
+	field = strings.TrimPrefix(field+".slice", ".")
 	var slice Slice
 	for _, factor := range slices.Sorted(maps.Keys(o.Slice)) {
 		f := s.Factor(factor)
 		if f < 0 {
-			return nil, refuse(field+".slice."+factor, "space %q has no factor %q", s.Name, factor).remedy("name a factor of the campaign's space, or use the policy elsewhere")
+			return nil, refuse(field+"."+factor, "space %q has no factor %q", s.Name, factor).remedy("its factors are %s", listed(len(s.Factors), func(i int) string { return s.Factors[i].Name }))
 		}
 		l := s.Factors[f].Level(o.Slice[factor])
 		if l < 0 {
-			return nil, refuse(field+".slice."+factor, "factor %q has no level %q", factor, o.Slice[factor]).remedy("name a level of the campaign's space")
+			return nil, refuse(field+"."+factor, "factor %q has no level %q", factor, o.Slice[factor]).remedy("its levels are %s", listed(len(s.Factors[f].Levels), func(i int) string { return s.Factors[f].Levels[i].Name }))
 		}
 		slice = slice.With(Predicate{Factor: f, Level: l})
 	}
-	return slice, s.ValidateSlice(field+".slice", slice)
+	return slice, s.ValidateSlice(field, slice)
+}
+
+// listed names the first few of n things.
+func listed(n int, name func(int) string) string {
+	const most = 12
+	var names []string
+	for i := range min(n, most) {
+		names = append(names, name(i))
+	}
+	if n > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), n-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // pinnedSlice is a pin in a space.
@@ -203,7 +218,7 @@ type pinnedSlice struct {
 func (d *decision) overrides() (pins []pinnedSlice, bans []Slice, err error) {
 	for i := range d.policy.Pins {
 		pin, field := &d.policy.Pins[i], at("pins", i)
-		slice, err := pin.resolve(d.space, field)
+		slice, err := pin.Resolve(d.space, field)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -231,7 +246,7 @@ func (d *decision) overrides() (pins []pinnedSlice, bans []Slice, err error) {
 	}
 	for i := range d.policy.Bans {
 		ban := &d.policy.Bans[i]
-		slice, err := ban.resolve(d.space, at("bans", i))
+		slice, err := ban.Resolve(d.space, at("bans", i))
 		if err != nil {
 			return nil, nil, err
 		}

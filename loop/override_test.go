@@ -42,7 +42,7 @@ func drawOverrides(t *rapid.T, s *Space, p *Policy) {
 func checkOverrides(t rapid.TB, s *Space, p *Policy, r *Round) {
 	t.Helper()
 	for i := range p.Pins {
-		slice, err := p.Pins[i].resolve(s, "")
+		slice, err := p.Pins[i].Resolve(s, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func checkOverrides(t rapid.TB, s *Space, p *Policy, r *Round) {
 		}
 	}
 	for i := range p.Bans {
-		ban, err := p.Bans[i].resolve(s, "")
+		ban, err := p.Bans[i].Resolve(s, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,7 +35,7 @@ func policyCommand() *cli.Command {
 }
 
 func tuningFlags() []cli.Flag {
-	return append(whyFlags(), &cli.IntFlag{Name: "expect", Usage: "refuse (exit code 4) unless `VERSION` is the policy's latest"})
+	return append(whyFlags(), &cli.IntFlag{Name: "expect", Usage: "refuse (exit code 4) unless `VERSION` is the policy's latest", DefaultText: "whichever is"})
 }
 
 func tuning(c *cli.Context) (api.Because, error) {

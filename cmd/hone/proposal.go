@@ -143,7 +143,7 @@ func amendCommand() *cli.Command {
 			}
 			slice, err := spec.ParsePredicates(c.String("where"))
 			if err != nil {
-				return err
+				return usage("--where: %v", err)
 			}
 			if c.IsSet("share") == c.Bool("ban") {
 				return usage("%s needs --share or --ban, and not both (see %s --help)", c.Command.HelpName, c.Command.HelpName)
@@ -153,7 +153,7 @@ func amendCommand() *cli.Command {
 			if c.Bool("ban") {
 				amend.Bans = []loop.Override{override}
 			} else {
-				if override.Share, err = portion("--share", c.String("share")); err != nil {
+				if override.Share, err = fraction("share", c.String("share")); err != nil {
 					return err
 				}
 				amend.Pins = []loop.Override{override}
@@ -169,19 +169,6 @@ func amendCommand() *cli.Command {
 			return show(c, p, func(w io.Writer) { writeProposal(w, &p) })
 		},
 	}
-}
-
-// portion reads 10% or 0.1.
-func portion(flag, s string) (float64, error) {
-	number, isPercent := strings.CutSuffix(s, "%")
-	x, err := strconv.ParseFloat(number, 64)
-	if isPercent {
-		x /= 100
-	}
-	if err != nil || !(x >= 0 && x <= 1) {
-		return 0, usage("%s is 0%% to 100%%, or 0 to 1, not %q", flag, s)
-	}
-	return x, nil
 }
 
 func writeProposals(w io.Writer, list []api.Proposal) {

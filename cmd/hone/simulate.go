@@ -23,7 +23,7 @@ func policySimulateCommand() *cli.Command {
 		ArgsUsage: "FILE|-",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "campaign", Aliases: []string{"C"}, Usage: "decide for the campaign `NAME`"},
-			&cli.IntFlag{Name: "rounds", Usage: fmt.Sprintf("simulate the next `N` rounds (%d if left out); with --replay the last N (all, up to %d)", api.SimulatedRounds, api.MaxSimulated)},
+			&cli.IntFlag{Name: "rounds", Usage: "simulate the next `N` rounds; with --replay the last N", DefaultText: fmt.Sprintf("%d; with --replay all, up to %d", api.SimulatedRounds, api.MaxSimulated)},
 			&cli.BoolFlag{Name: "replay", Usage: "decide the rounds that there were, each from its own evidence, instead of the next ones"},
 		},
 		Description: `Decides the next rounds by the policy in FILE and by the campaign's own, from the same
