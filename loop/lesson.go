@@ -162,10 +162,10 @@ func (l *lesson) count(slice Slice, wanted func(line int) bool) counted {
 	return c
 }
 
-// correlation is that of the failures of two rows of a group in the newest
-// version, by a one-way analysis of variance; 0 where there are no groups.
+// correlation is that of how badly two rows of a group fail in the newest version,
+// by a one-way analysis of variance; 0 where there are no groups.
 func (e *Evidence) correlation() float64 {
-	type sum struct{ rows, fails float64 }
+	type sum struct{ rows, fails, squares float64 }
 	var groups []sum
 	at := make(map[uint32]int)
 	var all sum
@@ -181,9 +181,10 @@ func (e *Evidence) correlation() float64 {
 			groups = append(groups, sum{})
 		}
 		groups[g].rows += float64(e.Rows[i])
-		groups[g].fails += float64(e.Failures[i])
+		groups[g].fails += e.failed(i)
+		groups[g].squares += e.squared(i)
 		all.rows += float64(e.Rows[i])
-		all.fails += float64(e.Failures[i])
+		all.fails += e.failed(i)
 	}
 	n := float64(len(groups))
 	if n < 3 || all.rows <= n {
@@ -193,7 +194,7 @@ func (e *Evidence) correlation() float64 {
 	for _, g := range groups {
 		rate := g.fails / g.rows
 		between += g.rows * (rate - mean) * (rate - mean)
-		within += g.rows * rate * (1 - rate)
+		within += max(0, g.squares-g.fails*rate)
 		mates += g.rows * g.rows / all.rows
 	}
 	between /= n - 1

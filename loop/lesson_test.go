@@ -179,3 +179,17 @@ func TestAnchorsCountGroups(t *testing.T) {
 		t.Errorf("40 groups of one mind are worth %v rows, %v with memory", now.worth, now.n)
 	}
 }
+
+// Rows of a group that are equally severe are one row, whether or not any counts as
+// a failure.
+func TestSeverityCorrelatesInGroups(t *testing.T) {
+	e := &Evidence{Severity: []int64{}, Squares: []int64{}}
+	for group := range uint32(40) {
+		severity := int64(group%4) * MicroUnits / 4
+		e.Append(Line{Codes: []Code{0}, Source: SourceTarget, Origin: Real, Group: group + 1, Rows: 10,
+			Severity: 10 * severity, Squares: 10 * (severity * severity / MicroUnits)})
+	}
+	if got := e.correlation(); math.Abs(got-1) > 1e-6 {
+		t.Errorf("rows of a group correlate by %v", got)
+	}
+}
