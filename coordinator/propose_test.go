@@ -243,12 +243,22 @@ func TestWaitingRoundIsProposedAgain(t *testing.T) {
 		}
 		w.steer("extend", `{"samples":400,"rounds":2}`)
 		p := w.standing()
+		w.must("POST", "/v1/policies", eagerPolicy+"floor: 0.3\n")
+		w.must("POST", "/v1/campaigns/c/policy", "{}")
+		if by := w.standing(); by.Serial != p.Serial+1 {
+			t.Errorf("another policy, and still there waits %+v", by)
+		} else if w.proposals()[p.Serial-1].State != api.ProposalReplaced {
+			t.Error("two wait")
+		}
+		w.must("POST", "/v1/policies", eagerPolicy)
+		w.must("POST", "/v1/campaigns/c/policy", "{}")
 		if p.Serial != amended.Serial+1 || p.State != api.ProposalWaiting || p.Author != "hone" || w.proposals()[amended.Serial-1].State != api.ProposalReplaced {
 			t.Fatalf("%+v", p)
 		}
 		if code := w.do("approve", amended, "ann", ""); code != 409 {
 			t.Errorf("what was replaced is approved: %d", code)
 		}
+		p = w.standing()
 		if code := w.do("approve", p, "ann", ""); code != 200 {
 			t.Fatalf("approve: %d", code)
 		}

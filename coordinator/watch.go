@@ -18,7 +18,7 @@ type watch struct {
 
 // touched is what entries have changed since it was taken last.
 type touched struct {
-	// campaigns were created, steered or extended, got a round or a proposal, a reservation or a
+	// campaigns were created, steered or extended, follow another policy, got a round or a proposal, a reservation or a
 	// delivery, or were published; the value says whether samples of it were revoked.
 	campaigns map[string]bool
 	// sealed: some model version was.
@@ -54,6 +54,8 @@ func (t *touched) note(c *state.Command, event state.Event) {
 	case state.CampaignSteered:
 		t.campaign(e.Name, false)
 	case state.CampaignExtended:
+		t.campaign(e.Name, false)
+	case state.PolicyAdopted: // what is proposed is by the policy before
 		t.campaign(e.Name, false)
 	case state.GivenUp:
 		t.campaign(e.Name, false)
