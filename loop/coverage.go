@@ -85,7 +85,7 @@ func (d *decision) cover(mixture []boost) ([]boost, error) {
 	still := c.lacking(settings.Samples)
 	share := float64(len(rows)) / float64(d.budget.Train)
 	part := boost{over: OverBase, rows: rows, share: share, reason: &Reason{P: 1, Q: 1, Risk: 1, Damping: 1}}
-	part.reason.Sentence = fmt.Sprintf("%d samples complete combinations of %d levels: %d of %d had fewer than %d samples, and %d will have.",
+	part.reason.Sentence = fmt.Sprintf("%d samples complete combinations of %d levels: %d of %d had fewer than %d samples, and at most %d will have.",
 		len(rows), settings.Order, lacked, len(c.count), settings.Samples, still)
 	out := d.protected.join(d, slices.Clone(mixture))
 	for i := range out {
