@@ -209,11 +209,16 @@ func stateSince(c *api.Campaign) string {
 	return out
 }
 
+// steeredWhy is the reason that was given for the state, or the condition by which
+// the campaign is done before its time.
 func steeredWhy(c *api.Campaign) string {
-	if c.Steered == nil || c.Steered.To != c.State {
-		return ""
+	switch n := len(c.Amendments); {
+	case c.Steered != nil && c.Steered.To == c.State:
+		return c.Steered.Reason
+	case n > 0 && strings.HasPrefix(c.State, api.CampaignDone) && strings.HasPrefix(c.Amendments[n-1].Reason, "until["):
+		return c.Amendments[n-1].Reason
 	}
-	return c.Steered.Reason
+	return ""
 }
 
 // amendments are the later versions of what a campaign asks for and follows.
