@@ -86,7 +86,7 @@ func TestCountIsWorthLess(t *testing.T) {
 	e.Sort()
 	d := decision{space: oneFactor(2), policy: policy(), evidence: e, round: &Round{}}
 	c := d.lessons()[0].count(Slice{{0, 0}}, nil)
-	if c.rows != 200 || c.groups != 20 || math.Abs(c.worth-20) > .5 || !near(c.rate(), .25) || !near(c.n, 200) {
+	if c.rows != 200 || c.groups != 20 || math.Abs(c.worth-20) > .5 || !near(c.rate(), .25) || !near(c.n, 20) || !near(c.k, 5) {
 		t.Errorf("counted %+v", c)
 	}
 }
