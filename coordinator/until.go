@@ -3,7 +3,6 @@ package coordinator
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"hone/coordinator/state"
 	"hone/loop"
@@ -11,9 +10,6 @@ import (
 
 // untilVersions is how many versions of a line a condition looks back on.
 const untilVersions = 32
-
-// secondsPerDay turns time into days.
-const secondsPerDay = 86_400
 
 // finish ends a campaign of which a condition holds (Campaign.Until): it then asks
 // for no more than what is decided, so that it is done with exact quotas, and its
@@ -26,7 +22,7 @@ func (t *term) finish(ctx context.Context, campaign *state.Campaign) (bool, erro
 	}
 	var space *loop.Space
 	var query loop.EvidenceQuery
-	now := loop.Progress{Day: int(time.Now().Unix() / secondsPerDay), Samples: campaign.Domains[loop.Train].Committed}
+	now := loop.Progress{Day: today(), Samples: campaign.Domains[loop.Train].Committed}
 	news := false
 	t.c.node.View(func(s *state.State) {
 		if v, ok := s.Space(c.Space, campaign.SpaceVersion); ok {
