@@ -9,7 +9,7 @@ import (
 
 func goodCampaign() *Campaign {
 	return &Campaign{Name: "c", Space: "shapes", Policy: "p", Generator: "g", Samples: 18_000, Rounds: 12,
-		Evaluation: EvaluationPlan{Target: 1500, Mixture: 1500, Pinned: []Pinned{{Slice{{1, 4}, {3, 0}}, 100}}},
+		Evaluation: EvaluationPlan{Target: 1500, Mixture: 1500, Pinned: []Pinned{{Slice{{Factor: 1, Level: 4}, {Factor: 3, Level: 0}}, 100}}},
 		LearnFrom:  []LearnFrom{{ModelLine: "m"}}, Gates: []string{"format", "blank"},
 		UnitSize: DefaultUnitSize, MaxAttempts: DefaultMaxAttempts, Advance: AdvanceSealed, Decide: DecideAuto, QuotaBy: "shape"}
 }
@@ -47,10 +47,10 @@ func TestCampaignRefusals(t *testing.T) {
 		"pinned of 0":        {func(c *Campaign) { c.Evaluation.Pinned[0].Count = 0 }, "evaluation.pinned[0].count"},
 		"pinned too large":   {func(c *Campaign) { c.Evaluation.Pinned[0].Count = MaxQuota }, "evaluation.pinned[0].count"},
 		"pinned nowhere":     {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = nil }, "evaluation.pinned[0].slice"},
-		"pinned impossible":  {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{5, 0}, {6, 0}} }, "evaluation.pinned[0].slice"},
-		"pinned forbidden":   {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{1, 5}, {6, 3}} }, "evaluation.pinned[0].slice"},
+		"pinned impossible":  {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{Factor: 5, Level: 0}, {Factor: 6, Level: 0}} }, "evaluation.pinned[0].slice"},
+		"pinned forbidden":   {func(c *Campaign) { c.Evaluation.Pinned[0].Slice = Slice{{Factor: 1, Level: 5}, {Factor: 6, Level: 3}} }, "evaluation.pinned[0].slice"},
 		"pinned too often": {func(c *Campaign) {
-			c.Evaluation.Pinned[0].Slice = Slice{{0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}, {6, 0}}
+			c.Evaluation.Pinned[0].Slice = Slice{{Factor: 0, Level: 0}, {Factor: 1, Level: 0}, {Factor: 2, Level: 0}, {Factor: 3, Level: 0}, {Factor: 4, Level: 0}, {Factor: 5, Level: 0}, {Factor: 6, Level: 0}}
 		}, "evaluation.pinned[0].slice"},
 		"nobody to learn of": {func(c *Campaign) { c.LearnFrom = nil }, "learn_from"},
 		"line without name":  {func(c *Campaign) { c.LearnFrom[0].ModelLine = "" }, "learn_from[0].model_line"},
@@ -72,7 +72,7 @@ func TestCampaignRefusals(t *testing.T) {
 		}
 	}
 	exam := &Campaign{Name: "exam", Space: "shapes", Policy: "p", Generator: "g", Rounds: 1, UnitSize: 1, MaxAttempts: 1,
-		Advance: AdvanceSealed, Decide: DecideAuto, Evaluation: EvaluationPlan{Pinned: []Pinned{{Slice{{1, 4}, {3, 0}}, 400}}}}
+		Advance: AdvanceSealed, Decide: DecideAuto, Evaluation: EvaluationPlan{Pinned: []Pinned{{Slice{{Factor: 1, Level: 4}, {Factor: 3, Level: 0}}, 400}}}}
 	if err := exam.Validate(s); err != nil {
 		t.Errorf("a campaign of evaluation alone: %v", err)
 	}

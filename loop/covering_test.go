@@ -34,7 +34,7 @@ func TestCoverage(t *testing.T) {
 				var cell Slice
 				for _, p := range set {
 					if l := row.Level(p.Factor); l >= 0 {
-						cell = append(cell, Predicate{p.Factor, l})
+						cell = append(cell, Predicate{Factor: p.Factor, Level: l})
 					}
 				}
 				if len(cell) == order {

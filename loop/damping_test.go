@@ -111,7 +111,7 @@ func TestForgottenSliceComesBack(t *testing.T) {
 // alone show is told apart.
 func TestDampingFollowsRealRows(t *testing.T) {
 	s := oneFactor(2)
-	slice := Slice{{0, 0}}
+	slice := Slice{{Factor: 0, Level: 0}}
 	for name, test := range map[string]struct {
 		real, made int64 // failures of 100 now; 80 of 100 at the anchor
 		realRows   float64
@@ -148,7 +148,7 @@ func TestDampingFollowsRealRows(t *testing.T) {
 // Judgement, case by case: what counts as progress and what does not.
 func TestJudge(t *testing.T) {
 	s := oneFactor(2)
-	slice := Slice{{0, 0}}
+	slice := Slice{{Factor: 0, Level: 0}}
 	settings := DefaultPolicy().Damping
 	for name, test := range map[string]struct {
 		anchorRows, anchorFailures float64

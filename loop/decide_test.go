@@ -77,7 +77,7 @@ func vary(t *rapid.T, s *Space, e *Evidence) *Evidence {
 	out.Sort()
 	out.Made = []Made{{Accepted: int64(draw(100)), Rejected: int64(draw(100)), Millis: int64(draw(1e6))}}
 	for l := range s.Factors[0].Levels {
-		out.Made = append(out.Made, Made{Slice: Slice{{0, l}}, Accepted: int64(draw(100)), Rejected: int64(draw(100)), Millis: int64(draw(1e6))})
+		out.Made = append(out.Made, Made{Slice: Slice{{Factor: 0, Level: l}}, Accepted: int64(draw(100)), Rejected: int64(draw(100)), Millis: int64(draw(1e6))})
 	}
 	return out
 }

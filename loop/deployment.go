@@ -136,7 +136,7 @@ func (d *decision) mostTilted(tilt [][]float64) string {
 	for f := range tilt {
 		for l, t := range tilt[f] {
 			if t > times && d.round.Base[f].row(0, len(tilt[f])).mass(l) > 0 {
-				best, times = Slice{{f, l}}, t
+				best, times = Slice{{Factor: f, Level: l}}, t
 			}
 		}
 	}

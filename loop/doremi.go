@@ -45,7 +45,7 @@ func (doremi) want(d *decision) (wanted, error) {
 		for l, sum := range sums[f] {
 			if sum > 0 {
 				moved = true
-				d.round.Memory.Scores = append(d.round.Memory.Scores, Scored{Slice: Slice{{f, l}}, Value: sum, Round: d.budget.Number})
+				d.round.Memory.Scores = append(d.round.Memory.Scores, Scored{Slice: Slice{{Factor: f, Level: l}}, Value: sum, Round: d.budget.Number})
 			}
 		}
 		levels := len(sums[f])

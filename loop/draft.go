@@ -156,7 +156,7 @@ func (d *Draft) look(r *Rows, a, b, stride int) {
 			seen := counts[x*width+y]
 			squares += (seen - expected) * (seen - expected) / expected
 			if seen == 0 && expected*float64(stride) >= leastExpected {
-				d.Gaps = append(d.Gaps, Gap{Slice{{a, x}, {b, y}}, expected * float64(stride)})
+				d.Gaps = append(d.Gaps, Gap{Slice{{Factor: a, Level: x}, {Factor: b, Level: y}}, expected * float64(stride)})
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func TestEvidenceRoundTrip(t *testing.T) {
 		}
 		if rapid.Bool().Draw(t, "more") {
 			e.Learned = []Learned{{ModelLine: "m", Task: "detect", Metric: "error", Unit: "mm", Better: Lower, Cap: 14.5, Importance: 2}, {Importance: 1}}
-			e.Made = []Made{{Accepted: 7, Rejected: 1, Millis: 900}, {Slice: Slice{{0, 1}}, Abandoned: 3}}
+			e.Made = []Made{{Accepted: 7, Rejected: 1, Millis: 900}, {Slice: Slice{{Factor: 0, Level: 1}}, Abandoned: 3}}
 		}
 		back, err := DecodeEvidence(e.Encode())
 		if err != nil {
@@ -108,7 +108,7 @@ func TestEvidenceRefusals(t *testing.T) {
 		"no importance":          {func(e *Evidence) { e.Learned = []Learned{{}} }, "evidence.learned[0].importance"},
 		"infinite cap":           {func(e *Evidence) { e.Learned = []Learned{{Importance: 1, Cap: math.Inf(1)}} }, "evidence.learned[0].cap"},
 		"no direction":           {func(e *Evidence) { e.Learned = []Learned{{Importance: 1, Better: "up"}} }, "evidence.learned[0].better"},
-		"made nowhere":           {func(e *Evidence) { e.Made = []Made{{Slice: Slice{{9, 0}}}} }, "evidence.made[0].slice"},
+		"made nowhere":           {func(e *Evidence) { e.Made = []Made{{Slice: Slice{{Factor: 9, Level: 0}}}} }, "evidence.made[0].slice"},
 		"made twice":             {func(e *Evidence) { e.Made = []Made{{}, {}} }, "evidence.made[1]"},
 		"made less than nothing": {func(e *Evidence) { e.Made = []Made{{Millis: -1}} }, "evidence.made[0]"},
 		"pinned":                 {func(e *Evidence) { e.Source[1] = SourcePinned }, "evidence[1].source"},

@@ -95,7 +95,7 @@ func TestAlwaysValid(t *testing.T) {
 
 // A slice of which the newest version has no rows does not fail "0% of the time".
 func TestExplainWithoutNewRows(t *testing.T) {
-	c := &Component{Slice: Slice{{0, 1}}, Reason: &Reason{Value: 1, Rate: .4, Lift: 4, Risk: 1, Damping: 1, Since: 2, Progress: .4}}
+	c := &Component{Slice: Slice{{Factor: 0, Level: 1}}, Reason: &Reason{Value: 1, Rate: .4, Lift: 4, Risk: 1, Damping: 1, Since: 2, Progress: .4}}
 	got := oneFactor(3).explain(c)
 	if strings.Contains(got, "of 0 rows") || strings.Contains(got, "0% of the time") && !strings.Contains(got, "40% of the time") || strings.Contains(got, "when first boosted") {
 		t.Error(got)

@@ -80,7 +80,7 @@ func TestDecideOnLevelsWithoutTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if boostOf(&r, Slice{{0, 0}}) != nil {
+			if boostOf(&r, Slice{{Factor: 0, Level: 0}}) != nil {
 				t.Errorf("floor %v: a slice that deployment never shows is boosted", floor)
 			}
 			if mass := r.Base[0].mass(0); (mass > 0) != (floor > 0) {
@@ -184,9 +184,9 @@ func TestDecideForgetsSlicesThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	previous.Memory.Slices = []Remembered{
-		{Slice: Slice{{0, 1}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: .25, Quarantined: true, Until: 9, Sentence: "one"},
-		{Slice: Slice{{0, 7}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: .25, Quarantined: true, Until: 9, Sentence: "a level gone"},
-		{Slice: Slice{{4, 0}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: 1, Sentence: "a factor gone"},
+		{Slice: Slice{{Factor: 0, Level: 1}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: .25, Quarantined: true, Until: 9, Sentence: "one"},
+		{Slice: Slice{{Factor: 0, Level: 7}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: .25, Quarantined: true, Until: 9, Sentence: "a level gone"},
+		{Slice: Slice{{Factor: 4, Level: 0}}, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 1000, Damping: 1, Sentence: "a factor gone"},
 	}
 	r, err := Decide(s, policy(), &previous, e, Budget{Campaign: "c", Number: 2, Train: 1500}, 1)
 	if err != nil {
@@ -239,7 +239,7 @@ func TestDecideRefusals(t *testing.T) {
 		"2^40 of mixture":    {policy(), nil, Budget{Number: 1, Train: 5, Evaluation: EvaluationPlan{Mixture: 1 << 40}}, "evaluation.mixture"},
 		"unknown quota_by":   {policy(), nil, Budget{Number: 1, Train: 5, QuotaBy: "colour"}, "quota_by"},
 		"absent quota_by":    {policy(), nil, Budget{Number: 1, Train: 5, QuotaBy: "occluder_side"}, "quota_by"},
-		"pinned level":       {policy(), nil, Budget{Number: 1, Evaluation: EvaluationPlan{Pinned: []Pinned{{Slice{{0, 99}}, 5}}}}, "evaluation.pinned[0].slice"},
+		"pinned level":       {policy(), nil, Budget{Number: 1, Evaluation: EvaluationPlan{Pinned: []Pinned{{Slice{{Factor: 0, Level: 99}}, 5}}}}, "evaluation.pinned[0].slice"},
 		"bad policy":         {spoilt, nil, good, "shares.base"},
 		"more fail than are": {policy(), bad, good, "evidence[3].failures"},
 	} {

@@ -28,7 +28,7 @@ func sized(t testing.TB, s *Space, rows int, rate float64, worse map[string]floa
 			for _, term := range strings.Fields(name) {
 				factor, level, _ := strings.Cut(term, "=")
 				f := s.Factor(factor)
-				slice = slice.With(Predicate{f, s.Factors[f].Level(level)})
+				slice = slice.With(Predicate{Factor: f, Level: s.Factors[f].Level(level)})
 			}
 			if slice.Matches(x.Codes) {
 				p = r

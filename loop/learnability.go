@@ -163,7 +163,7 @@ func (d *deployment) pairs(s *Space, support float64) []pair {
 			columns := len(s.Factors[g].Levels)
 			d.count(d.evidence.Codes[f], d.evidence.Codes[g], len(s.Factors[f].Levels), columns, func(at int, seen seen) {
 				if seen.rows() >= support {
-					out = append(out, pair{slice: Slice{{f, at / columns}, {g, at % columns}}, seen: seen})
+					out = append(out, pair{slice: Slice{{Factor: f, Level: at / columns}, {Factor: g, Level: at % columns}}, seen: seen})
 				}
 			})
 		}

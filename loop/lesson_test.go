@@ -85,7 +85,7 @@ func TestCountIsWorthLess(t *testing.T) {
 	}
 	e.Sort()
 	d := decision{space: oneFactor(2), policy: policy(), evidence: e, round: &Round{}}
-	c := d.lessons()[0].count(Slice{{0, 0}}, nil)
+	c := d.lessons()[0].count(Slice{{Factor: 0, Level: 0}}, nil)
 	if c.rows != 200 || c.groups != 20 || math.Abs(c.worth-20) > .5 || !near(c.rate(), .25) || !near(c.n, 20) || !near(c.k, 5) {
 		t.Errorf("counted %+v", c)
 	}
@@ -94,7 +94,7 @@ func TestCountIsWorthLess(t *testing.T) {
 // What a sample costs divides its slice's value; few samples say little, and the
 // policy may forbid it.
 func TestCost(t *testing.T) {
-	slice := Slice{{0, 0}}
+	slice := Slice{{Factor: 0, Level: 0}}
 	made := func(own Made) []Made {
 		own.Slice = slice
 		return []Made{{Accepted: 1000, Rejected: 0, Millis: 100_000}, own}

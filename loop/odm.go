@@ -46,7 +46,7 @@ func (odm) want(d *decision) (wanted, error) {
 		for l, reward := range rewards[f] {
 			if reward > 0 {
 				moved = true
-				d.round.Memory.Scores = append(d.round.Memory.Scores, Scored{Slice: Slice{{f, l}}, Value: reward, Round: d.budget.Number})
+				d.round.Memory.Scores = append(d.round.Memory.Scores, Scored{Slice: Slice{{Factor: f, Level: l}}, Value: reward, Round: d.budget.Number})
 			}
 		}
 	}

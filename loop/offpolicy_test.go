@@ -119,9 +119,9 @@ func TestYieldCoverage(t *testing.T) {
 		t.Skip("500 runs of seven shapes")
 	}
 	s := skewed(4)
-	ab := Slice{{0, 3}, {1, 2}}
-	cd := Slice{{2, 3}}
-	rare := Slice{{0, 3}, {1, 3}}
+	ab := Slice{{Factor: 0, Level: 3}, {Factor: 1, Level: 2}}
+	cd := Slice{{Factor: 2, Level: 3}}
+	rare := Slice{{Factor: 0, Level: 3}, {Factor: 1, Level: 3}}
 	worse := func(base float64, rates map[int]float64) func([]Code) float64 {
 		return func(codes []Code) float64 {
 			p := base

@@ -11,7 +11,7 @@ import (
 // does the difference from another mixture.
 func TestYieldOfWhatTheRowsChose(t *testing.T) {
 	s := skewed(5)
-	bad := []Slice{{{0, 3}, {1, 2}}, {{2, 3}, {3, 2}}, {{4, 3}}}
+	bad := []Slice{{{Factor: 0, Level: 3}, {Factor: 1, Level: 2}}, {{Factor: 2, Level: 3}, {Factor: 3, Level: 2}}, {{Factor: 4, Level: 3}}}
 	g := ground{space: s, made: mixtureOf(t, s, .2), fails: func(codes []Code) float64 {
 		for _, slice := range bad {
 			if slice.Matches(codes) {

@@ -147,8 +147,12 @@ func TestPinRefusals(t *testing.T) {
 		"negative":           {func(s *Space) { l := -1; s.Factors[1].Pin = &l }, "factors[1].pin", "no level -1"},
 		"forbidden level":    {func(s *Space) { pinned(s, "tool", "tE") }, "factors[5].pin", "with tool=tE pinned, the constraints leave next to nothing"},
 		"forbidden together": {func(s *Space) { pinned(pinned(s, "distance", "far"), "tilt", "left") }, "factors[0].pin", "with distance=far ∧ tilt=left pinned"},
-		"protected apart":    {func(s *Space) { pinned(s, "glove", "no").Protected = []Protected{{Slice: Slice{{1, 1}}, Share: .1}} }, "protected[0].slice", "glove=yes is never made: the space pins glove=no"},
-		"protected absent":   {func(s *Space) { pinned(s, "glove", "no").Protected = []Protected{{Slice: Slice{{2, 1}}, Share: .1}} }, "protected[0].slice", "glove_colour=black hardly occurs"},
+		"protected apart": {func(s *Space) {
+			pinned(s, "glove", "no").Protected = []Protected{{Slice: Slice{{Factor: 1, Level: 1}}, Share: .1}}
+		}, "protected[0].slice", "glove=yes is never made: the space pins glove=no"},
+		"protected absent": {func(s *Space) {
+			pinned(s, "glove", "no").Protected = []Protected{{Slice: Slice{{Factor: 2, Level: 1}}, Share: .1}}
+		}, "protected[0].slice", "glove_colour=black hardly occurs"},
 	} {
 		s := rig()
 		test.spoil(s)
@@ -158,7 +162,7 @@ func TestPinRefusals(t *testing.T) {
 		}
 	}
 	s := pinned(rig(), "glove", "no")
-	plan := EvaluationPlan{Pinned: []Pinned{{Slice: Slice{{1, 1}}, Count: 5}}}
+	plan := EvaluationPlan{Pinned: []Pinned{{Slice: Slice{{Factor: 1, Level: 1}}, Count: 5}}}
 	if err := plan.validate(s); err == nil {
 		t.Error("an evaluation set at another level than the pinned one")
 	}

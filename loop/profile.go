@@ -249,7 +249,7 @@ func (p *profiler) possible(seen ...[]float64) ([]bool, error) {
 						continue
 					}
 					var err error
-					if possible[at], err = occurs(Slice{{g, other}, {f, one}}); err != nil {
+					if possible[at], err = occurs(Slice{{Factor: g, Level: other}, {Factor: f, Level: one}}); err != nil {
 						return nil, err
 					}
 				}

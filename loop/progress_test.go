@@ -26,10 +26,10 @@ func TestInDeployment(t *testing.T) {
 		t.Errorf("%+v, want %v of %v", got, want, 1000+mixture)
 	}
 	// In the bad part all weigh the same, and none of the 900 rows is lost.
-	if got := e.InDeployment(Slice{{1, 0}}, 0, 0); math.Abs(got.Rate-.5) > 1e-6 || math.Abs(got.Effective-1000) > .1 {
+	if got := e.InDeployment(Slice{{Factor: 1, Level: 0}}, 0, 0); math.Abs(got.Rate-.5) > 1e-6 || math.Abs(got.Effective-1000) > .1 {
 		t.Errorf("the bad part: %+v", got)
 	}
-	if got := e.InDeployment(Slice{{1, 7}}, 0, 0); got != (Proportion{}) {
+	if got := e.InDeployment(Slice{{Factor: 1, Level: 7}}, 0, 0); got != (Proportion{}) {
 		t.Errorf("no row: %+v", got)
 	}
 	clips := &Evidence{}

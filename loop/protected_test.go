@@ -11,7 +11,7 @@ import (
 func press(share float64) (*Space, *Evidence, func(t testing.TB) Slice) {
 	s := &Space{Name: "press", Version: 1, Factors: []Factor{
 		factor("hand", "none", .96, "bare", .04), factor("light", "low", .2, "day", .5, "glare", .3), factor("part", "bolt", .5, "gear", .5)}}
-	s.Protected = []Protected{{Slice: Slice{{0, 1}}, Share: share, Reason: "a hand must be seen before the press closes"}}
+	s.Protected = []Protected{{Slice: Slice{{Factor: 0, Level: 1}}, Share: share, Reason: "a hand must be seen before the press closes"}}
 	e := &Evidence{}
 	for hand := range Code(2) {
 		for light := range Code(3) {
@@ -168,7 +168,7 @@ func TestProtectedSliceThatTheBaseForbids(t *testing.T) {
 	for _, set := range forbidden { // level 0 of f only where every x is a
 		s.Constraints = append(s.Constraints, Constraint{When: []LevelSet{{0, []int{0}}}, Then: []LevelSet{set}})
 	}
-	s.Protected = []Protected{{Slice: Slice{{0, 0}}, Share: .1}}
+	s.Protected = []Protected{{Slice: Slice{{Factor: 0, Level: 0}}, Share: .1}}
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,7 @@ func (d *decision) split() error {
 		over, _ := d.space.condition(marginals, c.Slice)
 		weights := make([]float64, len(d.space.Factors[factor].Levels))
 		for l := range weights {
-			inside, mass := d.space.condition(over, Slice{{factor, l}})
+			inside, mass := d.space.condition(over, Slice{{Factor: factor, Level: l}})
 			if inside == nil {
 				continue
 			}
@@ -117,7 +117,7 @@ func (d *decision) split() error {
 			// what was asked for.
 			if accepted > 0 && (len(c.Slice) == 0 && c.Over != OverCurriculum || len(d.budget.Make) > 0) {
 				return refuse("quota_by", "the constraints leave %.2g of %s; at least %g is needed for a quota of its own",
-					accepted, d.space.Describe(c.Slice.With(Predicate{factor, l})), minAcceptance).
+					accepted, d.space.Describe(c.Slice.With(Predicate{Factor: factor, Level: l})), minAcceptance).
 					remedy("split by another factor, or forbid the level altogether")
 			}
 		}

@@ -149,7 +149,7 @@ func drawSlice(t *rapid.T, s *Space, maxOrder int) Slice {
 	})).Draw(t, "slice factors")[:order]
 	sort.Ints(factors)
 	for _, f := range factors {
-		out = append(out, Predicate{f, rapid.IntRange(0, len(s.Factors[f].Levels)-1).Draw(t, "slice level")})
+		out = append(out, Predicate{Factor: f, Level: rapid.IntRange(0, len(s.Factors[f].Levels)-1).Draw(t, "slice level")})
 	}
 	return out
 }

@@ -12,8 +12,8 @@ import (
 func replayedRound() Round {
 	return Round{Campaign: "c", Number: 2, Strategy: StrategyHone, Notes: []string{"one", "two"}, Components: []Component{
 		{Domain: Train, Over: OverBase, Share: whole / 2, Quota: 50},
-		{Domain: Train, Number: 1, Over: OverBase, Slice: Slice{{0, 1}}, Share: whole / 4, Quota: 25, Reason: &Reason{Sentence: strings.Repeat("ä", 100)}},
-		{Domain: Train, Number: 2, Over: OverBase, Slice: Slice{{1, 0}}, Share: whole / 4, Quota: 25},
+		{Domain: Train, Number: 1, Over: OverBase, Slice: Slice{{Factor: 0, Level: 1}}, Share: whole / 4, Quota: 25, Reason: &Reason{Sentence: strings.Repeat("ä", 100)}},
+		{Domain: Train, Number: 2, Over: OverBase, Slice: Slice{{Factor: 1, Level: 0}}, Share: whole / 4, Quota: 25},
 		{Domain: Evaluation, Over: OverTarget, Share: whole, Quota: 10, Source: SourceTarget},
 	}}
 }
@@ -28,7 +28,7 @@ func TestDifferences(t *testing.T) {
 	}{
 		"nothing": {func(*Round) {}, nil, 0},
 		"a share": {func(o *Round) { o.Components[1].Share += 1 << 28 }, []string{"components[1].share"}, 1. / 16},
-		"another slice": {func(o *Round) { o.Components[2].Slice = Slice{{1, 1}} },
+		"another slice": {func(o *Round) { o.Components[2].Slice = Slice{{Factor: 1, Level: 1}} },
 			[]string{"components[2].slice[0].level"}, 1. / 4},
 		"a component more": {func(o *Round) { o.Components = append(o.Components, Component{Domain: Evaluation, Number: 1}) },
 			[]string{"components[4]"}, 0},

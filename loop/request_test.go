@@ -19,7 +19,7 @@ func drawRequests(t *rapid.T, s *Space) []Request {
 		var slice Slice
 		for f := range s.Factors {
 			if rapid.Bool().Draw(t, "fix") {
-				slice = append(slice, Predicate{f, rapid.IntRange(0, len(s.Factors[f].Levels)-1).Draw(t, "level")})
+				slice = append(slice, Predicate{Factor: f, Level: rapid.IntRange(0, len(s.Factors[f].Levels)-1).Draw(t, "level")})
 			}
 		}
 		ok, err := x.drawable(target, slice)
@@ -137,8 +137,8 @@ func TestMakeRefusals(t *testing.T) {
 		{"too many", many, "", "make: 10001 requests"},
 		{"too many once split", many[:4_000], "class2", "quota_by: 4000 requests by 3 levels"},
 		{"nothing", []Request{{Count: 0}}, "", "make[0].count: 0 samples of everything"},
-		{"never in deployment", []Request{{Count: 1}, {Slice{{1, 1}}, 1}}, "", "make[1].where: class=never hardly occurs"},
-		{"no such level", []Request{{Slice{{1, 2}}, 1}}, "", `make[0].where: factor "class" has no level 2`},
+		{"never in deployment", []Request{{Count: 1}, {Slice{{Factor: 1, Level: 1}}, 1}}, "", "make[1].where: class=never hardly occurs"},
+		{"no such level", []Request{{Slice{{Factor: 1, Level: 2}}, 1}}, "", `make[0].where: factor "class" has no level 2`},
 		{"too small a part", []Request{{Count: 1}, {Count: 4_200_000_000}}, "class2", "make[0].count: too small a part"},
 	} {
 		space := *s
@@ -158,7 +158,7 @@ func BenchmarkMake(b *testing.B) {
 	}
 	requests := make([]Request, MaxRequests)
 	for i := range requests {
-		requests[i] = Request{Slice{{1, i % 3}, {2, i / 3 % 3}, {3, i / 9 % 3}, {4, i / 27 % 3}}, 1}
+		requests[i] = Request{Slice{{Factor: 1, Level: i % 3}, {Factor: 2, Level: i / 3 % 3}, {Factor: 3, Level: i / 9 % 3}, {Factor: 4, Level: i / 27 % 3}}, 1}
 	}
 	for b.Loop() {
 		if _, err := Decide(s, nil, nil, nil, Budget{Campaign: "c", Number: 1, Make: requests}, 1); err != nil {
@@ -176,7 +176,7 @@ func TestNeverMade(t *testing.T) {
 	for f := range 40 {
 		s.Factors = append(s.Factors, Factor{Name: fmt.Sprint("f", f), Kind: Categorical,
 			Levels: []Level{{Name: "usual", Target: 1 - 1e-9}, {Name: "rare", Target: 1e-9}}})
-		rare = append(rare, Predicate{f, 1})
+		rare = append(rare, Predicate{Factor: f, Level: 1})
 	}
 	pinned := *s
 	pinned.Factors = slices.Clone(s.Factors)

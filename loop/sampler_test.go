@@ -180,13 +180,13 @@ func TestSamplerRefusals(t *testing.T) {
 		"marginal of other size":  func(r *Round) { r.Target[0] = r.Target[1] },
 		"marginal not monotone":   func(r *Round) { r.Base[0] = Marginal{9, 8, whole} },
 		"marginal not whole":      func(r *Round) { r.Base[0] = Marginal{1, 2, 3} },
-		"unknown factor":          func(r *Round) { r.Components[0].Slice = Slice{{99, 0}} },
-		"unknown level":           func(r *Round) { r.Components[0].Slice = Slice{{0, 99}} },
-		"negative level":          func(r *Round) { r.Components[0].Slice = Slice{{0, -1}} },
-		"impossible slice":        func(r *Round) { r.Components[0].Slice = Slice{{1, 0}, {2, 0}} },
-		"forbidden slice":         func(r *Round) { r.Components[0].Slice = Slice{{0, 2}, {4, 0}} },
+		"unknown factor":          func(r *Round) { r.Components[0].Slice = Slice{{Factor: 99, Level: 0}} },
+		"unknown level":           func(r *Round) { r.Components[0].Slice = Slice{{Factor: 0, Level: 99}} },
+		"negative level":          func(r *Round) { r.Components[0].Slice = Slice{{Factor: 0, Level: -1}} },
+		"impossible slice":        func(r *Round) { r.Components[0].Slice = Slice{{Factor: 1, Level: 0}, {Factor: 2, Level: 0}} },
+		"forbidden slice":         func(r *Round) { r.Components[0].Slice = Slice{{Factor: 0, Level: 2}, {Factor: 4, Level: 0}} },
 		"one number twice":        func(r *Round) { r.Components = append(r.Components, r.Components[0]) },
-		"quota_by of other level": func(r *Round) { r.Components[0].By = &Predicate{5, 40} },
+		"quota_by of other level": func(r *Round) { r.Components[0].By = &Predicate{Factor: 5, Level: 40} },
 	} {
 		r := good()
 		spoil(r)

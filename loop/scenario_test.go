@@ -111,7 +111,7 @@ func TestText(t *testing.T) {
 // the lake.
 func TestRoundSurvivesJSON(t *testing.T) {
 	s := rig()
-	r := vectorRound(s, .5, Component{Share: whole}, Component{Domain: Evaluation, By: &Predicate{1, 1}, Share: whole, Source: SourceTarget})
+	r := vectorRound(s, .5, Component{Share: whole}, Component{Domain: Evaluation, By: &Predicate{Factor: 1, Level: 1}, Share: whole, Source: SourceTarget})
 	r.Evidence[3] = 7
 	var back Round
 	if err := json.Unmarshal(r.Canonical(), &back); err != nil {

@@ -84,7 +84,7 @@ func TestTiesGoToTheFirstSlice(t *testing.T) {
 	s := oneFactor(9)
 	e := uniformEvidence(9, 100, func(l int) int64 { return []int64{1, 1, 60, 1, 1, 60, 1, 1, 1}[l] })
 	found := searched(s, DefaultPolicy().Search, e.outcomes(.5, 3))
-	if len(found) != 2 || !found[0].slice.Equal(Slice{{0, 2}}) || !found[1].slice.Equal(Slice{{0, 5}}) {
+	if len(found) != 2 || !found[0].slice.Equal(Slice{{Factor: 0, Level: 2}}) || !found[1].slice.Equal(Slice{{Factor: 0, Level: 5}}) {
 		t.Errorf("found %+v", found)
 	}
 }

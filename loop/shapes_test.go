@@ -18,7 +18,7 @@ func shapes() *Space {
 	}}
 	s.Factors[6].When = &LevelSet{Factor: 5, Levels: []int{1, 2, 3}}
 	s.Constraints = []Constraint{{When: []LevelSet{{1, []int{5}}, {6, []int{3}}}}}
-	s.Risks = []Risk{{Slice: Slice{{2, 5}, {4, 0}}, Weight: 2}}
+	s.Risks = []Risk{{Slice: Slice{{Factor: 2, Level: 5}, {Factor: 4, Level: 0}}, Weight: 2}}
 	return s
 }
 
@@ -37,7 +37,7 @@ func (s *Space) slice(t testing.TB, names ...string) Slice {
 	var out Slice
 	for i := 0; i < len(names); i += 2 {
 		f := s.Factor(names[i])
-		out = out.With(Predicate{f, s.Factors[f].Level(names[i+1])})
+		out = out.With(Predicate{Factor: f, Level: s.Factors[f].Level(names[i+1])})
 	}
 	if err := s.ValidateSlice("slice", out); err != nil {
 		t.Fatal(err)

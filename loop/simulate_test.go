@@ -208,7 +208,7 @@ func TestProfileCountsSamples(t *testing.T) {
 // by why.
 func TestRowsWithoutDensity(t *testing.T) {
 	s := skewed(3)
-	older, newer := mixtureOf(t, s, .2, share{Slice{{0, 3}}, .3}), mixtureOf(t, s, .2, share{Slice{{1, 3}}, .3})
+	older, newer := mixtureOf(t, s, .2, share{Slice{{Factor: 0, Level: 3}}, .3}), mixtureOf(t, s, .2, share{Slice{{Factor: 1, Level: 3}}, .3})
 	line := func(source Source, from *Sampler, codes ...Code) Line {
 		l := Line{Codes: codes, Source: source, Origin: Synthetic, Rows: 1, Weight: MicroUnits}
 		if from != nil {
@@ -247,7 +247,7 @@ func TestRowsWithoutDensity(t *testing.T) {
 // An estimate from too little is refused, with what to do about it.
 func TestYieldIsRefused(t *testing.T) {
 	s := skewed(3)
-	rare := Slice{{0, 3}, {1, 3}, {2, 3}}
+	rare := Slice{{Factor: 0, Level: 3}, {Factor: 1, Level: 3}, {Factor: 2, Level: 3}}
 	g := ground{space: s, fails: func([]Code) float64 { return .2 }, made: mixtureOf(t, s, .2)}
 	random := rand.New(rand.NewPCG(1, 1))
 	for name, x := range map[string]struct {
@@ -257,7 +257,7 @@ func TestYieldIsRefused(t *testing.T) {
 		problem   string
 	}{
 		"few rows":           {60, 0, mixtureOf(t, s, 0), "only 60 of 60 rows"},
-		"far away":           {400, 0, mixtureOf(t, s, 0, share{Slice{{0, 3}, {1, 2}}, .6}), "effective sample size"},
+		"far away":           {400, 0, mixtureOf(t, s, 0, share{Slice{{Factor: 0, Level: 3}, {Factor: 1, Level: 2}}, .6}), "effective sample size"},
 		"a slice unseen":     {150, 0, mixtureOf(t, s, 0, share{rare, .5}), "no row says anything of 50% of the mixture, such as of a=z ∧ b=z ∧ c=z"},
 		"few groups of many": {15, 100, mixtureOf(t, s, 0), "effective sample size"},
 	} {

@@ -127,7 +127,7 @@ func newBoundedSearch(r *Rows, o Objective) *boundedSearch {
 			if set == nil {
 				continue
 			}
-			c := conjunct{slice: Slice{{f, l}}, set: set}
+			c := conjunct{slice: Slice{{Factor: f, Level: l}}, set: set}
 			b.sum(&c)
 			c.rows = c.rows + float64(count(set[b.words:]))
 			if b.offer(&c); c.rows >= float64(b.Support) && b.bound(c.rows, c.errors, c.worst) > 0 {

@@ -46,7 +46,7 @@ func TestBestEqualsItsTwin(t *testing.T) {
 				}
 				for f := from; f < len(r.Codes) && len(slice) < depth; f++ {
 					if r.Codes[f][i].IsLevel() {
-						walk(f+1, append(slices.Clone(slice), Predicate{f, int(r.Codes[f][i])}))
+						walk(f+1, append(slices.Clone(slice), Predicate{Factor: f, Level: int(r.Codes[f][i])}))
 					}
 				}
 			}

@@ -52,9 +52,11 @@ func TestSpaceRefusals(t *testing.T) {
 		"rule of 65 sets":     {func(s *Space) { s.Constraints[1].When = make([]LevelSet, MaxSets+1) }, "constraints[1]"},
 		"too many risks":      {func(s *Space) { s.Risks = make([]Risk, MaxRisks+1) }, "risks"},
 		"risk of nothing":     {func(s *Space) { s.Risks = []Risk{{Weight: 1}} }, "risks[0].slice"},
-		"risk of absent":      {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}, {2, 0}}, Weight: 1}} }, "risks[0].slice"},
-		"risk weight 0":       {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}}}} }, "risks[0].weight"},
-		"risk weight NaN":     {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{1, 0}}, Weight: math.NaN()}} }, "risks[0].weight"},
+		"risk of absent": {func(s *Space) {
+			s.Risks = []Risk{{Slice: Slice{{Factor: 1, Level: 0}, {Factor: 2, Level: 0}}, Weight: 1}}
+		}, "risks[0].slice"},
+		"risk weight 0":   {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{Factor: 1, Level: 0}}}} }, "risks[0].weight"},
+		"risk weight NaN": {func(s *Space) { s.Risks = []Risk{{Slice: Slice{{Factor: 1, Level: 0}}, Weight: math.NaN()}} }, "risks[0].weight"},
 
 		"bins overlap":        {func(s *Space) { s.Factors[0].Levels[1].Low = .9 }, "factors[0].levels[1]"},
 		"bins descend":        {func(s *Space) { l := s.Factors[0].Levels; l[0], l[1] = l[1], l[0] }, "factors[0].levels[1]"},
@@ -74,15 +76,17 @@ func TestSpaceRefusals(t *testing.T) {
 		"too many protected": {func(s *Space) { s.Protected = make([]Protected, MaxProtected+1) }, "protected"},
 		"protected nothing":  {func(s *Space) { s.Protected = []Protected{{Share: .1}} }, "protected[0].slice"},
 		"protected twice": {func(s *Space) {
-			s.Protected = []Protected{{Slice: Slice{{1, 1}}, Share: .1}, {Slice: Slice{{1, 1}}, Share: .2}}
+			s.Protected = []Protected{{Slice: Slice{{Factor: 1, Level: 1}}, Share: .1}, {Slice: Slice{{Factor: 1, Level: 1}}, Share: .2}}
 		}, "protected[1].slice"},
-		"protected 0":   {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{1, 1}}}} }, "protected[0].share"},
-		"protected 1":   {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{1, 1}}, Share: 1}} }, "protected[0].share"},
-		"protected NaN": {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{1, 1}}, Share: math.NaN()}} }, "protected[0].share"},
+		"protected 0":   {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{Factor: 1, Level: 1}}}} }, "protected[0].share"},
+		"protected 1":   {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{Factor: 1, Level: 1}}, Share: 1}} }, "protected[0].share"},
+		"protected NaN": {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{Factor: 1, Level: 1}}, Share: math.NaN()}} }, "protected[0].share"},
 		"protected too much": {func(s *Space) {
-			s.Protected = []Protected{{Slice: Slice{{1, 1}}, Share: .6}, {Slice: Slice{{1, 0}}, Share: .4}}
+			s.Protected = []Protected{{Slice: Slice{{Factor: 1, Level: 1}}, Share: .6}, {Slice: Slice{{Factor: 1, Level: 0}}, Share: .4}}
 		}, "protected[1].share"},
-		"protected forbidden":   {func(s *Space) { s.Protected = []Protected{{Slice: Slice{{0, 2}, {4, 0}}, Share: .1}} }, "protected[0].slice"},
+		"protected forbidden": {func(s *Space) {
+			s.Protected = []Protected{{Slice: Slice{{Factor: 0, Level: 2}, {Factor: 4, Level: 0}}, Share: .1}}
+		}, "protected[0].slice"},
 		"too many labels":       {func(s *Space) { s.Derived = make([]Derived, MaxDerived+1) }, "derived"},
 		"label as a factor":     {func(s *Space) { s.Derived[0].Name = "Tilt" }, "derived[0].name"},
 		"label as a column":     {func(s *Space) { s.Derived[0].Name = "split" }, "derived[0].name"},
@@ -165,18 +169,18 @@ func TestSlices(t *testing.T) {
 	if s.Describe(nil) != "everything" || a.Level(3) != 0 || a.Level(0) != -1 {
 		t.Error("levels of a slice")
 	}
-	if b := a.With(Predicate{0, 5}); !b.Equal(Slice{{0, 5}, {1, 4}, {3, 0}}) || len(a) != 2 {
+	if b := a.With(Predicate{Factor: 0, Level: 5}); !b.Equal(Slice{{Factor: 0, Level: 5}, {Factor: 1, Level: 4}, {Factor: 3, Level: 0}}) || len(a) != 2 {
 		t.Errorf("with another predicate: %v, and the first is %v", b, a)
 	}
 	codes := []Code{0, 4, 0, 0, 0, 0, Absent, 0, 0}
-	if !a.Matches(codes) || (Slice{{6, 0}}).Matches(codes) || !(Slice{}).Matches(codes) {
+	if !a.Matches(codes) || (Slice{{Factor: 6, Level: 0}}).Matches(codes) || !(Slice{}).Matches(codes) {
 		t.Error("matches")
 	}
 	codes[3] = Unknown
 	if a.Matches(codes) {
 		t.Error("an unknown value matches")
 	}
-	order := []Slice{{{0, 7}}, {{2, 0}}, {{0, 7}, {1, 5}}, {{0, 6}, {2, 0}}, {{0, 7}, {2, 0}}, {{0, 0}, {1, 0}, {2, 0}}}
+	order := []Slice{{{Factor: 0, Level: 7}}, {{Factor: 2, Level: 0}}, {{Factor: 0, Level: 7}, {Factor: 1, Level: 5}}, {{Factor: 0, Level: 6}, {Factor: 2, Level: 0}}, {{Factor: 0, Level: 7}, {Factor: 2, Level: 0}}, {{Factor: 0, Level: 0}, {Factor: 1, Level: 0}, {Factor: 2, Level: 0}}}
 	for i := range order {
 		for j := range order {
 			if got := order[i].compare(order[j]); (got < 0) != (i < j) || (got > 0) != (i > j) {

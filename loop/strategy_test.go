@@ -212,7 +212,7 @@ func TestPairs(t *testing.T) {
 			for f := range s.Factors {
 				for g := f + 1; g < len(s.Factors); g++ {
 					if a, b := e.Codes[f][i], e.Codes[g][i]; a.IsLevel() && b.IsLevel() && e.Age[i] < 3 {
-						want[s.Describe(Slice{{f, int(a)}, {g, int(b)}})] += math.Pow(.5, float64(e.Age[i])) * float64(e.Rows[i])
+						want[s.Describe(Slice{{Factor: f, Level: int(a)}, {Factor: g, Level: int(b)}})] += math.Pow(.5, float64(e.Age[i])) * float64(e.Rows[i])
 					}
 				}
 			}
@@ -250,7 +250,7 @@ func TestDoReMi(t *testing.T) {
 	rounds := by(t, StrategyDoReMi, s, e, 3)
 	// exp(η·n·excess) against levels that do not exceed, but for the smoothing.
 	rate := rounds[0].Memory.Scores
-	at := slices.IndexFunc(rate, func(x Scored) bool { return x.Slice.Equal(Slice{{f, low}}) })
+	at := slices.IndexFunc(rate, func(x Scored) bool { return x.Slice.Equal(Slice{{Factor: f, Level: low}}) })
 	if at < 0 || rate[at].Value < .5 || rate[at].Value > .8 {
 		t.Fatalf("steps %+v", rate)
 	}

@@ -9,7 +9,7 @@ import (
 // for what deployment has of them.
 func TestBoostedChildDoesNotConvictItsParent(t *testing.T) {
 	s := &Space{Name: "two", Version: 1, Factors: []Factor{factor("a", "l0", .25, "l1", .25, "l2", .25, "l3", .25), factor("b", "l0", .9, "l1", .1)}}
-	child, parent := Slice{{0, 0}, {1, 1}}, Slice{{0, 0}}
+	child, parent := Slice{{Factor: 0, Level: 0}, {Factor: 1, Level: 1}}, Slice{{Factor: 0, Level: 0}}
 	// Half of the mixture is the child, which fails half of the time; all else fails
 	// 5 %.
 	r := &Round{Number: 1, Seed: 5, Base: s.baseMarginals(0), Target: s.targetMarginals(),

@@ -111,7 +111,7 @@ func TestClipsAreNotSlices(t *testing.T) {
 // some of its frames.
 func TestSlicesOfClipsAreFound(t *testing.T) {
 	rate := betaRate(.06, .05)
-	for name, planted := range map[string]Slice{"whole clips": {{0, 1}, {1, 1}}, "both": {{1, 1}, {4, 1}}, "frames": {{4, 1}, {5, 1}}} {
+	for name, planted := range map[string]Slice{"whole clips": {{Factor: 0, Level: 1}, {Factor: 1, Level: 1}}, "both": {{Factor: 1, Level: 1}, {Factor: 4, Level: 1}}, "frames": {{Factor: 4, Level: 1}, {Factor: 5, Level: 1}}} {
 		t.Run(name, func(t *testing.T) {
 			const repetitions = 10
 			found := 0
@@ -245,7 +245,7 @@ func TestIntervalsCover(t *testing.T) {
 		s := Survey{Rows: len(r.Error), highest: 199, Correlation: .1}
 		for f := range 4 {
 			for l := range 3 {
-				found := r.finding(&s, &cell{slice: Slice{{f, l}}})
+				found := r.finding(&s, &cell{slice: Slice{{Factor: f, Level: l}}})
 				if found.Lower <= .2 && .2 <= found.Upper {
 					inside++
 				} else {
@@ -322,7 +322,7 @@ func TestUnfitFactors(t *testing.T) {
 		t.Errorf("%d columns, %+v", len(rest.Codes), rest.Space.Factors)
 	}
 	s, err := rest.Survey(DefaultSearch())
-	if err != nil || len(s.Findings) != 1 || !s.Findings[0].Slice.Equal(Slice{{0, 1}}) {
+	if err != nil || len(s.Findings) != 1 || !s.Findings[0].Slice.Equal(Slice{{Factor: 0, Level: 1}}) {
 		t.Errorf("%v: %+v", err, s.Findings)
 	}
 }

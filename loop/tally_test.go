@@ -169,7 +169,7 @@ func newNaive(s *Space, settings Search, rows []outcome, without []Slice) *naive
 			all[name], named[name] = append(all[name], i), slice
 			for f := from; f < len(s.Factors) && len(slice) < settings.Order; f++ {
 				if o.codes[f].IsLevel() && s.Factors[f].Pin == nil {
-					walk(f+1, append(slices.Clone(slice), Predicate{f, int(o.codes[f])}))
+					walk(f+1, append(slices.Clone(slice), Predicate{Factor: f, Level: int(o.codes[f])}))
 				}
 			}
 		}
@@ -456,7 +456,7 @@ func TestCoverEqualsItsTwin(t *testing.T) {
 		settings.Slices = rapid.IntRange(0, 5).Draw(t, "slices")
 		var without []Slice
 		if rapid.IntRange(0, 3).Draw(t, "quarantine") == 0 {
-			without = append(without, Slice{{0, rapid.IntRange(0, 1).Draw(t, "level")}})
+			without = append(without, Slice{{Factor: 0, Level: rapid.IntRange(0, 1).Draw(t, "level")}})
 		}
 		found += len(compareCovers(t, s, settings, rows, without...))
 	})
@@ -511,7 +511,7 @@ func TestTallyEqualsItsTwin(t *testing.T) {
 			slice := Slice{}
 			for f := range s.Factors {
 				if rapid.IntRange(0, 2).Draw(t, "in") == 0 {
-					slice = append(slice, Predicate{f, rapid.IntRange(0, 1).Draw(t, "level")})
+					slice = append(slice, Predicate{Factor: f, Level: rapid.IntRange(0, 1).Draw(t, "level")})
 				}
 			}
 			if len(slice) == 0 {

@@ -19,7 +19,7 @@ func TestTrustRegionBindsAndIsUsed(t *testing.T) {
 	}
 	held := 0
 	share := func(r *Round) float64 {
-		if c := boostOf(r, Slice{{0, 59}}); c != nil {
+		if c := boostOf(r, Slice{{Factor: 0, Level: 59}}); c != nil {
 			return float64(c.Share) / whole
 		}
 		return 0
@@ -67,7 +67,7 @@ func TestDivergenceEqualsAnEnumeration(t *testing.T) {
 	d := decision{space: s, round: r, feasibility: s.feasibility()}
 	light := s.tilted(base, [][]float64{{2, .5}, {.5, 1, 2}})
 	dark := s.tilted(base, [][]float64{{.5, 2}, {2, 1, .5}, nil, {1, 3}})
-	slices := []boost{{over: OverBase}, {cell: cell{slice: Slice{{1, 1}}}}, {cell: cell{slice: Slice{{1, 1}, {4, 2}}}}, {cell: cell{slice: Slice{{3, 1}}}}}
+	slices := []boost{{over: OverBase}, {cell: cell{slice: Slice{{Factor: 1, Level: 1}}}}, {cell: cell{slice: Slice{{Factor: 1, Level: 1}, {Factor: 4, Level: 2}}}}, {cell: cell{slice: Slice{{Factor: 3, Level: 1}}}}}
 	for i := range slices {
 		slices[i].over = OverBase
 	}

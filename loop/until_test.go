@@ -13,7 +13,7 @@ func TestUntilRefusals(t *testing.T) {
 		"until[0] ":                   {Date: "2027-01-31", Plateau: &UntilPlateau{Versions: 1}},
 		"until[0].failure.at_most":    {Failure: &UntilFailure{Confidence: .95}},
 		"until[0].failure.confidence": {Failure: &UntilFailure{AtMost: .1, Confidence: 1}},
-		"until[0].failure.slice":      {Failure: &UntilFailure{Slice: Slice{{99, 0}}, AtMost: .1, Confidence: .9}},
+		"until[0].failure.slice":      {Failure: &UntilFailure{Slice: Slice{{Factor: 99, Level: 0}}, AtMost: .1, Confidence: .9}},
 		"until[0].gain":               {Gain: &UntilGain{Below: .1}},
 		"until[0].gain ":              {Gain: &UntilGain{Samples: 9, GPUHours: 9, Below: .1}},
 		"until[0].gain.below":         {Gain: &UntilGain{Samples: 9}},
