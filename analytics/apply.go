@@ -183,9 +183,11 @@ type componentRow struct {
 	Lift      *float64 `json:"lift"`
 	Q         *float64 `json:"q"`
 	Sentence  *string  `json:"sentence"`
-	// Factors and Levels are what the component fixes, in the order of the space.
-	Factors []string `json:"factors"`
-	Levels  []string `json:"levels"`
+	// Factors, Fixed and Levels are what the component fixes, in the order of the
+	// space: in words, and as the levels that it may have.
+	Factors []string   `json:"factors"`
+	Fixed   []string   `json:"fixed"`
+	Levels  [][]string `json:"levels"`
 }
 
 // components inserts all components of a round by one statement: a campaign
@@ -197,9 +199,13 @@ func (b *batch) components(ctx context.Context, r *loop.Round, space *loop.Space
 		c := &r.Components[i]
 		fixed := c.Fixed()
 		rows[i] = componentRow{Split: c.Domain.String(), Component: c.Number, Slice: space.Describe(fixed), Share: float64(c.Share) / (1 << 32),
-			Quota: c.Quota, Source: string(c.Source), Factors: make([]string, len(fixed)), Levels: make([]string, len(fixed))}
+			Quota: c.Quota, Source: string(c.Source), Factors: make([]string, len(fixed)), Fixed: make([]string, len(fixed)), Levels: make([][]string, len(fixed))}
 		for k, p := range fixed {
-			rows[i].Factors[k], rows[i].Levels[k] = space.Factors[p.Factor].Name, space.Factors[p.Factor].Levels[p.Level].Name
+			f := &space.Factors[p.Factor]
+			rows[i].Factors[k], rows[i].Fixed[k] = f.Name, f.Spell(p)
+			for _, l := range f.Levels[p.Level : p.Last()+1] {
+				rows[i].Levels[k] = append(rows[i].Levels[k], l.Name)
+			}
 		}
 		if why := c.Reason; why != nil {
 			rows[i].Rows, rows[i].Failures, rows[i].Rate = &why.Rows, &why.Failures, &why.Rate
@@ -211,9 +217,9 @@ func (b *batch) components(ctx context.Context, r *loop.Round, space *loop.Space
 		return err
 	}
 	return b.exec(ctx, `INSERT INTO components SELECT ?, ?, c.split, c.component, c.slice, c.share, c.quota, nullif(c.source, ''),
-		c.rows, c.failures, c.rate, c.lift, c.q, c.sentence, map(c.factors, c.levels)
+		c.rows, c.failures, c.rate, c.lift, c.q, c.sentence, map(c.factors, c.fixed), map(c.factors, c.levels)
 		FROM (SELECT unnest(from_json(?::JSON, '[{"split":"VARCHAR","component":"INTEGER","slice":"VARCHAR","share":"DOUBLE","quota":"UBIGINT","source":"VARCHAR",
-			"rows":"BIGINT","failures":"BIGINT","rate":"DOUBLE","lift":"DOUBLE","q":"DOUBLE","sentence":"VARCHAR","factors":["VARCHAR"],"levels":["VARCHAR"]}]')) AS c)`,
+			"rows":"BIGINT","failures":"BIGINT","rate":"DOUBLE","lift":"DOUBLE","q":"DOUBLE","sentence":"VARCHAR","factors":["VARCHAR"],"fixed":["VARCHAR"],"levels":[["VARCHAR"]]}]')) AS c)`,
 		r.Campaign, r.Number, string(text))
 }
 

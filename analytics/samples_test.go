@@ -68,12 +68,43 @@ func TestLineage(t *testing.T) {
 
 	equalLines(t, "rounds", v.table(`SELECT * EXCLUDE (decided_at) FROM rounds WHERE campaign = 'c'`), []string{
 		fmt.Sprintf("c|1|shapes|1|p|4|hone|%s|evidence/1/ab/abc|3|3|18446744073709551615|0.5|0.125|0.25", digestOf(77))})
-	equalLines(t, "components", v.table(`SELECT * EXCLUDE (campaign, round, fixed), fixed::VARCHAR FROM components WHERE campaign = 'c' ORDER BY ALL`), []string{
-		"evaluation|0|everything|0.5|5|target|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|{}",
-		"evaluation|1|everything|0.5|5|mixture|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|{}",
-		"train|0|everything|0.75|30|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|{}",
-		"train|1|select=🙂 ∧ size=large ∧ glove=yes|0.25|10|<nil>|40|30|0.7|2.5|0.001|it's bad|{select=🙂, size=large, glove=yes}",
+	equalLines(t, "components", v.table(`SELECT * EXCLUDE (campaign, round, fixed, levels), fixed::VARCHAR, levels::VARCHAR FROM components WHERE campaign = 'c' ORDER BY ALL`), []string{
+		"evaluation|0|everything|0.5|5|target|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|{}|{}",
+		"evaluation|1|everything|0.5|5|mixture|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|{}|{}",
+		"train|0|everything|0.75|30|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|<nil>|{}|{}",
+		"train|1|select=🙂 ∧ size=large ∧ glove=yes|0.25|10|<nil>|40|30|0.7|2.5|0.001|it's bad|{select=🙂, size=large, glove=yes}|{select=[🙂], size=[large], glove=[yes]}",
 	})
+}
+
+// I10: what fixes a run of levels was caused by outcomes at any of them; and a
+// query tells what fixes some of a run only from what fixes all of it.
+func TestLineageOfRuns(t *testing.T) {
+	w := newWorld(t)
+	s := &loop.Space{Name: "tempo", Version: 1, Factors: []loop.Factor{{Name: "speed", Kind: loop.Ordinal,
+		Levels: []loop.Level{{Name: "rest", Target: .25}, {Name: "walk", Target: .25}, {Name: "trot", Target: .25}, {Name: "run", Target: .25}}}}}
+	w.addSpace(s)
+	var outcomes []loop.Outcome
+	for code, example := range []string{"rest", "walk", "trot", "run"} {
+		outcomes = append(outcomes, loop.Outcome{Example: example, Group: example, Scenario: []loop.Code{loop.Code(code)}, Origin: loop.Real, Source: loop.SourceTarget})
+	}
+	w.addPart(loop.OutcomeParts, s.Name, w.outcomes(s, loop.Post{ModelLine: "m", Version: "1", EvalSet: "e@1"}, outcomes...))
+	round := decided("c", 1)
+	round.Space, round.Round.Components = s.Name, nil
+	for i, slice := range []loop.Slice{nil, {{Factor: 0, Level: 1, Run: 1}}, {{Factor: 0, Level: 1}}, {{Factor: 0, Level: 1, Run: 2}}} {
+		round.Round.Components = append(round.Round.Components, loop.Component{Domain: loop.Train, Number: i, Share: 1 << 30, Quota: 10, Slice: slice})
+	}
+	w.add(loop.Change{Round: round})
+	boosted := sample("c", loop.Name{Round: 1, Component: 1}, 2)
+	w.addPart(loop.SampleParts, s.Name, w.samples(s, boosted))
+	v := w.run(t.TempDir()).latest(w)
+	equalLines(t, "of a run", v.table(`SELECT slice, example FROM tempo.lineage WHERE digest = ? ORDER BY example`, boosted.Digest.String()),
+		[]string{"speed=walk..trot|trot", "speed=walk..trot|walk"})
+	equalLines(t, "fixed", v.table(`SELECT component, fixed::VARCHAR, levels::VARCHAR, coalesce(list_has_all(levels['speed'], list_value('walk', 'trot')), true)
+		FROM components ORDER BY ALL`), []string{
+		"0|{}|{}|true", "1|{speed=walk..trot}|{speed=[walk, trot]}|true", "2|{speed=walk}|{speed=[walk]}|false",
+		"3|{speed=walk..run}|{speed=[walk, trot, run]}|true"})
+	equalLines(t, "of no component", v.table(`SELECT list_has_all(['speed'], map_keys(f)), coalesce(list_has_all(f['speed'], list_value('walk')), true)
+		FROM (SELECT coalesce(c.levels, MAP {}) AS f FROM (SELECT 9 AS component) LEFT JOIN components c USING (component))`), []string{"true|true"})
 }
 
 // I10: what was learned by a metric was learned from rows that it scored.

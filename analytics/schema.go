@@ -12,7 +12,7 @@ import (
 )
 
 // format numbers the tables' shape; a file of another format is built again.
-const format = 5
+const format = 6
 
 // reservedSchemas are names that DuckDB knows already, as schemas or catalogues.
 var reservedSchemas = []string{"main", "temp", "system", "information_schema", "pg_catalog"}
@@ -95,7 +95,7 @@ var common = []string{
 		step DOUBLE, kl DOUBLE, failure_rate DOUBLE, decided_at TIMESTAMP)`,
 	`CREATE TABLE components(campaign VARCHAR, round INTEGER, split VARCHAR, component INTEGER, slice VARCHAR, share DOUBLE,
 		quota UBIGINT, source VARCHAR, rows BIGINT, failures BIGINT, rate DOUBLE, lift DOUBLE, q DOUBLE, sentence VARCHAR,
-		fixed MAP(VARCHAR, VARCHAR))`,
+		fixed MAP(VARCHAR, VARCHAR), levels MAP(VARCHAR, VARCHAR[]))`,
 	`CREATE TABLE evidence_models(campaign VARCHAR, round INTEGER, model_line VARCHAR, model_version VARCHAR, age UTINYINT,
 		eval_set VARCHAR, task VARCHAR, metric VARCHAR)`,
 }
@@ -183,7 +183,7 @@ func (m *mapping) expressions() string { return strings.Join(m.from, ", ") }
 func (l *layout) lineage() string {
 	var inSlice strings.Builder
 	for _, c := range l.columns {
-		fmt.Fprintf(&inSlice, "\n\tAND (c.fixed[%s] IS NULL OR c.fixed[%s] = o.%s::VARCHAR)", literal(c.name), literal(c.name), ident(c.labels()))
+		fmt.Fprintf(&inSlice, "\n\tAND (c.levels[%s] IS NULL OR list_contains(c.levels[%s], o.%s::VARCHAR))", literal(c.name), literal(c.name), ident(c.labels()))
 	}
 	scored := "w.m = '' OR w.m = " + literal(loop.MetricLoss) + " AND o.loss IS NOT NULL"
 	for _, m := range l.metrics {

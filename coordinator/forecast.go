@@ -274,7 +274,8 @@ s AS (SELECT * FROM %s.samples WHERE campaign = %s AND split = 'train')
 }
 
 // learnedFrom is the table o of the outcomes that move the campaign. Its column
-// _fixed lists the factors that the component fixes whose sample was evaluated.
+// _fixed lists, by factor, the levels to which the component is fixed whose sample was
+// evaluated.
 func (k *curves) learnedFrom(schema string) string {
 	var wanted, versions []string
 	for _, from := range k.campaign.LearnFrom {
@@ -293,8 +294,8 @@ func (k *curves) learnedFrom(schema string) string {
 	for _, version := range k.sealed[k.line] {
 		versions = append(versions, literal(version))
 	}
-	return fmt.Sprintf(`o AS (SELECT o.*, coalesce(k.fixed, []) AS _fixed FROM %[1]s.outcomes o LEFT JOIN (
-	SELECT s.digest, any_value(map_keys(c.fixed)) AS fixed FROM %[1]s.samples s JOIN main.components c USING (campaign, round, split, component)
+	return fmt.Sprintf(`o AS (SELECT o.*, coalesce(k.fixed, MAP {}) AS _fixed FROM %[1]s.outcomes o LEFT JOIN (
+	SELECT s.digest, any_value(c.levels) AS fixed FROM %[1]s.samples s JOIN main.components c USING (campaign, round, split, component)
 	WHERE s.campaign = %[2]s AND s.split = 'evaluation' GROUP BY s.digest
 ) k ON k.digest = o.sample
 WHERE o.source IN ('target', 'mixture', 'probe') AND model_line = %[3]s AND model_version IN (%[4]s) AND (%[5]s))
@@ -305,11 +306,32 @@ WHERE o.source IN ('target', 'mixture', 'probe') AND model_line = %[3]s AND mode
 // component fixes more than the slice does. Of a broad slice those would show
 // the boost of the day, and not how the model does in it.
 func (k *curves) asOthers(slice loop.Slice) string {
-	var factors []string
+	var factors, runs []string
 	for _, p := range slice {
-		factors = append(factors, literal(k.space.Factors[p.Factor].Name))
+		f := &k.space.Factors[p.Factor]
+		factors = append(factors, literal(f.Name))
+		if p.Run > 0 {
+			runs = append(runs, fmt.Sprintf(" AND coalesce(list_has_all(_fixed[%s], list_value%s), true)", literal(f.Name), levelNames(f, p)))
+		}
 	}
-	return "list_has_all([" + strings.Join(factors, ", ") + "], _fixed)"
+	return "list_has_all([" + strings.Join(factors, ", ") + "], map_keys(_fixed))" + strings.Join(runs, "")
+}
+
+// isLevel is the condition that a column has a level of a predicate.
+func isLevel(f *loop.Factor, p loop.Predicate) string {
+	if p.Run == 0 {
+		return " = " + literal(f.Levels[p.Level].Name)
+	}
+	return " IN " + levelNames(f, p)
+}
+
+// levelNames are the levels of a predicate, in SQL.
+func levelNames(f *loop.Factor, p loop.Predicate) string {
+	var names []string
+	for _, l := range f.Levels[p.Level : p.Last()+1] {
+		names = append(names, literal(l.Name))
+	}
+	return "(" + strings.Join(names, ", ") + ")"
 }
 
 // condition is that of a slice's rows.
@@ -321,7 +343,7 @@ func (k *curves) condition(slice loop.Slice) string {
 		if f.Kind == loop.Numeric {
 			column += "__level"
 		}
-		out = append(out, ident(column)+" = "+literal(f.Levels[p.Level].Name))
+		out = append(out, ident(column)+isLevel(f, p))
 	}
 	return strings.Join(out, " AND ")
 }

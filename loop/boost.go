@@ -82,11 +82,7 @@ func (d *decision) count(reason *Reason, slice Slice) {
 func (d *decision) risk(slice Slice) float64 {
 	weight, named := 1.0, false
 	for _, r := range d.space.Risks {
-		inside := true
-		for _, p := range r.Slice {
-			inside = inside && slice.Level(p.Factor) == p.Level
-		}
-		if inside && (!named || r.Weight > weight) {
+		if slice.Within(r.Slice) && (!named || r.Weight > weight) {
 			weight, named = r.Weight, true
 		}
 	}

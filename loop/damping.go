@@ -141,7 +141,7 @@ func (d *decision) revive(m *Remembered, c *cell, l *lesson) {
 
 func matchesLine(e *Evidence, slice Slice, line int) bool {
 	for _, p := range slice {
-		if e.Codes[p.Factor][line] != Code(p.Level) {
+		if !p.Holds(e.Codes[p.Factor][line]) {
 			return false
 		}
 	}

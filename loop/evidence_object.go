@@ -38,7 +38,9 @@ func (e *Evidence) Encode() []byte {
 		m := &e.Made[i]
 		b = binary.AppendUvarint(b, uint64(len(m.Slice)))
 		for _, p := range m.Slice {
-			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(p.Factor)), uint64(p.Level))
+			// A run is above the level, where builds before there were runs read a
+			// damaged object.
+			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(p.Factor)), uint64(p.Level)+uint64(p.Run)*(MaxLevels+1))
 		}
 		for _, n := range []int64{m.Accepted, m.Rejected, m.Abandoned, m.Millis} {
 			b = binary.AppendUvarint(b, uint64(n))
@@ -133,7 +135,8 @@ func (d *evidenceDecoder) made(e *Evidence) {
 	for range d.claim(maxMade, 5) {
 		var m Made
 		for range d.claim(MaxFactors, 2) {
-			m.Slice = append(m.Slice, Predicate{Factor: int(d.uvarint(MaxFactors)), Level: int(d.uvarint(MaxLevels))})
+			factor, level := int(d.uvarint(MaxFactors)), int(d.uvarint((MaxLevels+1)*(MaxLevels+1)-1))
+			m.Slice = append(m.Slice, Predicate{Factor: factor, Level: level % (MaxLevels + 1), Run: level / (MaxLevels + 1)})
 		}
 		for _, n := range []*int64{&m.Accepted, &m.Rejected, &m.Abandoned, &m.Millis} {
 			*n = int64(d.uvarint(maxEvidenceRows))

@@ -25,7 +25,8 @@ func TestEvidenceRoundTrip(t *testing.T) {
 		}
 		if rapid.Bool().Draw(t, "more") {
 			e.Learned = []Learned{{ModelLine: "m", Task: "detect", Metric: "error", Unit: "mm", Better: Lower, Cap: 14.5, Importance: 2}, {Importance: 1}}
-			e.Made = []Made{{Accepted: 7, Rejected: 1, Millis: 900}, {Slice: Slice{{Factor: 0, Level: 1}}, Abandoned: 3}}
+			e.Made = []Made{{Accepted: 7, Rejected: 1, Millis: 900}, {Slice: Slice{{Factor: 0, Level: 1}}, Abandoned: 3},
+				{Slice: Slice{{Factor: 0, Level: 1, Run: 2}, {Factor: 3, Level: MaxLevels - 2, Run: 1}}, Accepted: 2}}
 		}
 		back, err := DecodeEvidence(e.Encode())
 		if err != nil {

@@ -26,6 +26,9 @@ func TestAcceptanceEqualsItsTwin(t *testing.T) {
 				}
 				if allowed(s, x.codes) {
 					want += x.p
+					if slice.Matches(x.codes) != lies(slice, x.codes) {
+						t.Fatalf("%s matches %v: %v", s.Describe(slice), x.codes, slice.Matches(x.codes))
+					}
 					if slice.Matches(x.codes) {
 						inside += x.p
 					}

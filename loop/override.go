@@ -17,8 +17,8 @@ import (
 // Both hold from the next round on, at once, as what a space protects does. A
 // campaign that lists what to make is held to its list alone.
 type Override struct {
-	// Slice names a level for each of its factors. A policy is of no space: the
-	// names are looked up in that of the campaign.
+	// Slice names a level for each of its factors, or a run of levels ("10..30"). A
+	// policy is of no space: the names are looked up in that of the campaign.
 	Slice map[string]string `json:"slice"`
 	// Share of a pin; a ban has none.
 	Share  float64 `json:"share,omitempty"`
@@ -183,11 +183,11 @@ func (o *Override) Resolve(s *Space, field string) (Slice, error) {
 		if f < 0 {
 			return nil, refuse(field+"."+factor, "space %q has no factor %q", s.Name, factor).remedy("its factors are %s", listed(len(s.Factors), func(i int) string { return s.Factors[i].Name }))
 		}
-		l := s.Factors[f].Level(o.Slice[factor])
-		if l < 0 {
-			return nil, refuse(field+"."+factor, "factor %q has no level %q", factor, o.Slice[factor]).remedy("its levels are %s", listed(len(s.Factors[f].Levels), func(i int) string { return s.Factors[f].Levels[i].Name }))
+		p, err := s.Predicate(field+"."+factor, f, o.Slice[factor])
+		if err != nil {
+			return nil, err
 		}
-		slice = slice.With(Predicate{Factor: f, Level: l})
+		slice = slice.With(p)
 	}
 	return slice, s.ValidateSlice(field, slice)
 }
@@ -263,8 +263,15 @@ func (d *decision) overrides() (pins []pinnedSlice, bans []Slice, err error) {
 // checkOverrides refuses overrides that contradict what the space protects.
 func (d *decision) checkOverrides(pins []pinnedSlice, bans []Slice) error {
 	total, lacking := 0.0, 0.0
-	for _, pin := range pins {
+	for i, pin := range pins {
 		total += pin.Share
+		// The words of a run do not tell, as those of levels do, what lies within what.
+		switch same := func(other pinnedSlice) bool { return other.slice.Equal(pin.slice) }; {
+		case slices.ContainsFunc(pins[:i], same):
+			return refuse("pins", "%s is pinned twice", d.space.Describe(pin.slice)).remedy("keep one of the two")
+		case banned(bans, pin.slice):
+			return refuse("pins", "%s is pinned, and lies inside what is banned", d.space.Describe(pin.slice)).remedy("remove one of the two")
+		}
 	}
 	for i, p := range d.space.Protected {
 		if banned(bans, p.Slice) {

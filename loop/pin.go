@@ -15,7 +15,7 @@ func (s *Space) pins() Slice {
 // slice. Nil if there is none.
 func (s *Space) apart(slice Slice) *Predicate {
 	for _, p := range slice {
-		if pin := s.Factors[p.Factor].Pin; pin != nil && *pin != p.Level {
+		if pin := s.Factors[p.Factor].Pin; pin != nil && !p.Holds(Code(*pin)) {
 			return &Predicate{Factor: p.Factor, Level: *pin}
 		}
 	}

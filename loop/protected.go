@@ -63,7 +63,7 @@ func (d *decision) protection() (protection, error) {
 		g.base, g.target = append(g.base, mass), append(g.target, prevalence)
 		g.order = append(g.order, i)
 	}
-	slices.SortStableFunc(g.order, func(a, b int) int { return len(g.slices[b].Slice) - len(g.slices[a].Slice) })
+	slices.SortStableFunc(g.order, func(a, b int) int { return g.slices[a].Slice.wider(g.slices[b].Slice) })
 	return g, nil
 }
 

@@ -149,9 +149,35 @@ func drawSlice(t *rapid.T, s *Space, maxOrder int) Slice {
 	})).Draw(t, "slice factors")[:order]
 	sort.Ints(factors)
 	for _, f := range factors {
-		out = append(out, Predicate{Factor: f, Level: rapid.IntRange(0, len(s.Factors[f].Levels)-1).Draw(t, "slice level")})
+		out = append(out, drawPredicate(t, s, f))
 	}
 	return out
+}
+
+// drawPredicate draws a level of a factor or, now and then, a run of levels.
+func drawPredicate(t *rapid.T, s *Space, factor int) Predicate {
+	levels := len(s.Factors[factor].Levels)
+	p := Predicate{Factor: factor, Level: rapid.IntRange(0, levels-1).Draw(t, "slice level")}
+	if s.Factors[factor].ordered() && rapid.IntRange(0, 2).Draw(t, "a run") == 0 {
+		if p.Run = rapid.IntRange(0, levels-1-p.Level).Draw(t, "run"); p.Run == levels-1 {
+			p.Run--
+		}
+	}
+	return p
+}
+
+// lies says whether codes lie in a slice, level by level.
+func lies(slice Slice, codes []Code) bool {
+	for _, p := range slice {
+		some := false
+		for l := p.Level; l <= p.Level+p.Run; l++ {
+			some = some || codes[p.Factor] == Code(l)
+		}
+		if !some {
+			return false
+		}
+	}
+	return true
 }
 
 // weighted is a scenario's codes and its probability before the constraints.

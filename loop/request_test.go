@@ -19,7 +19,7 @@ func drawRequests(t *rapid.T, s *Space) []Request {
 		var slice Slice
 		for f := range s.Factors {
 			if rapid.Bool().Draw(t, "fix") {
-				slice = append(slice, Predicate{Factor: f, Level: rapid.IntRange(0, len(s.Factors[f].Levels)-1).Draw(t, "level")})
+				slice = append(slice, drawPredicate(t, s, f))
 			}
 		}
 		ok, err := x.drawable(target, slice)

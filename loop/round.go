@@ -38,7 +38,8 @@ type Component struct {
 	// Cover are the slices of a coverage: its i-th sample is of the i-th. Its density
 	// is that of a draw from each with equal odds.
 	Cover []Slice `json:"cover,omitempty"`
-	// By is the level that quota_by fixes in this component, beside Slice.
+	// By is the level that quota_by fixes in this component, beside Slice or, of a run,
+	// within it.
 	By *Predicate `json:"by,omitempty"`
 	// Share is the component's part of its domain's mixture, in 1/2^32; the
 	// shares of the training components sum to 2^32.
@@ -52,7 +53,10 @@ type Component struct {
 
 // Fixed is every predicate that the component fixes: Slice and By.
 func (c *Component) Fixed() Slice {
-	if c.By == nil || c.Slice.Level(c.By.Factor) >= 0 {
+	if c.By == nil {
+		return c.Slice
+	}
+	if own := c.Slice.Of(c.By.Factor); own != nil && !c.By.within(*own) {
 		return c.Slice
 	}
 	return c.Slice.With(*c.By)

@@ -109,8 +109,8 @@ func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 	}
 	fixed := c.Fixed()
 	for _, p := range fixed {
-		if p.Factor < 0 || p.Factor >= len(s.Factors) || p.Level < 0 || p.Level >= len(s.Factors[p.Factor].Levels) {
-			return part{}, refuse("round", "a component fixes level %d of factor %d, which the space does not have", p.Level, p.Factor)
+		if p.Factor < 0 || p.Factor >= len(s.Factors) || p.Level < 0 || p.Run < 0 || p.Run >= len(s.Factors[p.Factor].Levels)-p.Level {
+			return part{}, refuse("round", "a component fixes levels %d to %d of factor %d, which the space does not have", p.Level, p.Last(), p.Factor)
 		}
 	}
 	marginals, _ := s.condition(over, fixed)

@@ -91,15 +91,8 @@ func descend(c cell, significant []cell, rate, part float64, fit descent) cell {
 	}
 }
 
-// within reports whether the cell has every predicate of the slice.
-func (c *cell) within(slice Slice) bool {
-	for _, p := range slice {
-		if c.slice.Level(p.Factor) != p.Level {
-			return false
-		}
-	}
-	return true
-}
+// within reports whether the cell lies inside the slice, or is it.
+func (c *cell) within(slice Slice) bool { return c.slice.Within(slice) }
 
 // significant is every cell up to the order of the settings that passes the
 // test, and how many were tested of each order: Benjamini-Hochberg over all orders

@@ -225,7 +225,7 @@ func (r *Rows) inside(slice Slice, from, to int, mates []float64) (n inside) {
 		in, is := true, true
 		for _, p := range slice {
 			code := r.Codes[p.Factor][i]
-			in, is = in && code == Code(p.Level), is && code.IsLevel()
+			in, is = in && p.Holds(code), is && code.IsLevel()
 		}
 		e := r.Error[i]
 		switch {

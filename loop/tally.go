@@ -425,7 +425,7 @@ func (p *batch) inside(slice Slice, each Executor) []uint32 {
 		for i := chunk * scanned; i < min(p.len(), (chunk+1)*scanned); i++ {
 			at, in := p.at(i), p.lanes[0][i] > 0
 			for j := 0; j < len(slice) && in; j++ {
-				in = p.lines.codes[slice[j].Factor][at] == Code(slice[j].Level)
+				in = slice[j].Holds(p.lines.codes[slice[j].Factor][at])
 			}
 			if in {
 				found[chunk] = append(found[chunk], uint32(i))

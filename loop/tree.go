@@ -145,8 +145,11 @@ func (c *conditioning) fix(p Predicate) bool {
 	levels := c.space.width(p.Factor)
 	c.needed[p.Factor] = true
 	if m := c.out[p.Factor]; len(m) > levels {
-		c.only(p.Factor, func(l int) bool { return l == p.Level })
+		c.only(p.Factor, func(l int) bool { return p.Holds(Code(l)) })
 		return true
+	}
+	if p.Run > 0 {
+		return c.restrict(p.Factor, p.set())
 	}
 	c.mass *= c.out[p.Factor].share(p.Level)
 	if c.out[p.Factor].mass(p.Level) == 0 {
@@ -177,16 +180,22 @@ func (c *conditioning) rise() bool {
 			c.only(parent, when.Contains)
 			continue
 		}
-		total := uint64(0)
-		for _, l := range when.Levels {
-			total += c.out[parent].mass(l)
-		}
-		c.mass *= float64(total) / whole
-		if c.out[parent] = c.out[parent].restrict(when); c.out[parent] == nil {
+		if !c.restrict(parent, when) {
 			return false
 		}
 	}
 	return len(s.Classes) == 0 || c.likely[s.hidden()] == nil || c.settle(s.hidden())
+}
+
+// restrict rules all but the levels of a set out, of a node of one row.
+func (c *conditioning) restrict(node int, set *LevelSet) bool {
+	total := uint64(0)
+	for _, l := range set.Levels {
+		total += c.out[node].mass(l)
+	}
+	c.mass *= float64(total) / whole
+	c.out[node] = c.out[node].restrict(set)
+	return c.out[node] != nil
 }
 
 // only rules all but some levels of a node out.

@@ -55,8 +55,8 @@ ORDER BY v.first_post, v.model_version`, a.table("outcomes"), literal(a.line), a
 		ask(i+1, inSlice(a.space, s.in)+" AND "+standsFor(a.space, s.in))
 	}
 	ask(len(wanted), "true")
-	rows, err := q.ask(ctx, fmt.Sprintf(`WITH o AS (SELECT o.*, coalesce(k.fixed, []) AS _fixed FROM %s o LEFT JOIN (
-	SELECT s.digest, any_value(map_keys(c.fixed)) AS fixed FROM %s s JOIN main.components c USING (campaign, round, split, component)
+	rows, err := q.ask(ctx, fmt.Sprintf(`WITH o AS (SELECT o.*, coalesce(k.fixed, MAP {}) AS _fixed FROM %s o LEFT JOIN (
+	SELECT s.digest, any_value(c.levels) AS fixed FROM %s s JOIN main.components c USING (campaign, round, split, component)
 	WHERE s.campaign = %s AND s.split = 'evaluation' GROUP BY s.digest
 ) k ON k.digest = o.sample WHERE model_line = %s AND %s)
 `, a.table("outcomes"), a.table("samples"), literal(made), literal(a.line), eval)+strings.Join(each, "\nUNION ALL "))
@@ -89,14 +89,18 @@ ORDER BY v.first_post, v.model_version`, a.table("outcomes"), literal(a.line), a
 }
 
 // standsFor holds for rows that stand for their slice: not for those whose
-// component, _fixed, fixes more factors than the slice does. Of a broad slice
-// those would show the narrow ones in it.
+// component, _fixed, fixes more factors than the slice does, or only some of the
+// levels of a run. Of a broad slice those would show the narrow ones in it.
 func standsFor(space *loop.Space, slice loop.Slice) string {
-	var factors []string
+	var factors, runs []string
 	for _, p := range slice {
-		factors = append(factors, literal(space.Factors[p.Factor].Name))
+		f := &space.Factors[p.Factor]
+		factors = append(factors, literal(f.Name))
+		if p.Run > 0 {
+			runs = append(runs, fmt.Sprintf(" AND coalesce(list_has_all(_fixed[%s], list_value%s), true)", literal(f.Name), levelNames(f, p)))
+		}
 	}
-	return "list_has_all([" + strings.Join(factors, ", ") + "], _fixed)"
+	return "list_has_all([" + strings.Join(factors, ", ") + "], map_keys(_fixed))" + strings.Join(runs, "")
 }
 
 func evalSetIs(set string) string {

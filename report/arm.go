@@ -80,11 +80,11 @@ func sliceOf(space *loop.Space, names map[string]string) (slice loop.Slice, ok b
 		if !named {
 			continue
 		}
-		l := space.Factors[f].Level(level)
-		if l < 0 {
+		p, err := space.Predicate("", f, level)
+		if err != nil {
 			return nil, false
 		}
-		slice = append(slice, loop.Predicate{Factor: f, Level: l})
+		slice = append(slice, p)
 	}
 	return slice, len(slice) == len(names)
 }

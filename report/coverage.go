@@ -138,9 +138,12 @@ func shownLevels(space *loop.Space, factor int, n *Numbers) []string {
 	room := maxLevels
 	if len(f.Levels) > room {
 		for _, s := range n.Accuracy {
-			if l := s.in.Level(factor); l >= 0 && !keep[l] && room > maxLevels/2 {
-				keep[l] = true
-				room--
+			p := s.in.Of(factor)
+			for l := range f.Levels {
+				if p != nil && p.Holds(loop.Code(l)) && !keep[l] && room > maxLevels/2 {
+					keep[l] = true
+					room--
+				}
 			}
 		}
 		order := make([]int, len(f.Levels))

@@ -73,9 +73,26 @@ func inSlice(space *loop.Space, slice loop.Slice) string {
 	out := []string{"true"}
 	for _, p := range slice {
 		f := &space.Factors[p.Factor]
-		out = append(out, levelColumn(f)+" = "+literal(f.Levels[p.Level].Name))
+		out = append(out, levelColumn(f)+isLevel(f, p))
 	}
 	return strings.Join(out, " AND ")
+}
+
+// isLevel is the condition that a column has a level of a predicate.
+func isLevel(f *loop.Factor, p loop.Predicate) string {
+	if p.Run == 0 {
+		return " = " + literal(f.Levels[p.Level].Name)
+	}
+	return " IN " + levelNames(f, p)
+}
+
+// levelNames are the levels of a predicate, in SQL.
+func levelNames(f *loop.Factor, p loop.Predicate) string {
+	var names []string
+	for _, l := range f.Levels[p.Level : p.Last()+1] {
+		names = append(names, literal(l.Name))
+	}
+	return "(" + strings.Join(names, ", ") + ")"
 }
 
 func (q *queries) ask(ctx context.Context, query string, args ...any) (api.Table, error) {

@@ -9,7 +9,7 @@ import (
 	"hone/loop"
 )
 
-// ParseSlice reads a slice as people type it, "light=low & glove=yes"; "∧", as
+// ParseSlice reads a slice as people type it, "light=low & speed=40..60"; "∧", as
 // package loop writes it, may stand for "&". It returns a *loop.Error.
 func ParseSlice(space *loop.Space, typed string) (loop.Slice, error) {
 	names, err := ParsePredicates(typed)
@@ -20,7 +20,7 @@ func ParseSlice(space *loop.Space, typed string) (loop.Slice, error) {
 }
 
 // ParsePredicates reads what ParseSlice does, of any length and of whatever
-// space, as a mapping from factor to level.
+// space, as a mapping from factor to level or run of levels.
 func ParsePredicates(typed string) (map[string]string, error) {
 	names := make(map[string]string, loop.MaxOrder)
 	for part := range strings.SplitSeq(strings.ReplaceAll(typed, "∧", "&"), "&") {
@@ -38,7 +38,7 @@ func ParsePredicates(typed string) (map[string]string, error) {
 	return names, nil
 }
 
-// SliceOf is the slice that a mapping from factor to level names. It returns a
+// SliceOf is the slice that a mapping from factor to level, or run of levels, names. It returns a
 // *loop.Error, and is the inverse of [loop.Space.Names].
 func SliceOf(space *loop.Space, names map[string]string) (loop.Slice, error) {
 	n := &node{sort: mapping}
@@ -58,7 +58,7 @@ func SliceOf(space *loop.Space, names map[string]string) (loop.Slice, error) {
 	return slice, nil
 }
 
-// readSlice reads a mapping from factor to level. ValidateSlice is the caller's
+// readSlice reads a mapping from factor to level, or run of levels. ValidateSlice is the caller's
 // to call, or that of what the slice is part of.
 func (d *document) readSlice(space *loop.Space, n *node, field string) loop.Slice {
 	if n.sort == mapping && len(n.keys) > loop.MaxOrder {
@@ -81,10 +81,24 @@ func (d *document) readPredicates(space *loop.Space, n *node, field string) loop
 		if f < 0 {
 			continue
 		}
-		if l := d.level(space, f, n.items[i], here); l >= 0 {
-			slice = append(slice, loop.Predicate{Factor: f, Level: l})
+		if p, ok := d.predicate(space, f, n.items[i], here); ok {
+			slice = append(slice, p)
 		}
 	}
 	slices.SortFunc(slice, func(a, b loop.Predicate) int { return a.Factor - b.Factor })
 	return slice
+}
+
+// predicate reads a level of a factor, or a run of levels: "low..high".
+func (d *document) predicate(space *loop.Space, f int, n *node, field string) (loop.Predicate, bool) {
+	if n.scalar() && strings.Contains(n.text, "..") {
+		p, err := space.Predicate(field, f, n.text)
+		refusal, refused := errors.AsType[*loop.Error](err)
+		if refused && !d.full() {
+			d.refuse(n, field, refusal.Remedy, "%s", refusal.Problem)
+		}
+		return p, !refused
+	}
+	l := d.level(space, f, n, field)
+	return loop.Predicate{Factor: f, Level: l}, l >= 0
 }
