@@ -19,7 +19,7 @@ import (
 // Evidence aggregates the outcomes of the query's models, in canonical order,
 // and returns with it the sequence at which it was read, which is at least
 // q.AtLeast (C15). Codes are those of the version of the space that the query
-// names. Only sources target, mixture and probe count. An outcome that several of
+// names. Of no model there is no outcome, but for what the samples took. Only sources target, mixture and probe count. An outcome that several of
 // the query's entries match counts for each of them, and where several models of
 // one entry match it, for the first of these.
 //
@@ -38,16 +38,14 @@ func (v *View) Evidence(ctx context.Context, q loop.EvidenceQuery) (loop.Evidenc
 				return loop.NotFound("space", "there is no version %d of space %q", q.SpaceVersion, q.Space)
 			}
 		}
-		evidence = loop.Evidence{}
-		if len(q.Models) == 0 {
-			return nil
-		}
 		r := evidenceReader{conn: conn, layout: l, space: space}
-		if err := r.read(ctx, &q); err != nil {
-			return err
+		read := r.read
+		if len(q.Models) == 0 {
+			read = r.made
 		}
+		err := read(ctx, &q)
 		evidence = r.evidence
-		return nil
+		return err
 	})
 	if err != nil {
 		return loop.Evidence{}, 0, fmt.Errorf("evidence: %w", err)

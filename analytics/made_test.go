@@ -103,6 +103,13 @@ func TestEvidenceOfWhatWasMade(t *testing.T) {
 			t.Errorf("%+v: the test tests nothing", want)
 		}
 	}
+	// Of no model it is asked what samples took, and nothing else.
+	models := q.Models
+	q.Models = nil
+	if e, _, err := v.Evidence(t.Context(), q); err != nil || e.Len() != 0 || !reflect.DeepEqual(e.Made, []loop.Made{*made[""], *made["slice"]}) {
+		t.Errorf("of no model: %+v, %v", e, err)
+	}
+	q.Models = models
 	q.Campaign = ""
 	if e, _, err := v.Evidence(t.Context(), q); err != nil || e.Made != nil {
 		t.Errorf("of no campaign: %+v, %v", e.Made, err)

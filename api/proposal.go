@@ -97,6 +97,8 @@ type Price struct {
 	Evaluation uint64 `json:"evaluation" doc:"Samples"`
 	// Seconds are absent until enough was made to know.
 	GPUSeconds *float64 `json:"gpu_seconds,omitempty" doc:"What generators will spend, by what they have spent on accepted samples so far, rejected attempts included"`
+	Money      *float64 `json:"money,omitempty" doc:"What that costs, by the campaign's price"`
+	Currency   string   `json:"currency,omitempty" example:"EUR"`
 	Measured   int64    `json:"measured,omitempty" doc:"How many accepted samples that is known from"`
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -58,6 +59,9 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 	if err == nil {
 		err = c.c.o.Gates.CheckGates(campaign.Gates)
 	}
+	if err == nil {
+		err = c.notOver(&campaign)
+	}
 	if err != nil {
 		return api.Put{}, spec.Locate(in.RawBody, err)
 	}
@@ -78,6 +82,21 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 	}
 	created := event.(state.CampaignCreated)
 	return api.Put{Name: created.Name, Version: created.Version, Created: created.Created}, nil
+}
+
+// notOver refuses a last day that is over before the campaign begins. One that began
+// in time is itself, whatever the day.
+func (c *Control) notOver(campaign *loop.Campaign) error {
+	var began bool
+	c.c.node.View(func(s *state.State) { _, began = s.Campaign(campaign.Name) })
+	now := time.Now().UTC()
+	for i := range campaign.Until {
+		if u := &campaign.Until[i]; !began && u.Over(today()) {
+			return &loop.Error{Field: fmt.Sprintf("until[%d].date", i), Problem: fmt.Sprintf("%s is over: the server has %s, in UTC", u.Date, now.Format(time.DateOnly)),
+				Remedy: "the last day on which a round is to be decided"}
+		}
+	}
+	return nil
 }
 
 // missingName refuses a name that a document has, and that there is not.

@@ -67,6 +67,8 @@ type conductor struct {
 	news chan struct{}
 	// round is the latest round that was seen.
 	round int
+	// looked is of what finish has seen that nothing of it ends the campaign.
+	looked string
 	// closed is when the campaign was first seen to be closed.
 	closed time.Time
 }
@@ -195,7 +197,7 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 	if campaign.State != state.Running || campaign.Round >= campaign.Campaign.Rounds || !sealed {
 		return waiting, nil
 	}
-	if done, err := c.t.finish(ctx, &campaign); done || err != nil {
+	if done, err := c.finish(ctx, &campaign); done || err != nil {
 		return moved, err
 	}
 	return c.t.advance(ctx, &campaign, &round)

@@ -41,10 +41,18 @@ type outlook struct {
 	sealed   map[string][]string // by model line, from the oldest
 	slices   []loop.Slice        // everything first
 	sequence uint64
+	// more is how many samples more are imagined.
+	more uint64
+}
+
+type forecastOf struct {
+	Name    string  `path:"name" doc:"The campaign" example:"loop"`
+	Samples uint64  `query:"samples" maximum:"4294967295" doc:"Look so many training samples of the campaign ahead; 1,000 if nothing is said"`
+	Money   float64 `query:"money" minimum:"0" maximum:"1e12" doc:"Look as far ahead as so much money buys, by the campaign's price and what samples have taken so far"`
 }
 
 func (c *Control) outlook(name string) (o outlook, err error) {
-	o.sealed = map[string][]string{}
+	o.sealed, o.more = map[string][]string{}, forecastSamples
 	c.c.node.View(func(s *state.State) {
 		campaign, ok := s.Campaign(name)
 		if !ok {
@@ -116,12 +124,27 @@ func boosted(rounds []state.Round) []loop.Slice {
 	return out
 }
 
-func (c *Control) forecast(ctx context.Context, in *named) (api.Forecast, error) {
+func (c *Control) forecast(ctx context.Context, in *forecastOf) (api.Forecast, error) {
 	o, err := c.outlook(in.Name)
 	if err != nil {
 		return api.Forecast{}, err
 	}
-	out := api.Forecast{Campaign: in.Name, More: forecastSamples, Sequence: o.sequence, Slices: []api.SliceForecast{}}
+	spent, err := c.spending(ctx, in.Name)
+	if err != nil {
+		return api.Forecast{}, err
+	}
+	switch {
+	case in.Samples > 0 && in.Money > 0:
+		return api.Forecast{}, &loop.Error{Field: "money", Problem: "how far to look ahead is said twice", Remedy: "name samples or money"}
+	case in.Samples > 0:
+		o.more = in.Samples
+	case in.Money > 0:
+		if o.more, err = spent.buys(in.Money); err != nil {
+			return api.Forecast{}, err
+		}
+	}
+	out := api.Forecast{Campaign: in.Name, More: o.more, Cost: spent.ahead(o.more), Sequence: o.sequence, Spent: spent.total(), Slices: []api.SliceForecast{}}
+	var sliced []loop.Slice
 	schema := ""
 	for _, line := range o.lines() {
 		curves := newCurves(&o, line)
@@ -142,9 +165,10 @@ func (c *Control) forecast(ctx context.Context, in *named) (api.Forecast, error)
 					return api.Forecast{}, fmt.Errorf("forecast of %s: %w", in.Name, err)
 				}
 			}
-			out.Slices = append(out.Slices, forecast)
+			out.Slices, sliced = append(out.Slices, forecast), append(sliced, o.slices[i])
 		}
 	}
+	out.Flat = spent.flat(o.space, out.Slices, sliced)
 	return out, nil
 }
 
@@ -357,9 +381,9 @@ func (k *curves) forecast(i int) api.SliceForecast {
 		out.Samples = max(out.Samples, p.Samples)
 	}
 	if total := uint64(k.latest[0]); i == 0 {
-		out.More = forecastSamples
+		out.More = k.more
 	} else if total > 0 {
-		out.More = (forecastSamples*uint64(k.latest[i]) + total/2) / total
+		out.More = (k.more*uint64(k.latest[i]) + total/2) / total
 	}
 	f := loop.Extrapolate(points, out.More)
 	out.Outlook, out.Sentence = f.Outlook, f.Sentence(out.Name)

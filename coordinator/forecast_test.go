@@ -59,7 +59,7 @@ func (t tables) Query(_ context.Context, query string, atLeast uint64) (api.Tabl
 func TestCurves(t *testing.T) {
 	n := func(i int) json.Number { return json.Number(fmt.Sprint(i)) }
 	o := &outlook{campaign: &loop.Campaign{Name: "c", LearnFrom: []loop.LearnFrom{{ModelLine: "m", EvalSet: "e"}}}, space: forecastSpace(),
-		sealed: map[string][]string{"m": {"1", "2", "3"}}, slices: []loop.Slice{nil, {{Factor: 0, Level: 1}, {Factor: 1, Level: 0}}}, sequence: 7}
+		sealed: map[string][]string{"m": {"1", "2", "3"}}, slices: []loop.Slice{nil, {{Factor: 0, Level: 1}, {Factor: 1, Level: 0}}}, sequence: 7, more: forecastSamples}
 	k := newCurves(o, "m")
 	err := k.ask(t.Context(), tables{
 		"NOT correct": {Rows: [][]any{

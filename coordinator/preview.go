@@ -2,8 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 
 	"hone/api"
 	"hone/coordinator/state"
@@ -73,7 +71,7 @@ func (c *Control) previewRound(ctx context.Context, in *roundOf) (api.Preview, e
 		return api.Preview{}, err
 	}
 	out.Slices = sliceChanges(space.Space, &before, &open.Round)
-	out.Price = c.price(ctx, &campaign, space.Space, &open.Round)
+	out.Price = c.price(ctx, in.Name, &open.Round)
 	if policy.Policy != nil && len(campaign.Campaign.Make) == 0 {
 		amended := policy.Policy
 		if open.Budget != nil {
@@ -145,39 +143,21 @@ func factorChanges(space *loop.Space, before, next *loop.Round) ([]api.FactorCha
 // price is what a round asks for, and what that will take by what its campaign has
 // taken so far, attempts that were sent back included. What the view cannot tell is
 // left out: a preview is worth having all the same.
-func (c *Control) price(ctx context.Context, campaign *state.Campaign, space *loop.Space, r *loop.Round) api.Price {
+func (c *Control) price(ctx context.Context, name string, r *loop.Round) api.Price {
 	p := api.Price{Training: r.Quota(loop.Train), Evaluation: r.Quota(loop.Evaluation)}
-	if campaign.Total.Committed == 0 {
-		return p
-	}
-	millis, err := c.millis(ctx, campaign.Campaign, space, &p.Measured)
+	spent, err := c.spending(ctx, name)
 	if err != nil {
-		c.c.log.Warn("what samples took is not known", "campaign", campaign.Campaign.Name, "error", err)
+		c.c.log.Warn("what samples took is not known", "campaign", name, "error", err)
 		return p
 	}
-	if p.Measured > 0 && millis > 0 {
-		attempts := 1 + float64(campaign.Total.Rejected)/float64(campaign.Total.Committed)
-		seconds := millis / 1000 / float64(p.Measured) * attempts * float64(p.Training+p.Evaluation)
-		p.GPUSeconds = &seconds
+	for i := range spent.made {
+		p.Measured += spent.made[i].Accepted
+	}
+	if p.Measured > 0 && spent.now.Millis > 0 {
+		cost := spent.cost(spent.now.Millis / float64(p.Measured) * float64(p.Training+p.Evaluation))
+		p.GPUSeconds, p.Money, p.Currency = &cost.GPUSeconds, cost.Money, cost.Currency
 	}
 	return p
-}
-
-// millis is what generators spent on a campaign's samples, of which it is known.
-func (c *Control) millis(ctx context.Context, campaign *loop.Campaign, space *loop.Space, measured *int64) (float64, error) {
-	schema, err := c.schema(ctx, &outlook{campaign: campaign, space: space})
-	if err != nil {
-		return 0, err
-	}
-	table, err := c.o.Queries.Query(ctx, "SELECT count(millis), coalesce(sum(millis), 0)::DOUBLE FROM "+ident(schema)+".samples WHERE campaign = "+literal(campaign.Name), 0)
-	if err != nil {
-		return 0, err
-	}
-	if len(table.Rows) != 1 || len(table.Rows[0]) != 2 {
-		return 0, fmt.Errorf("%d rows where one was asked for", len(table.Rows))
-	}
-	*measured = integer(table.Rows[0][0])
-	return strconv.ParseFloat(fmt.Sprint(table.Rows[0][1]), 64)
 }
 
 func guards(space *loop.Space, policy *loop.Policy, r *loop.Round) *api.Guards {

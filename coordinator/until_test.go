@@ -1,8 +1,10 @@
 package coordinator
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"hone/loop"
 )
@@ -50,5 +52,99 @@ func TestUntil(t *testing.T) {
 			t.Errorf("extended, and then %+v", c)
 		}
 		w.check(exact)
+	})
+}
+
+// What a campaign's money pays for is known once a round was made; it asks for no
+// more then, says why, and ends where nothing is left (I3).
+func TestMoney(t *testing.T) {
+	for _, test := range []struct {
+		money  string
+		rounds int
+		why    string
+	}{
+		{"samples: 90\nmoney: 500", 3, ""},
+		{"samples: 90\nmoney: 0.1365", 3, "money: 0.050 EUR of 0.14 EUR are spent, and a sample costs 0.0010 EUR: the rest pays for 46 training samples more, with what is made to evaluate them"},
+		{"samples: 90\nmoney: 0.05", 1, "money: 0.050 EUR of 0.050 EUR are spent, and the rest does not pay for another round"},
+		{"samples: 90\nmoney: 500\nuntil: [{spend: {money: 0.04}}]", 1, "until[0]: 0.050 EUR are spent of the 0.040 EUR that may be"},
+	} {
+		inWorld(t, Options{}, func(t *testing.T, w *world) {
+			w.campaign(strings.Replace(threeRounds, "samples: 90", test.money+"\nprice: {gpu_hour: 3.6, currency: EUR}", 1))
+			w.view.set(func(v *reading) {
+				v.evidence = func(q loop.EvidenceQuery) (loop.Evidence, error) {
+					e := loop.Evidence{}
+					e.Append(loop.Line{Codes: []loop.Code{0, 1}, Source: loop.SourceTarget, Origin: loop.Synthetic, Rows: 100, Failures: 20})
+					if q.Timed {
+						e.AddMade(loop.Made{Accepted: 50, Millis: 50_000})
+					}
+					return e, nil
+				}
+			})
+			ann := w.join("ann")
+			w.work(ann, "ann")
+			if c := w.show("c"); c.Committed != 30 || c.Evaluation == nil || c.Evaluation.Committed != 20 {
+				t.Fatalf("a round of 30 and 20 is %+v", c)
+			}
+			w.train("1")
+			c := w.show("c")
+			if test.why == "" {
+				if len(c.Amendments) > 0 || c.Round != 2 {
+					t.Fatalf("there is money enough, and %+v", c)
+				}
+				return
+			}
+			if c.Rounds != test.rounds || len(c.Amendments) != 1 || !strings.HasPrefix(c.Amendments[0].Reason, test.why) || c.Amendments[0].Author != "hone" {
+				t.Fatalf("%s: %+v", test.money, c)
+			}
+			w.check(exact)
+			if test.rounds == 1 {
+				if c.State != "done" || c.Samples != c.Committed {
+					t.Errorf("nothing is left, and %+v", c)
+				}
+			} else if c.Round != 2 || c.Samples != 76 {
+				t.Errorf("46 more, and %+v", c)
+			}
+		})
+	}
+}
+
+// A proposal that waits is no reason to read the evidence again and again.
+func TestUntilAsksOnce(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.campaign(threeRounds + "decide: propose\nuntil: [{spend: {gpu_hours: 5}}]\n")
+		asked := 0
+		w.view.set(func(v *reading) {
+			v.evidence = func(q loop.EvidenceQuery) (loop.Evidence, error) {
+				if q.Timed {
+					asked++
+				}
+				return loop.Evidence{}, nil
+			}
+		})
+		w.do("approve", w.standing(), "ann", "")
+		ann := w.join("ann")
+		w.work(ann, "ann")
+		w.train("1")
+		w.idle(lookEvery)
+		for range 3 {
+			w.must("POST", "/v1/campaigns/c/pause", `{}`)
+			w.must("POST", "/v1/campaigns/c/resume", `{}`)
+			w.idle(lookEvery)
+		}
+		if asked != 1 {
+			t.Errorf("the evidence was asked for %d times", asked)
+		}
+	})
+}
+
+// A campaign does not begin after its last day; one that began in time stays what it is.
+func TestLastDayIsOver(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		const head = "space: lab\npolicy: plain\ngenerator: shapes\nunit_size: 10\n"
+		document := threeRounds + "until: [{plateau: {versions: 2}}, {date: 2000-01-02}]\n"
+		w.campaign(document)
+		w.pass(72 * time.Hour)
+		w.must("POST", "/v1/campaigns", head+document)
+		w.refused(http.StatusUnprocessableEntity, "2000-01-02 is over: the server has 2000-01-0", "POST", "/v1/campaigns", head+strings.Replace(document, "name: c\n", "name: d\n", 1))
 	})
 }

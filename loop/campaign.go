@@ -40,6 +40,13 @@ type Campaign struct {
 	// Until are conditions, the first of which that holds ends the campaign before
 	// it has all its samples: it is looked at whenever a round would be decided.
 	Until []Until `json:"until,omitempty"`
+	// Price is what generating costs, where the user says. Money is the most that the
+	// campaign may cost by it, 0 for no bound: what it pays for is looked at whenever a
+	// round would be decided (Afford). ByMoney: no number of samples was asked for;
+	// Samples is what is planned.
+	Price   Price   `json:"price,omitzero"`
+	Money   float64 `json:"money,omitempty"`
+	ByMoney bool    `json:"by_money,omitempty"`
 	// Decide is "auto": the leader opens the round that it decided; or "propose": it
 	// waits until somebody approves, amends or rejects it (C8).
 	Decide string `json:"decide"`
@@ -137,6 +144,12 @@ func (c *Campaign) Validate(s *Space) error {
 		}
 	}
 	if err := c.validateMake(s); err != nil {
+		return err
+	}
+	if err := c.Price.validate(); err != nil {
+		return err
+	}
+	if err := c.validateMoney(); err != nil {
 		return err
 	}
 	if err := c.validateUntil(s); err != nil {

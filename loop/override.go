@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Override is what a person has decided about a slice, whatever the evidence
@@ -95,11 +94,11 @@ func (o *Override) lastDay() (int, *Error) {
 	if o.Expires == "" {
 		return 0, nil
 	}
-	date, err := time.Parse(time.DateOnly, o.Expires)
-	if err != nil || date.Unix() < secondsPerDay {
+	day, ok := dayOf(o.Expires)
+	if !ok {
 		return 0, refuse("expires", "%q is not a day", o.Expires).remedy("YYYY-MM-DD, for example 2030-12-31; it holds until the end of that day, UTC")
 	}
-	return int(date.Unix() / secondsPerDay), nil
+	return day, nil
 }
 
 // validate refuses what no space could make sense of.

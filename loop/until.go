@@ -28,11 +28,12 @@ type UntilFailure struct {
 	Confidence float64 `json:"confidence"`
 }
 
-// UntilGain holds when so many samples more, or what so much GPU time makes, are
-// expected to lower the failure rate in deployment by less than Below.
+// UntilGain holds when so many samples more, or what so much GPU time or money makes,
+// are expected to lower the failure rate in deployment by less than Below.
 type UntilGain struct {
 	Samples  uint64  `json:"samples,omitempty"`
 	GPUHours float64 `json:"gpu_hours,omitempty"`
+	Money    float64 `json:"money,omitempty"`
 	Below    float64 `json:"below"`
 }
 
@@ -42,9 +43,11 @@ type UntilPlateau struct {
 	Versions int `json:"versions"`
 }
 
-// UntilSpend holds when generators have worked so long for the campaign.
+// UntilSpend holds when generators have worked so long for the campaign, or have
+// cost so much by its price.
 type UntilSpend struct {
-	GPUHours float64 `json:"gpu_hours"`
+	GPUHours float64 `json:"gpu_hours,omitempty"`
+	Money    float64 `json:"money,omitempty"`
 }
 
 // Bounds and defaults of conditions.
@@ -81,8 +84,15 @@ func (u *Until) validate(field string, s *Space) error {
 		}
 	case u.Gain != nil:
 		g := u.Gain
-		if (g.Samples > 0) == (g.GPUHours > 0) || !(g.GPUHours >= 0 && g.GPUHours <= 1e9) {
-			return refuse(field+".gain", "what is to bring the gain is %d samples and %v GPU hours", g.Samples, g.GPUHours).remedy("set one of samples and gpu_hours, above 0")
+		set := 0
+		for _, is := range []bool{g.Samples > 0, g.GPUHours > 0, g.Money > 0} {
+			if is {
+				set++
+			}
+		}
+		if set != 1 || !(g.GPUHours >= 0 && g.GPUHours <= 1e9) || !(g.Money >= 0 && g.Money <= maxMoney) {
+			return refuse(field+".gain", "what is to bring the gain is %d samples, %v GPU hours and %v of money", g.Samples, g.GPUHours, g.Money).
+				remedy("set one of samples, gpu_hours and money, above 0")
 		}
 		if !(g.Below > 0 && g.Below < 1) {
 			return refuse(field+".gain.below", "%v is not a fall of the failure rate", g.Below).remedy("above 0, below 1: 0.001 is a tenth of a point")
@@ -92,25 +102,60 @@ func (u *Until) validate(field string, s *Space) error {
 			return refuse(field+".plateau.versions", "%d versions", n).remedy("1 to %d", maxPlateau)
 		}
 	case u.Spend != nil:
-		if h := u.Spend.GPUHours; !(h > 0 && h <= 1e9) {
-			return refuse(field+".spend.gpu_hours", "%v hours", h).remedy("above 0, at most 1e9")
+		h, m := u.Spend.GPUHours, u.Spend.Money
+		if (h > 0) == (m > 0) || !(h >= 0 && h <= 1e9) || !(m >= 0 && m <= maxMoney) {
+			return refuse(field+".spend", "what may be spent is %v GPU hours and %v of money", h, m).
+				remedy("set one of gpu_hours, at most 1e9, and money, at most %g", maxMoney)
 		}
 	default:
-		if _, err := time.Parse(time.DateOnly, u.Date); err != nil {
-			return refuse(field+".date", "%q is not a date", u.Date).remedy("YYYY-MM-DD, for example 2027-01-31")
+		if _, ok := dayOf(u.Date); !ok {
+			return refuse(field+".date", "%q is not a day", u.Date).remedy("YYYY-MM-DD, for example 2027-01-31")
 		}
 	}
 	return nil
+}
+
+// money is the amount that the condition names; 0 where it names none.
+func (u *Until) money() float64 {
+	switch {
+	case u.Gain != nil:
+		return u.Gain.Money
+	case u.Spend != nil:
+		return u.Spend.Money
+	}
+	return 0
+}
+
+// Over reports whether the last day of the condition is over, by a day since 1970
+// UTC; never where it names no date, or nobody knows what day it is.
+func (u *Until) Over(day int) bool {
+	last, ok := dayOf(u.Date)
+	return ok && day > last
+}
+
+// dayOf is a date, YYYY-MM-DD in UTC, in days since 1970; ok is false where it is
+// none, or none after the first of these.
+func dayOf(date string) (day int, ok bool) {
+	t, err := time.Parse(time.DateOnly, date)
+	if err != nil || t.Unix() < secondsPerDay {
+		return 0, false
+	}
+	return int(t.Unix() / secondsPerDay), true
 }
 
 // Progress is how far a campaign has come: what its conditions are held against.
 type Progress struct {
 	// Day is the current one, in days since 1970 UTC; 0 is unknown.
 	Day int
-	// Samples are all training samples that were committed, and Millis what
-	// generators took for the campaign, in milliseconds.
-	Samples uint64
-	Millis  int64
+	// Round is the latest that was decided, and Decided the training samples of all.
+	Round   int
+	Decided uint64
+	// Samples and Evaluation are all samples that were committed, for training and for
+	// evaluation; Millis what generators took for them, in milliseconds, and Money
+	// what that cost, 0 where it is not known.
+	Samples, Evaluation uint64
+	Millis              float64
+	Money               float64
 	// Lines are by the position of what is learned from.
 	Lines []ProgressLine
 }
@@ -136,29 +181,31 @@ type VersionProgress struct {
 // each of them.
 func (c *Campaign) Reached(s *Space, now Progress) (int, string) {
 	for i := range c.Until {
-		if why := c.Until[i].reached(i, s, &now); why != "" {
+		if why := c.Until[i].reached(i, s, &c.Price, &now); why != "" {
 			return i, why
 		}
 	}
 	return -1, ""
 }
 
-func (u *Until) reached(i int, s *Space, now *Progress) string {
+func (u *Until) reached(i int, s *Space, price *Price, now *Progress) string {
 	switch {
 	case u.Failure != nil:
 		return u.Failure.reached(i, s, now)
 	case u.Gain != nil:
-		return u.Gain.reached(now)
+		return u.Gain.reached(price, now)
 	case u.Plateau != nil:
 		return u.Plateau.reached(now)
+	case u.Spend != nil && u.Spend.Money > 0:
+		if now.Money >= u.Spend.Money {
+			return fmt.Sprintf("%s are spent of the %s that may be", price.Amount(now.Money), price.Amount(u.Spend.Money))
+		}
 	case u.Spend != nil:
-		if hours := float64(now.Millis) / millisPerHour; hours >= u.Spend.GPUHours {
+		if hours := now.Millis / millisPerHour; hours >= u.Spend.GPUHours {
 			return fmt.Sprintf("generators have worked %.3g hours of the %.3g that they may", hours, u.Spend.GPUHours)
 		}
-	default:
-		if last, err := time.Parse(time.DateOnly, u.Date); err == nil && now.Day > int(last.Unix()/secondsPerDay) {
-			return "the last day, " + u.Date + ", is over"
-		}
+	case u.Over(now.Day):
+		return "the last day, " + u.Date + ", is over"
 	}
 	return ""
 }
@@ -192,15 +239,22 @@ func upper(p Proportion, confidence float64) float64 {
 	return mathext.InvRegIncBeta(k+1, n-k, confidence)
 }
 
-func (g *UntilGain) reached(now *Progress) string {
+func (g *UntilGain) reached(price *Price, now *Progress) string {
 	more := g.Samples
 	what := fmt.Sprintf("%d samples more", more)
-	if g.GPUHours > 0 {
-		if now.Samples == 0 || now.Millis <= 0 {
+	if g.Samples == 0 {
+		// What evaluation takes is part of what a training sample does.
+		part, of := g.GPUHours*millisPerHour, now.Millis
+		if g.Money > 0 {
+			part, of = g.Money, now.Money
+		}
+		if now.Samples == 0 || !(of > 0) {
 			return ""
 		}
-		more = uint64(g.GPUHours * millisPerHour / float64(now.Millis) * float64(now.Samples))
-		what = fmt.Sprintf("%.3g GPU hours more (%d samples)", g.GPUHours, more)
+		more = uint64(min(part/of*float64(now.Samples), float64(MaxQuota)))
+		if what = fmt.Sprintf("%.3g GPU hours more (%d samples)", g.GPUHours, more); g.Money > 0 {
+			what = fmt.Sprintf("%s more (%d samples)", price.Amount(g.Money), more)
+		}
 	}
 	most := 0.0
 	for _, line := range now.Lines {
@@ -265,6 +319,9 @@ func (c *Campaign) validateUntil(s *Space) error {
 	for i := range c.Until {
 		if err := c.Until[i].validate(at("until", i), s); err != nil {
 			return err
+		}
+		if m := c.Until[i].money(); m > 0 && !c.Price.Known() {
+			return refuse(at("until", i), "it names %v of money, but it is not said what generating costs", m).remedy("set price, for example {gpu_hour: 2.50, currency: EUR}")
 		}
 	}
 	return nil

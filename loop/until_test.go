@@ -18,7 +18,12 @@ func TestUntilRefusals(t *testing.T) {
 		"until[0].gain ":              {Gain: &UntilGain{Samples: 9, GPUHours: 9, Below: .1}},
 		"until[0].gain.below":         {Gain: &UntilGain{Samples: 9}},
 		"until[0].plateau.versions":   {Plateau: &UntilPlateau{}},
-		"until[0].spend.gpu_hours":    {Spend: &UntilSpend{}},
+		"until[0].gain   ":            {Gain: &UntilGain{GPUHours: 9, Money: 9, Below: .1}},
+		"until[0].spend":              {Spend: &UntilSpend{}},
+		"until[0].spend ":             {Spend: &UntilSpend{GPUHours: 1, Money: 1}},
+		"until[0]  ":                  {Spend: &UntilSpend{Money: 1}},
+		"until[0]   ":                 {Gain: &UntilGain{Money: 1, Below: .1}},
+		"until[0].date ":              {Date: "1969-12-31"},
 		"until[0].date":               {Date: "31.1.2027"},
 	} {
 		c := &Campaign{LearnFrom: []LearnFrom{{ModelLine: "m"}}, Until: []Until{u}}
@@ -68,6 +73,10 @@ func TestUntilReached(t *testing.T) {
 		"falls no more":               {gain, Progress{Lines: []ProgressLine{line(9000, .2, .15, .148, .147, .147, .147)}}, "1000 samples more are expected to lower the failure rate by "},
 		"too few versions":            {gain, Progress{Lines: []ProgressLine{line(9000, .147, .147)}}, ""},
 		"hours bring nothing":         {Until{Gain: &UntilGain{GPUHours: 2, Below: .005}}, Progress{Samples: 6000, Millis: 12 * millisPerHour, Lines: []ProgressLine{line(9000, .2, .15, .148, .147, .147, .147)}}, "2 GPU hours more (1000 samples) are expected"},
+		"money brings nothing":        {Until{Gain: &UntilGain{Money: 20, Below: .005}}, Progress{Samples: 6000, Money: 120, Lines: []ProgressLine{line(9000, .2, .15, .148, .147, .147, .147)}}, "20.00 EUR more (1000 samples) are expected"},
+		"money of which nothing went": {Until{Gain: &UntilGain{Money: 20, Below: .005}}, Progress{Samples: 6000, Lines: []ProgressLine{line(9000, .2, .15, .148, .147, .147, .147)}}, ""},
+		"money spent":                 {Until{Spend: &UntilSpend{Money: 7.5}}, Progress{Money: 7.5}, "7.50 EUR are spent of the 7.50 EUR that may be"},
+		"money left":                  {Until{Spend: &UntilSpend{Money: 7.5}}, Progress{Money: 7.4999}, ""},
 		"hours of nobody knows what":  {Until{Gain: &UntilGain{GPUHours: 2, Below: .005}}, Progress{Lines: []ProgressLine{line(9000, .2, .15, .148, .147, .147, .147)}}, ""},
 		"plateau":                     {plateau, Progress{Lines: []ProgressLine{line(2000, .3, .2, .201, .199)}}, "none of the 2 newest versions is better than the best before them"},
 		"no plateau":                  {plateau, Progress{Lines: []ProgressLine{line(2000, .3, .2, .201, .15)}}, ""},
@@ -79,7 +88,7 @@ func TestUntilReached(t *testing.T) {
 		"the day after":               {Until{Date: "2027-01-01"}, Progress{Day: day + 1}, "the last day, 2027-01-01, is over"},
 		"nobody knows what day it is": {Until{Date: "2000-01-01"}, Progress{}, ""},
 	} {
-		c := &Campaign{LearnFrom: []LearnFrom{{ModelLine: "m"}}, Until: []Until{test.until}}
+		c := &Campaign{LearnFrom: []LearnFrom{{ModelLine: "m"}}, Until: []Until{test.until}, Price: Price{GPUHour: 2, Currency: "EUR"}}
 		if err := c.validateUntil(s); err != nil {
 			t.Fatal(err)
 		}

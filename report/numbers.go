@@ -19,7 +19,8 @@ type Options struct {
 	// Exam is an eval set that judges both; empty: each is judged by the outcomes
 	// that it learns from.
 	Exam string
-	// Price is of an hour of generation, in the reader's currency; 0: not given.
+	// Price is of an hour of generation, in the reader's currency; 0: that which the
+	// campaign states, if it does.
 	Price float64
 	// Now is when the report is made, as it says.
 	Now time.Time
@@ -118,11 +119,12 @@ type PassRate struct {
 }
 
 // Cost is the time that generators took for what was committed, and the money
-// that it is at the price per hour; 0 where none was given.
+// that it is at the price per hour; 0 where none is known.
 type Cost struct {
 	Seconds  float64     `json:"seconds"`
 	Price    float64     `json:"price_per_hour,omitempty"`
 	Money    float64     `json:"money,omitempty"`
+	Currency string      `json:"currency,omitempty"`
 	ByRound  []CostShare `json:"by_round"`         // evaluation samples included
 	BySlice  []CostShare `json:"by_slice"`         // of training samples alone
 	Training float64     `json:"training_seconds"` // of Seconds
@@ -186,7 +188,7 @@ func Gather(ctx context.Context, client *api.Client, o Options) (*Numbers, error
 		}
 		n.Notes = append(n.Notes, n.latest.Notes...)
 	}
-	if n.Forecast, err = client.Forecast(ctx, o.Campaign); err != nil {
+	if n.Forecast, err = client.Forecast(ctx, o.Campaign, api.Ahead{}); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{o.Campaign, loop.EvaluationSet(o.Campaign)} {
@@ -221,7 +223,11 @@ func Gather(ctx context.Context, client *api.Client, o Options) (*Numbers, error
 	if err := q.gates(ctx, n, boosts); err != nil {
 		return nil, err
 	}
-	if n.Cost, err = q.cost(ctx, o.Price); err != nil {
+	price := a.asked.Price
+	if o.Price > 0 {
+		price = loop.Price{GPUHour: o.Price}
+	}
+	if n.Cost, err = q.cost(ctx, &price); err != nil {
 		return nil, err
 	}
 	if n.Coverage, err = q.coverage(ctx, n); err != nil {

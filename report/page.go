@@ -40,12 +40,12 @@ var pageLayout = template.Must(template.New("report").Funcs(template.FuncMap{
 			Rows          []PassRate
 		}{caption, head, rows[:min(len(rows), maxRows)]}
 	},
-	"costs": func(caption, head string, rows []CostShare, price float64) any {
+	"costs": func(caption, head string, rows []CostShare, cost Cost) any {
 		return struct {
 			Caption, Head string
 			Rows          []CostShare
-			Price         float64
-		}{caption, head, rows, price}
+			Cost          Cost
+		}{caption, head, rows, cost}
 	},
 }).Parse(pageTemplate))
 
@@ -161,7 +161,7 @@ func (p *page) tiles(control string) {
 	}
 	add(thousands(n.Campaign.Committed), "training samples", note)
 	if n.Cost.Price > 0 {
-		add(moneyText(n.Cost.Money), "generation cost", durationText(n.Cost.Seconds)+" of generation")
+		add(moneyText(n.Cost.Money, n.Cost), "generation cost", durationText(n.Cost.Seconds)+" of generation")
 	} else {
 		add(durationText(n.Cost.Seconds), "of generation", "evaluation samples included")
 	}

@@ -34,7 +34,7 @@ func hostileNumbers() *Numbers {
 		Coverage: []PairCoverage{{Rows: hostile, Columns: hostile, Levels: [2][]string{{hostile}, {hostile, "b", "c"}},
 			Cells: [][]CoverageCell{{{Samples: 3, Target: .1, Ratio: 3}, {Samples: 3}, {}}}}},
 		Gates: []PassRate{{Name: hostile, Attempts: 3, Rejected: 1, Rate: .67}}, Workers: []PassRate{{Name: hostile}}, Slices: []PassRate{{Name: hostile}},
-		Cost:     Cost{Seconds: 1e9, Price: 2, Money: 3, ByRound: []CostShare{{Name: "1", Seconds: 3}}, BySlice: []CostShare{{Name: hostile, Seconds: 2}}},
+		Cost:     Cost{Seconds: 1e9, Price: 2, Money: 3, Currency: hostile, ByRound: []CostShare{{Name: "1", Seconds: 3}}, BySlice: []CostShare{{Name: hostile, Seconds: 2}}},
 		Datasets: []api.Dataset{{Name: hostile, Version: 1, Advisory: hostile}}, Version: hostile,
 		latest:   &api.Decision{},
 		pictures: []shownSlice{{Name: hostile, Missing: hostile}, {Name: hostile, Pictures: []picture{{Source: pictureURI([]byte("png")), Title: hostile, Small: true}}}},

@@ -192,7 +192,7 @@ func (q *queries) gates(ctx context.Context, n *Numbers, boosts []SliceAccuracy)
 }
 
 // cost asks how long the generators took for what was committed.
-func (q *queries) cost(ctx context.Context, price float64) (Cost, error) {
+func (q *queries) cost(ctx context.Context, price *loop.Price) (Cost, error) {
 	table, err := q.ask(ctx, `WITH s AS (SELECT * FROM %s WHERE campaign = %s)
 SELECT 'round', round::VARCHAR, count(*), coalesce(sum(millis), 0), coalesce(sum(millis) FILTER (WHERE split = 'train'), 0) FROM s GROUP BY ALL
 UNION ALL
@@ -201,11 +201,10 @@ ORDER BY 1, 4 DESC, 2`, q.arm.table("samples"), literal(q.arm.Name))
 	if err != nil {
 		return Cost{}, err
 	}
-	out := Cost{Price: price, ByRound: []CostShare{}, BySlice: []CostShare{}}
-	money := func(seconds float64) float64 { return seconds / 3600 * price }
+	out := Cost{Price: price.GPUHour, Currency: price.Currency, ByRound: []CostShare{}, BySlice: []CostShare{}}
 	for r := range rowsOf(&table) {
 		c := CostShare{Name: r.text(1), Samples: r.integer(2), Seconds: r.number(3) / 1000}
-		c.Money = money(c.Seconds)
+		c.Money = price.Of(1000 * c.Seconds)
 		if r.text(0) == "slice" {
 			if len(out.BySlice) < maxRows {
 				out.BySlice = append(out.BySlice, c)
@@ -216,7 +215,7 @@ ORDER BY 1, 4 DESC, 2`, q.arm.table("samples"), literal(q.arm.Name))
 		out.Training += r.number(4) / 1000
 		out.ByRound = append(out.ByRound, c)
 	}
-	out.Money = money(out.Seconds)
+	out.Money = price.Of(1000 * out.Seconds)
 	slices.SortFunc(out.ByRound, func(a, b CostShare) int {
 		return cmp.Or(cmp.Compare(len(a.Name), len(b.Name)), strings.Compare(a.Name, b.Name)) // numbers
 	})

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"hone/loop"
 )
 
 // percent writes a fraction with the digits that matter.
@@ -48,15 +50,11 @@ func durationText(seconds float64) string {
 	return strconv.FormatFloat(seconds, 'f', 2, 64) + " s"
 }
 
-// moneyText writes an amount; currencies are the reader's affair.
-func moneyText(x float64) string {
-	switch {
-	case x == 0 || x >= 1:
-		return strconv.FormatFloat(x, 'f', 2, 64)
-	case x < .0001:
-		return "< 0.0001"
-	}
-	return strconv.FormatFloat(x, 'f', 4, 64)
+// moneyText writes an amount, in the campaign's currency or, where the reader gave the
+// price, in the reader's own.
+func moneyText(x float64, c Cost) string {
+	price := loop.Price{Currency: c.Currency}
+	return price.Amount(x)
 }
 
 // thousandsOf is thousands for any whole number, as templates hand it on.

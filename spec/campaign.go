@@ -17,6 +17,8 @@ import (
 //
 // A campaign has a policy, or lists under make what to make.
 //
+// A campaign with money and no samples asks for as many as it pays for.
+//
 // Defaults: one round, units of loop.DefaultUnitSize, loop.DefaultMaxAttempts
 // attempts, no gates, advance "sealed", decide "auto", and DefaultSeed.
 func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (loop.Campaign, error) {
@@ -27,7 +29,7 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	c := loop.Campaign{Rounds: 1, UnitSize: loop.DefaultUnitSize, MaxAttempts: loop.DefaultMaxAttempts,
 		Advance: loop.AdvanceSealed, Decide: loop.DecideAuto}
 	root, ok := d.object(d.root, "", "name", "owner", "space", "policy", "generator", "seed", "samples", "rounds",
-		"make", "evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "until", "advance", "decide")
+		"make", "evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "price", "money", "until", "advance", "decide")
 	if !ok {
 		return loop.Campaign{}, d.err()
 	}
@@ -47,6 +49,19 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	}
 	root.count("samples", math.MaxInt64, &c.Samples)
 	root.small("rounds", &c.Rounds)
+	if n := root.get("price"); n != nil {
+		if o, ok := d.object(n, "price", "gpu_hour", "currency"); ok {
+			o.need("gpu_hour")
+			o.positive("gpu_hour", "what an hour of a generator's work costs", &c.Price.GPUHour)
+			o.text("currency", &c.Price.Currency)
+		}
+	}
+	if root.get("money") != nil {
+		root.positive("money", "an amount above 0; leave it out for no bound", &c.Money)
+		if c.ByMoney = root.get("samples") == nil && root.get("make") == nil; c.ByMoney {
+			c.Samples = uint64(c.Rounds) * loop.PilotSamples
+		}
+	}
 	root.small("unit_size", &c.UnitSize)
 	root.small("max_attempts", &c.MaxAttempts)
 	root.text("quota_by", &c.QuotaBy)
@@ -65,10 +80,7 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 			o.text("eval_set", &l.EvalSet)
 			o.text("task", &l.Task)
 			o.text("metric", &l.Metric)
-			o.number("importance", &l.Importance)
-			if n := o.get("importance"); n != nil && n.sort == number && l.Importance <= 0 {
-				d.refuse(n, o.path("importance"), "a number above 0; 1 if it is left out", "%s weighs nothing", n.text)
-			}
+			o.positive("importance", "a number above 0; 1 if it is left out", &l.Importance)
 		}
 		c.LearnFrom = append(c.LearnFrom, l)
 	}

@@ -112,6 +112,13 @@ func (o object) number(key string, to *float64) {
 	}
 }
 
+// positive is number for one that must be above 0.
+func (o object) positive(key, remedy string, to *float64) {
+	if n := o.get(key); n != nil && o.readNumber(n, o.path(key), to) && *to <= 0 {
+		o.refuse(n, o.path(key), remedy, "%s is not above 0", n.text)
+	}
+}
+
 func (d *document) readNumber(n *node, field string, to *float64) bool {
 	if n.sort != number {
 		d.refuse(n, field, "", "a number is expected, not %s", shown(n))

@@ -19,9 +19,10 @@ func (d *document) readUntil(space *loop.Space, root object) []loop.Until {
 			}
 			if n := o.get("gain"); n != nil {
 				u.Gain = &loop.UntilGain{}
-				if g, ok := d.object(n, o.path("gain"), "samples", "gpu_hours", "below"); ok {
+				if g, ok := d.object(n, o.path("gain"), "samples", "gpu_hours", "money", "below"); ok {
 					g.count("samples", math.MaxInt64, &u.Gain.Samples)
 					g.number("gpu_hours", &u.Gain.GPUHours)
+					g.number("money", &u.Gain.Money)
 					g.need("below")
 					g.number("below", &u.Gain.Below)
 				}
@@ -35,9 +36,9 @@ func (d *document) readUntil(space *loop.Space, root object) []loop.Until {
 			}
 			if n := o.get("spend"); n != nil {
 				u.Spend = &loop.UntilSpend{}
-				if p, ok := d.object(n, o.path("spend"), "gpu_hours"); ok {
-					p.need("gpu_hours")
+				if p, ok := d.object(n, o.path("spend"), "gpu_hours", "money"); ok {
 					p.number("gpu_hours", &u.Spend.GPUHours)
+					p.number("money", &u.Spend.Money)
 				}
 			}
 			o.text("date", &u.Date)

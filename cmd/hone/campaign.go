@@ -80,7 +80,7 @@ func campaignCommand() *cli.Command {
 }
 
 func writeCampaign(w io.Writer, c *api.Campaign) {
-	facts(w,
+	lines := []string{
 		"campaign", c.Name,
 		"state", stateSince(c),
 		"why", steeredWhy(c),
@@ -92,9 +92,15 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 		"generator", c.Generator,
 		"owner", c.Owner,
 		"seed", digits(c.Seed),
-		"changed", amendments(c),
-		"reasons", strings.Join(c.Reasons, "; "),
-	)
+	}
+	for i, change := range amendments(c) {
+		name := ""
+		if i == 0 {
+			name = "changed"
+		}
+		lines = append(lines, name, change)
+	}
+	facts(w, append(lines, "reasons", strings.Join(c.Reasons, "; "))...)
 	fmt.Fprintln(w)
 	rows := [][]string{}
 	add := func(name string, n api.Counts) {

@@ -64,6 +64,10 @@ func writePreview(w io.Writer, p *api.Preview) {
 		price += fmt.Sprintf(", about %s of GPU time (by %s samples made so far)",
 			time.Duration(*s*float64(time.Second)).Round(time.Second/10), thousands(p.Price.Measured))
 	}
+	if m := p.Price.Money; m != nil {
+		cost := api.Cost{Money: m, Currency: p.Price.Currency}
+		price += ": about " + cost.Text()
+	}
 	facts(w,
 		"round", fmt.Sprintf("%d of campaign %s", p.Round, p.Campaign),
 		"state", standing,

@@ -33,7 +33,7 @@ Examples:
 			&cli.StringFlag{Name: "to", Aliases: []string{"file", "o"}, Usage: "write `FILE`; - is stdout", Value: "report.html"},
 			&cli.StringFlag{Name: "control", Usage: "compare with `CAMPAIGN`"},
 			&cli.StringFlag{Name: "exam", Usage: "judge both by the outcomes on `EVALSET`, rather than each by those that it learns from"},
-			&cli.Float64Flag{Name: "price-per-hour", Usage: "an hour of generation costs `X`, to say what the samples did", DefaultText: "not known"},
+			&cli.Float64Flag{Name: "price-per-hour", Usage: "an hour of generation costs `X`, to say what the samples did", DefaultText: "what the campaign says, if it does"},
 			// -o is a file here, as with compilers.
 			&cli.StringFlag{Name: "output", Usage: "`FORMAT` of what is printed: table, json or yaml", Value: outputTable},
 		},

@@ -100,7 +100,7 @@ factors:
 		}
 		return err == nil && sealed == rounds
 	})
-	forecast, err := c.client.Forecast(c.ctx, "three")
+	forecast, err := c.client.Forecast(c.ctx, "three", api.Ahead{})
 	if err != nil || len(forecast.Slices) == 0 {
 		t.Fatalf("%+v, %v", forecast, err)
 	}

@@ -222,7 +222,7 @@ func steeredWhy(c *api.Campaign) string {
 }
 
 // amendments are the later versions of what a campaign asks for and follows.
-func amendments(c *api.Campaign) string {
+func amendments(c *api.Campaign) []string {
 	all := make([]string, len(c.Amendments))
 	for i, a := range c.Amendments {
 		all[i] = fmt.Sprintf("to %s samples in %d rounds", thousands(a.Samples), a.Rounds)
@@ -236,7 +236,7 @@ func amendments(c *api.Campaign) string {
 			all[i] += " (" + a.Reason + ")"
 		}
 	}
-	return strings.Join(all, "; ")
+	return all
 }
 
 // createCampaign creates a campaign, and says what happens next.
