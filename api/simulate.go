@@ -37,6 +37,7 @@ type Simulation struct {
 	Models   []string          `json:"models" doc:"The sealed model versions whose outcomes it is, the newest first"`
 	Rounds   []SimulatedRound  `json:"rounds"`
 	Total    SimulatedTotal    `json:"total"`
+	Currency string            `json:"currency,omitempty" example:"EUR" doc:"What amounts of money are in, by the campaign's price"`
 	Boosts   []SimulatedReason `json:"boosts" doc:"Why the candidate's last round boosts what it does"`
 	Decision []string          `json:"decision,omitempty" doc:"What the candidate's last round leaves alone, and why"`
 	// Unpredicted says what all this does not know.
@@ -63,6 +64,7 @@ type SimulatedRound struct {
 type SimulatedTotal struct {
 	Samples   Move             `json:"samples"`
 	Seconds   *Move            `json:"gpu_seconds,omitempty" doc:"What generators would spend, by what samples have taken so far; missing where that is not known"`
+	Money     *Move            `json:"money,omitempty" doc:"What that costs, by the campaign's price; missing where it has none"`
 	Base      Move             `json:"base" doc:"The share of what fixes no slice"`
 	Effective Move             `json:"effective" doc:"The effective sample size of the training weights: how many samples of deployment say as much about it"`
 	Slices    []SimulatedSlice `json:"slices" doc:"The slices that one of the two boosts, by how much they move"`
@@ -76,6 +78,8 @@ type SimulatedSlice struct {
 	Slice   map[string]string `json:"slice"`
 	Share   Move              `json:"share" doc:"Of the mixture, of the slice's own component"`
 	Quota   Move              `json:"quota" doc:"Samples of its own component"`
+	Seconds *Move             `json:"gpu_seconds,omitempty" doc:"What generators would spend on these; missing where that is not known"`
+	Money   *Move             `json:"money,omitempty" doc:"What that costs"`
 	Samples Move              `json:"samples" doc:"All samples of the slice, whatever component they are of"`
 }
 
@@ -84,6 +88,8 @@ type SimulatedLevel struct {
 	Factor  string `json:"factor"`
 	Level   string `json:"level"`
 	Samples Move   `json:"samples"`
+	Seconds *Move  `json:"gpu_seconds,omitempty"`
+	Money   *Move  `json:"money,omitempty"`
 }
 
 // SimulatedPairs counts pairs of levels of two factors that can occur.
@@ -135,14 +141,14 @@ func (c *Client) Simulate(ctx context.Context, campaign string, what Simulate) (
 	return postJSON[Simulation](ctx, c, segments("v1", "campaigns", campaign, "simulate"), what)
 }
 
-// NewSimulation says a simulation in the words of its space. learned is what its
-// evidence is of, and last the candidate's last round.
-func NewSimulation(space *loop.Space, m *loop.Simulation, learned []loop.Learned, last *loop.Round) (Simulation, error) {
-	out := Simulation{Rounds: []SimulatedRound{}, Boosts: []SimulatedReason{}, Decision: last.Notes}
+// NewSimulation says a simulation in the words of its space. price is the campaign's,
+// learned what the evidence is of, and last the candidate's last round.
+func NewSimulation(space *loop.Space, price loop.Price, m *loop.Simulation, learned []loop.Learned, last *loop.Round) (Simulation, error) {
+	out := Simulation{Currency: price.Currency, Rounds: []SimulatedRound{}, Boosts: []SimulatedReason{}, Decision: last.Notes}
 	for i := range m.Rounds {
-		out.Rounds = append(out.Rounds, newSimulatedRound(space, &m.Rounds[i], learned))
+		out.Rounds = append(out.Rounds, newSimulatedRound(space, price, &m.Rounds[i], learned))
 	}
-	out.Total = newSimulatedTotal(space,
+	out.Total = newSimulatedTotal(space, price,
 		m.Total(func(r *loop.SimulatedRound) *loop.Profile { return &r.Current }),
 		m.Total(func(r *loop.SimulatedRound) *loop.Profile { return &r.Candidate }))
 	to, from, ok, err := m.Pairs()
@@ -162,9 +168,9 @@ func NewSimulation(space *loop.Space, m *loop.Simulation, learned []loop.Learned
 
 func moved[T int | uint64 | float64](from, to T) Move { return Move{float64(from), float64(to)} }
 
-func newSimulatedRound(space *loop.Space, r *loop.SimulatedRound, learned []loop.Learned) SimulatedRound {
+func newSimulatedRound(space *loop.Space, price loop.Price, r *loop.SimulatedRound, learned []loop.Learned) SimulatedRound {
 	out := SimulatedRound{Round: r.Number, Step: r.Step, Beyond: r.Beyond, Yields: []SimulatedYield{},
-		SimulatedTotal: newSimulatedTotal(space, r.Current, r.Candidate)}
+		SimulatedTotal: newSimulatedTotal(space, price, r.Current, r.Candidate)}
 	if r.Beyond == 0 {
 		out.KL = &r.KL
 	}
@@ -200,26 +206,38 @@ func newYield(space *loop.Space, y *loop.Yield) *Yield {
 	return out
 }
 
-func newSimulatedTotal(space *loop.Space, from, to loop.Profile) SimulatedTotal {
+func newSimulatedTotal(space *loop.Space, price loop.Price, from, to loop.Profile) SimulatedTotal {
 	out := SimulatedTotal{Samples: moved(from.Samples, to.Samples), Base: moved(from.Base, to.Base),
 		Effective: moved(from.Effective, to.Effective), Slices: []SimulatedSlice{}, Levels: []SimulatedLevel{}}
-	if from.Seconds > 0 || to.Seconds > 0 {
-		seconds := moved(from.Seconds, to.Seconds)
-		out.Seconds = &seconds
+	// What things take is known of all of them or of none.
+	known := from.Seconds > 0 || to.Seconds > 0
+	spent := func(from, to float64) (seconds, money *Move) {
+		if !known {
+			return nil, nil
+		}
+		seconds = &Move{from, to}
+		if price.Known() {
+			money = &Move{price.Of(1000 * from), price.Of(1000 * to)}
+		}
+		return seconds, money
 	}
+	out.Seconds, out.Money = spent(from.Seconds, to.Seconds)
 	// Both list the same slices in the same order.
 	for i, s := range to.Slices {
 		f := from.Slices[i]
-		out.Slices = append(out.Slices, SimulatedSlice{Name: space.Describe(s.Slice), Slice: space.Names(s.Slice),
-			Share: moved(f.Share, s.Share), Quota: moved(f.Quota, s.Quota), Samples: moved(f.Samples, s.Samples)})
+		slice := SimulatedSlice{Name: space.Describe(s.Slice), Slice: space.Names(s.Slice),
+			Share: moved(f.Share, s.Share), Quota: moved(f.Quota, s.Quota), Samples: moved(f.Samples, s.Samples)}
+		slice.Seconds, slice.Money = spent(f.Seconds, s.Seconds)
+		out.Slices = append(out.Slices, slice)
 	}
 	slices.SortStableFunc(out.Slices, func(a, b SimulatedSlice) int {
 		return cmp.Compare(math.Abs(b.Quota.To-b.Quota.From), math.Abs(a.Quota.To-a.Quota.From))
 	})
 	for f := range min(len(to.Levels), len(space.Factors)) {
 		for l, n := range to.Levels[f] {
-			out.Levels = append(out.Levels, SimulatedLevel{Factor: space.Factors[f].Name, Level: space.Factors[f].Levels[l].Name,
-				Samples: moved(from.Levels[f][l], n)})
+			level := SimulatedLevel{Factor: space.Factors[f].Name, Level: space.Factors[f].Levels[l].Name, Samples: moved(from.Levels[f][l], n)}
+			level.Seconds, level.Money = spent(from.Spent[f][l], to.Spent[f][l])
+			out.Levels = append(out.Levels, level)
 		}
 	}
 	return out

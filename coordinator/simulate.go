@@ -163,7 +163,7 @@ func (c *Control) next(ctx context.Context, g *simulated, rounds int) (api.Simul
 			return api.Simulation{}, err
 		}
 	}
-	out, err := api.NewSimulation(g.space, m, learned(g, &evidence), candidate.Last[0])
+	out, err := api.NewSimulation(g.space, g.campaign.Campaign.Price, m, learned(g, &evidence), candidate.Last[0])
 	out.Evidence, out.Rows = evidence.Digest(), evidence.TotalRows()
 	out.Unpredicted = m.Unpredicted(false)
 	if g.campaign.Round >= g.campaign.Campaign.Rounds || g.campaign.State != state.Running {
@@ -254,7 +254,7 @@ func (c *Control) replay(ctx context.Context, g *simulated, rounds int) (api.Sim
 			return api.Simulation{}, err
 		}
 	}
-	out, err := api.NewSimulation(g.space, m, learned(g, evidence), candidate.Last[0])
+	out, err := api.NewSimulation(g.space, g.campaign.Campaign.Price, m, learned(g, evidence), candidate.Last[0])
 	if evidence != nil {
 		out.Rows = evidence.TotalRows()
 	}

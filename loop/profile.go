@@ -15,8 +15,9 @@ type Profile struct {
 	Base float64
 	// Slices are those that one of the mixtures compared has a component for.
 	Slices []ProfileSlice
-	// Levels counts samples by factor and level.
-	Levels [][]float64
+	// Levels counts samples by factor and level; Spent is the part of Seconds that goes
+	// into those of a level, all 0 where it is not known.
+	Levels, Spent [][]float64
 	// Effective is the effective sample size of all of them under their importance
 	// weights: how many drawn from deployment would say as much about it.
 	Effective float64
@@ -26,9 +27,10 @@ type Profile struct {
 type ProfileSlice struct {
 	Slice Slice
 	Share float64
-	// Quota is what is made because of the slice; Samples also counts what the other
-	// components bring of it.
+	// Quota is what is made because of the slice, in so many Seconds of generators, 0
+	// where that is not known; Samples also counts what the other components bring of it.
 	Quota   uint64
+	Seconds float64
 	Samples float64
 }
 
@@ -71,10 +73,12 @@ func newProfiler(s *Space) *profiler {
 	return p
 }
 
-// drawn is one scenario that stands for so many samples of a round.
+// drawn is one scenario that stands for so many samples of a round, of a part of the
+// sampler's.
 type drawn struct {
 	codes []Code
 	of    float64
+	part  int
 }
 
 // draw draws a round's training samples, or so many of them as stand for the rest.
@@ -92,7 +96,7 @@ func (p *profiler) draw(sampler *Sampler) ([]drawn, error) {
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, drawn{x.Codes, float64(c.Quota) / float64(n)})
+			out = append(out, drawn{x.Codes, float64(c.Quota) / float64(n), i})
 		}
 	}
 	return out, nil
@@ -100,18 +104,21 @@ func (p *profiler) draw(sampler *Sampler) ([]drawn, error) {
 
 // profile describes what was drawn of a round, by the slices that are named.
 func (p *profiler) profile(sampler *Sampler, samples []drawn, named []Slice, made []Made) Profile {
-	out := Profile{Samples: sampler.round.Quota(Train), Levels: make([][]float64, len(p.space.Factors))}
+	out := Profile{Samples: sampler.round.Quota(Train), Levels: make([][]float64, len(p.space.Factors)), Spent: make([][]float64, len(p.space.Factors))}
 	for _, slice := range named {
 		out.Slices = append(out.Slices, ProfileSlice{Slice: slice})
 	}
 	for f := range out.Levels {
 		out.Levels[f] = make([]float64, len(p.space.Factors[f].Levels))
+		out.Spent[f] = make([]float64, len(p.space.Factors[f].Levels))
 	}
 	price, priced := prices(made)
+	seconds := make([]float64, len(sampler.parts)) // of one sample
 	for _, i := range sampler.train {
 		c := sampler.parts[i].component
 		if priced {
-			out.Seconds += float64(c.Quota) * price(c.Slice) / 1000
+			seconds[i] = price(c.Slice) / 1000
+			out.Seconds += float64(c.Quota) * seconds[i]
 		}
 		if len(c.Slice) == 0 {
 			out.Base += float64(c.Share) / whole
@@ -120,6 +127,7 @@ func (p *profiler) profile(sampler *Sampler, samples []drawn, named []Slice, mad
 		at := slices.IndexFunc(named, c.Slice.Equal)
 		out.Slices[at].Share += float64(c.Share) / whole
 		out.Slices[at].Quota += c.Quota
+		out.Slices[at].Seconds += float64(c.Quota) * seconds[i]
 	}
 	weights, squares := 0.0, 0.0
 	for _, d := range samples {
@@ -129,6 +137,7 @@ func (p *profiler) profile(sampler *Sampler, samples []drawn, named []Slice, mad
 		for f, code := range d.codes {
 			if code.IsLevel() {
 				out.Levels[f][code] += d.of
+				out.Spent[f][code] += d.of * seconds[d.part]
 			}
 		}
 		for i := range out.Slices {

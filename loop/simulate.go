@@ -166,17 +166,7 @@ func (m *Simulation) Total(of func(*SimulatedRound) *Profile) Profile {
 		out.Seconds += p.Seconds
 		out.Base += p.Base * float64(p.Samples)
 		out.Effective += p.Effective
-		for f := range p.Levels {
-			if out.Levels == nil {
-				out.Levels = make([][]float64, len(p.Levels))
-			}
-			if out.Levels[f] == nil {
-				out.Levels[f] = make([]float64, len(p.Levels[f]))
-			}
-			for l, n := range p.Levels[f] {
-				out.Levels[f][l] += n
-			}
-		}
+		out.Levels, out.Spent = sums(out.Levels, p.Levels), sums(out.Spent, p.Spent)
 		for _, s := range p.Slices {
 			at := slices.IndexFunc(out.Slices, func(t ProfileSlice) bool { return t.Slice.Equal(s.Slice) })
 			if at < 0 {
@@ -184,6 +174,7 @@ func (m *Simulation) Total(of func(*SimulatedRound) *Profile) Profile {
 				out.Slices = append(out.Slices, ProfileSlice{Slice: s.Slice})
 			}
 			out.Slices[at].Quota += s.Quota
+			out.Slices[at].Seconds += s.Seconds
 			out.Slices[at].Samples += s.Samples
 		}
 	}
@@ -192,6 +183,22 @@ func (m *Simulation) Total(of func(*SimulatedRound) *Profile) Profile {
 		out.Slices[i].Share = over(float64(out.Slices[i].Quota), float64(out.Samples))
 	}
 	return out
+}
+
+// sums adds numbers by factor and level; what they are added to may be nil.
+func sums(to, of [][]float64) [][]float64 {
+	if to == nil {
+		to = make([][]float64, len(of))
+	}
+	for f := range of {
+		if to[f] == nil {
+			to[f] = make([]float64, len(of[f]))
+		}
+		for l, n := range of[f] {
+			to[f][l] += n
+		}
+	}
+	return to
 }
 
 // before is the round as the one before another that is decided from e. Where it

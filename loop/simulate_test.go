@@ -120,8 +120,15 @@ func TestProfileCountsSamples(t *testing.T) {
 		if err != nil {
 			return // no mixture, no profile
 		}
+		// A sample takes 10 ms, but three times as long in the first slice.
+		made := []Made{{Accepted: 10, Millis: 100}}
+		for _, c := range r.Components {
+			if len(made) == 1 && c.Domain == Train && len(c.Slice) > 0 {
+				made = append(made, Made{Slice: c.Slice, Accepted: 10, Millis: 300})
+			}
+		}
 		m := NewSimulation(s)
-		if err := m.Add(nil, nil, []*Round{&r}, []*Round{&r}); err != nil {
+		if err := m.Add(nil, made, []*Round{&r}, []*Round{&r}); err != nil {
 			t.Fatal(err)
 		}
 		sampler, err := NewSampler(s, &r)
@@ -129,18 +136,23 @@ func TestProfileCountsSamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := m.Rounds[0].Candidate
-		levels := make([][]float64, len(s.Factors))
+		levels, spent, total := make([][]float64, len(s.Factors)), make([][]float64, len(s.Factors)), 0.0
 		for f := range levels {
-			levels[f] = make([]float64, len(s.Factors[f].Levels))
+			levels[f], spent[f] = make([]float64, len(s.Factors[f].Levels)), make([]float64, len(s.Factors[f].Levels))
 		}
 		type pair struct{ f, l, g, k int }
 		pairs := map[pair]int{}
 		in := make([]float64, len(got.Slices))
 		for _, c := range r.Components {
+			seconds := .01
+			if len(made) > 1 && c.Slice.Equal(made[1].Slice) {
+				seconds = .03
+			}
 			for index := range c.Quota {
 				if c.Domain != Train {
 					continue
 				}
+				total += seconds
 				x, err := sampler.Scenario(Train, c.Number, index)
 				if err != nil {
 					t.Fatal(err)
@@ -150,6 +162,7 @@ func TestProfileCountsSamples(t *testing.T) {
 						continue
 					}
 					levels[f][code]++
+					spent[f][code] += seconds
 					for g, other := range x.Codes {
 						if other.IsLevel() && g < f {
 							pairs[pair{f, int(code), g, int(other)}]++
@@ -166,6 +179,19 @@ func TestProfileCountsSamples(t *testing.T) {
 		for f := range levels {
 			if !slices.Equal(levels[f], got.Levels[f]) {
 				t.Fatalf("factor %d: %v samples by level, counted %v", f, got.Levels[f], levels[f])
+			}
+			for l := range spent[f] {
+				if math.Abs(spent[f][l]-got.Spent[f][l]) > 1e-9 {
+					t.Fatalf("factor %d: %v seconds by level, counted %v", f, got.Spent[f], spent[f])
+				}
+			}
+		}
+		if math.Abs(got.Seconds-total) > 1e-9 {
+			t.Fatalf("%v seconds, counted %v", got.Seconds, total)
+		}
+		for _, of := range got.Slices {
+			if want := .01 * float64(of.Quota); len(made) > 1 && of.Slice.Equal(made[1].Slice) && math.Abs(of.Seconds-3*want) > 1e-9 {
+				t.Fatalf("%v takes %v seconds, not %v", of.Slice, of.Seconds, 3*want)
 			}
 		}
 		for i := range in {

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hone/api"
+	"hone/loop"
 	"hone/spec"
 )
 
@@ -27,7 +28,7 @@ func policySimulateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "replay", Usage: "decide the rounds that there were, each from its own evidence, instead of the next ones"},
 		},
 		Description: `Decides the next rounds by the policy in FILE and by the campaign's own, from the same
-evidence, and shows what would change: samples by slice and level, GPU time, coverage,
+evidence, and shows what would change: samples by slice and level, GPU time and money, coverage,
 and how often the samples would fail the newest model. That last is an off-policy
 estimate from what the model did at other samples, with its 95 % interval; where the
 evidence says too little, it is refused. Nothing is stored, and nothing is opened.
@@ -144,6 +145,9 @@ func writeSimulatedTotal(w io.Writer, s *api.Simulation) {
 	if t.Seconds != nil {
 		rows = append(rows, []string{"GPU time", seconds(t.Seconds.From), seconds(t.Seconds.To), proportion(*t.Seconds)})
 	}
+	if t.Money != nil {
+		rows = append(rows, []string{"cost", amount(t.Money.From, s.Currency), amount(t.Money.To, s.Currency), proportion(*t.Money)})
+	}
 	for _, y := range of.Yields {
 		what := fmt.Sprintf("%s would fail, of round %d", y.ModelLine, of.Round)
 		if y.Task != "" {
@@ -216,9 +220,10 @@ func writeMovedSlices(w io.Writer, s *api.Simulation) {
 	fmt.Fprint(w, "\nSamples by slice (FAILS: how often the newest model does there; ALL: with what other components bring):\n\n")
 	rows := [][]string{}
 	for _, k := range list[:min(most, len(list))] {
-		rows = append(rows, []string{k.Name, fails[k.Name], whole(k.Quota.From), whole(k.Quota.To), change(k.Quota), whole(k.Samples.From), whole(k.Samples.To)})
+		rows = append(rows, append([]string{k.Name, fails[k.Name], whole(k.Quota.From), whole(k.Quota.To), change(k.Quota), whole(k.Samples.From), whole(k.Samples.To)},
+			movedCost(s, k.Seconds, k.Money)...))
 	}
-	grid(w, []string{"SLICE", "FAILS", "OWN", "WOULD BE", "CHANGE", "ALL", "WOULD BE"}, rows)
+	grid(w, append([]string{"SLICE", "FAILS", "OWN", "WOULD BE", "CHANGE", "ALL", "WOULD BE"}, costHeader(s)...), rows)
 	if more := len(list) - most; more > 0 {
 		fmt.Fprintf(w, "and %s (--output json has all)\n", counted(more, "more slice"))
 	}
@@ -235,13 +240,41 @@ func writeMovedLevels(w io.Writer, s *api.Simulation) {
 	for _, l := range levels[:min(most, len(levels))] {
 		// Less than a hundredth of the samples is no move.
 		if math.Abs(l.Samples.To-l.Samples.From) >= .01*s.Total.Samples.To {
-			rows = append(rows, []string{l.Factor + "=" + l.Level, whole(l.Samples.From), whole(l.Samples.To), change(l.Samples)})
+			rows = append(rows, append([]string{l.Factor + "=" + l.Level, whole(l.Samples.From), whole(l.Samples.To), change(l.Samples)},
+				movedCost(s, l.Seconds, l.Money)...))
 		}
 	}
 	if len(rows) > 0 {
 		fmt.Fprint(w, "\nThe levels that move most:\n\n")
-		grid(w, []string{"LEVEL", "SAMPLES", "WOULD BE", "CHANGE"}, rows)
+		grid(w, append([]string{"LEVEL", "SAMPLES", "WOULD BE", "CHANGE"}, costHeader(s)...), rows)
 	}
+}
+
+// costHeader is over what movedCost writes: nothing where it is not known what samples
+// take.
+func costHeader(s *api.Simulation) []string {
+	switch {
+	case s.Total.Money != nil:
+		return []string{"COST", "WOULD BE"}
+	case s.Total.Seconds != nil:
+		return []string{"GPU TIME", "WOULD BE"}
+	}
+	return nil
+}
+
+func movedCost(s *api.Simulation, time, money *api.Move) []string {
+	switch {
+	case money != nil:
+		return []string{amount(money.From, s.Currency), amount(money.To, s.Currency)}
+	case time != nil:
+		return []string{seconds(time.From), seconds(time.To)}
+	}
+	return nil
+}
+
+func amount(money float64, currency string) string {
+	price := loop.Price{Currency: currency}
+	return price.Amount(money)
 }
 
 // writeJudged says what an estimate of failures rests on, or why there is none.
