@@ -32,22 +32,35 @@ type Budget struct {
 // round stays on the base; so a campaign starts there by itself. The base follows
 // the policy's floor and the space's target at once: the trust region is about
 // how shares move, not about what a person changed.
+//
+// After a round with a canary it goes on from the stable arm: see Arms.Decide for
+// a round with one.
 func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed uint64) (Round, error) {
 	if len(b.Make) > 0 {
 		return decideMake(s, b, seed)
 	}
+	d, err := decideTraining(s, p, previous.Arm(false), e, b, seed)
+	if err != nil {
+		return Round{}, err
+	}
+	return d.complete()
+}
+
+// decideTraining is Decide but for what makes a mixture a round: its evaluation,
+// and the assertion that it can be drawn.
+func decideTraining(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed uint64) (*decision, error) {
 	p = p.Amended(b)
 	if err := p.Validate(); err != nil {
-		return Round{}, err
+		return nil, err
 	}
 	if e == nil {
 		e = &Evidence{}
 	}
 	if err := e.Validate(s); err != nil {
-		return Round{}, err
+		return nil, err
 	}
 	if err := b.validate(s); err != nil {
-		return Round{}, err
+		return nil, err
 	}
 	r := Round{
 		Campaign: b.Campaign, Number: b.Number, Seed: seed,
@@ -63,12 +76,9 @@ func Decide(s *Space, p *Policy, previous *Round, e *Evidence, b Budget, seed ui
 		r.Memory = previous.Memory.clone()
 		r.Memory.forget(s)
 	}
-	d := decision{space: s, policy: p, previous: previous, evidence: e.reachable(s), budget: b, round: &r,
+	d := &decision{space: s, policy: p, previous: previous, evidence: e.reachable(s), budget: b, round: &r,
 		feasibility: s.feasibility()}
-	if err := d.decide(); err != nil {
-		return Round{}, err
-	}
-	return r, nil
+	return d, d.train()
 }
 
 // decideMake is Decide without a loop.
@@ -125,7 +135,8 @@ func (b *Budget) validate(s *Space) error {
 	return b.Evaluation.validate(s)
 }
 
-func (d *decision) decide() error {
+// train decides the training components.
+func (d *decision) train() error {
 	accepted, err := d.feasibility.acceptance(d.round.Base)
 	if err != nil {
 		return err
@@ -151,20 +162,29 @@ func (d *decision) decide() error {
 		return err
 	}
 	d.round.Notes = append(d.round.Notes, d.protected.note(mixture, shares(mixture))...)
-	d.train(mixture)
+	d.write(mixture)
 	if err := d.split(); err != nil {
 		return err
 	}
-	d.evaluation()
 	for i := range d.round.Memory.Slices {
 		if m := &d.round.Memory.Slices[i]; m.Sentence != "" {
 			d.round.Notes = append(d.round.Notes, m.Sentence)
 		}
 	}
+	return nil
+}
+
+// complete adds what is made for evaluation to the training components.
+func (d *decision) complete() (Round, error) {
+	d.evaluation()
 	sampler, err := NewSampler(d.space, d.round) // asserts that every component can be drawn
-	if err != nil || d.budget.Train == 0 {
-		return err
+	if err != nil {
+		return Round{}, err
 	}
-	d.round.Effective, err = sampler.effective()
-	return err
+	if d.budget.Train > 0 {
+		if d.round.Effective, err = sampler.Effective(); err != nil {
+			return Round{}, err
+		}
+	}
+	return *d.round, nil
 }

@@ -179,9 +179,10 @@ func (k *comparison) of(m mixture) (float64, error) {
 // by what the base has of it, so that few do.
 const effectivePoints = 1024
 
-// effective is the effective sample size of one training sample: with w = π/q it is
-// (E w)²/E w² = 1/∫π²/q, the mean of w over points of the target.
-func (s *Sampler) effective() (float64, error) {
+// Effective is the effective sample size of one training sample: with w = π/q it is
+// (E w)²/E w² = 1/∫π²/q, the mean of w over points of the target. It is 0 where
+// deployment has what is never made.
+func (s *Sampler) Effective() (float64, error) {
 	target := s.target
 	target.sticky = nil
 	total := 0.0

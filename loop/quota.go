@@ -2,13 +2,12 @@ package loop
 
 import (
 	"cmp"
-	"math"
 	"slices"
 )
 
-// train writes the training components: the base and the boosts, with shares
+// write writes the training components: the base and the boosts, with shares
 // in 1/2^32 and quotas that sum to the budget exactly.
-func (d *decision) train(mixture []boost) {
+func (d *decision) write(mixture []boost) {
 	if d.budget.Train == 0 {
 		return
 	}
@@ -133,17 +132,7 @@ func (d *decision) split() error {
 			parts = append(parts, part)
 		}
 		d.allocate(parts, c.Quota)
-		// The component's own share, divided without losing a unit of it; every
-		// part keeps one at least.
-		given, upTo := uint64(0), 0.0
-		for i := range parts {
-			upTo += float64(parts[i].Share) / whole
-			next := uint64(math.Round(float64(c.Share) * upTo))
-			next = max(next, given+1)
-			next = min(next, c.Share-uint64(len(parts)-1-i))
-			parts[i].Share = next - given
-			given = next
-		}
+		apportion(parts, c.Share)
 		out = append(out, parts...)
 	}
 	for i := range out {
@@ -173,7 +162,14 @@ func (d *decision) evaluation() {
 	}
 	if plan.Mixture > 0 && training > 0 {
 		parts := slices.Clone(d.round.Components[:training])
-		d.allocate(parts, plan.Mixture)
+		stable, canary := parts, uint64(0)
+		if k := d.round.Canary; k != nil {
+			at := slices.IndexFunc(parts, func(c Component) bool { return c.Canary })
+			canary = canaryPart(plan.Mixture, k.Share)
+			d.allocate(parts[at:], canary)
+			stable = parts[:at]
+		}
+		d.allocate(stable, plan.Mixture-canary)
 		for _, c := range parts {
 			if c.Quota > 0 {
 				c.Reason, c.Source = nil, SourceMixture

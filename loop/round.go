@@ -47,6 +47,8 @@ type Component struct {
 	Quota uint64 `json:"quota"`
 	// Source is what an evaluation component was drawn from; empty otherwise.
 	Source Source `json:"source,omitempty"`
+	// Canary: it is of the canary's arm.
+	Canary bool `json:"canary,omitempty"`
 	// Reason is why the component is there; nil for the base.
 	Reason *Reason `json:"reason,omitempty"`
 }
@@ -208,6 +210,9 @@ type Round struct {
 	Memory    Memory  `json:"memory"`
 	// Notes are sentences about what was not boosted, and why.
 	Notes []string `json:"notes,omitempty"`
+	// Canary is the round's other arm; nil without one. What stands above, but for the
+	// components and Effective, is of the stable arm.
+	Canary *CanaryArm `json:"canary,omitempty"`
 }
 
 // Canonical is the round's canonical encoding: JSON with the fields in the order

@@ -48,13 +48,8 @@ type part struct {
 // does not fit the space, or leaves a component with next to no feasible
 // scenario.
 func NewSampler(s *Space, r *Round) (*Sampler, error) {
-	for _, marginals := range [][]Marginal{r.Base, r.Target} {
+	for _, marginals := range r.marginals() {
 		if err := s.checkMarginals(marginals); err != nil {
-			return nil, err
-		}
-	}
-	if r.Curriculum != nil {
-		if err := s.checkMarginals(r.Curriculum); err != nil {
 			return nil, err
 		}
 	}
@@ -96,14 +91,10 @@ func newPart(x *feasibility, r *Round, c *Component) (part, error) {
 		}
 		return p, nil
 	}
-	s, over := x.space, r.Base
-	switch c.Over {
-	case OverBase:
-	case OverTarget:
-		over = r.Target
-	case OverCurriculum:
-		over = r.Curriculum
+	if c.Canary && r.Canary == nil {
+		return part{}, refuse("round", "a component is of a canary, which the round has not")
 	}
+	s, over := x.space, r.over(c)
 	if over == nil {
 		return part{}, refuse("round", "a component is over the %s, which the round has not", c.Over)
 	}
