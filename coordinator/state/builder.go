@@ -85,6 +85,9 @@ func (b *builder) addPolicy(r *policyRecord) error {
 	if r.Policy == nil || r.Policy.Version != len(b.s.policies[r.Policy.Name])+1 {
 		return errOrder
 	}
+	if refusal := checkCanary(r.Canary, r.Policy.Version); refusal != nil {
+		return refusal
+	}
 	b.s.policies[r.Policy.Name] = append(b.s.policies[r.Policy.Name], PolicyVersion(*r))
 	return nil
 }

@@ -128,7 +128,7 @@ func (s *State) Campaign(name string) (Campaign, bool) {
 		return Campaign{}, false
 	}
 	view := Campaign{
-		Campaign: c.loop, Version: c.version(), SpaceVersion: c.spaceVersion, PolicyVersion: c.policyVersion,
+		Campaign: c.loop, Version: c.version(), SpaceVersion: c.spaceVersion, PolicyVersion: c.policyVersion, Canary: s.canary(c),
 		Document: c.document, At: c.at, Round: len(c.rounds), State: c.state(),
 		Steered: c.steered, Amendments: slices.Clone(c.amendments), Requested: c.requested(), LastRevoke: c.lastRevoke,
 	}

@@ -44,6 +44,10 @@ type PutPolicy struct {
 	Next   int    `cbor:"3,keyasint,omitempty"`
 	Author string `cbor:"4,keyasint,omitempty"`
 	Reason string `cbor:"5,keyasint,omitempty"`
+	// Canary is the share that makes the version a canary, in micro-units: campaigns
+	// that follow the policy try it beside the version that they follow, until there
+	// is a later version. 0 for one that they may follow.
+	Canary uint32 `cbor:"6,keyasint,omitempty"`
 }
 
 // CreateCampaign creates a campaign, pinned to the versions of its space and
@@ -139,6 +143,9 @@ type OpenRound struct {
 	Budget       *loop.Budget `cbor:"11,keyasint,omitempty"`
 	Build        string       `cbor:"12,keyasint,omitempty"`
 	Architecture string       `cbor:"13,keyasint,omitempty"`
+	// Canary is the version of the policy that the campaign tries beside its own, as
+	// the proposer saw it (C15); 0 is none.
+	Canary int `cbor:"14,keyasint,omitempty"`
 }
 
 // ProposeRound puts the next round of a campaign that decides by proposals before

@@ -63,16 +63,51 @@ func (s *State) putPolicy(c *PutPolicy) Event {
 	if n := len(versions); n > 0 {
 		last := *versions[n-1].Policy
 		last.Version = 0
-		if bytes.Equal(must(encoding.Marshal(&last)), content) {
+		if c.Canary == versions[n-1].Canary && bytes.Equal(must(encoding.Marshal(&last)), content) {
 			return PolicyPut{Name: policy.Name, Version: n}
 		}
 	}
 	policy.Version = len(versions) + 1
+	if r := checkCanary(c.Canary, policy.Version); r != nil {
+		return *r
+	}
 	if c.Next != 0 && c.Next != policy.Version {
 		return *refused(Stale, "version", "the next version of policy %q is %d, not %d", policy.Name, policy.Version, c.Next)
 	}
-	s.policies[policy.Name] = append(versions, PolicyVersion{Policy: &policy, Document: c.Document, At: s.last, Author: c.Author, Reason: c.Reason})
+	s.policies[policy.Name] = append(versions, PolicyVersion{Policy: &policy, Document: c.Document, At: s.last, Author: c.Author, Reason: c.Reason, Canary: c.Canary})
 	return PolicyPut{Name: policy.Name, Version: policy.Version, Created: true}
+}
+
+// checkCanary refuses a share that no canary has, and one with nothing beside it.
+func checkCanary(share uint32, version int) *Refused {
+	if share == 0 {
+		return nil
+	}
+	if err := loop.ValidateCanary(share); err != nil {
+		return refused(Invalid, "canary", "%d/1,000,000 is not the share of a canary", share)
+	}
+	if version == 1 {
+		return refused(Conflict, "canary", "the policy has no version yet that a canary could be tried beside").remedy("put it without a canary first")
+	}
+	return nil
+}
+
+// Canary is the version of a policy that is tried beside those that campaigns
+// follow: the latest, if it was put as a canary.
+func (s *State) Canary(policy string) (PolicyVersion, bool) {
+	if v, ok := pick(s.policies[policy], 0); ok && v.Canary > 0 {
+		return v, true
+	}
+	return PolicyVersion{}, false
+}
+
+// canary is the version that a campaign tries beside the one that it follows; 0
+// where there is none.
+func (s *State) canary(c *campaign) int {
+	if v, ok := s.Canary(c.loop.Policy); ok && v.Policy.Version != c.policyVersion {
+		return v.Policy.Version
+	}
+	return 0
 }
 
 // registerGenerator keeps a generator's versions in the order in which they were
@@ -110,17 +145,38 @@ func (s *State) Space(name string, version int) (SpaceVersion, bool) {
 // Spaces returns the latest version of every space, by name.
 func (s *State) Spaces() []SpaceVersion { return latest(s.spaces) }
 
-// Policy returns a version of a policy; version 0 is the latest.
+// Policy returns a version of a policy; version 0 is the stable one: the latest
+// that is no canary.
 func (s *State) Policy(name string, version int) (PolicyVersion, bool) {
+	if version == 0 {
+		return stable(s.policies[name])
+	}
 	return pick(s.policies[name], version)
+}
+
+// stable is the latest version that is no canary. The first is none.
+func stable(versions []PolicyVersion) (PolicyVersion, bool) {
+	for _, v := range slices.Backward(versions) {
+		if v.Canary == 0 {
+			return v, true
+		}
+	}
+	return PolicyVersion{}, false
 }
 
 // PolicyVersions returns every version of a policy, from the first; they are
 // shared and must not be changed.
 func (s *State) PolicyVersions(name string) []PolicyVersion { return slices.Clone(s.policies[name]) }
 
-// Policies returns the latest version of every policy, by name.
-func (s *State) Policies() []PolicyVersion { return latest(s.policies) }
+// Policies returns the stable version of every policy, by name.
+func (s *State) Policies() []PolicyVersion {
+	all := make([]PolicyVersion, 0, len(s.policies))
+	for _, name := range slices.Sorted(maps.Keys(s.policies)) {
+		v, _ := stable(s.policies[name])
+		all = append(all, v)
+	}
+	return all
+}
 
 // Generators returns every known version of every generator, by name, then in
 // the order of registration.

@@ -89,6 +89,9 @@ func (m *machine) openRound(t *rapid.T) {
 	o := openRound(r, cuts, reserve)
 	o.OpenRound.Sequence, o.OpenRound.CampaignVersion = m.state.Sequence(), now.Version
 	o.OpenRound.PolicyVersion, o.OpenRound.Round.PolicyVersion = now.PolicyVersion, now.PolicyVersion
+	if o.OpenRound.Canary = now.Canary; now.Canary > 0 {
+		o.OpenRound.Round.Canary = &loop.CanaryArm{PolicyVersion: now.Canary}
+	}
 	if c.Decide == loop.DecidePropose && rapid.IntRange(0, 9).Draw(t, "opens unasked") > 0 {
 		o = Command{ProposeRound: &ProposeRound{Open: *o.OpenRound, Serial: len(m.state.Proposals(c.Name)) + rapid.SampledFrom([]int{1, 1, 1, 0}).Draw(t, "serial"),
 			Author: fmt.Sprint("author ", rapid.IntRange(0, 1).Draw(t, "author")), Amends: rapid.Bool().Draw(t, "amends")}}
@@ -134,6 +137,7 @@ func (m *machine) tune(t *rapid.T) {
 	name := rapid.SampledFrom([]string{"plain", "bold"}).Draw(t, "policy")
 	next := len(m.state.PolicyVersions(name)) + rapid.IntRange(0, 1).Draw(t, "ahead")
 	m.propose(Command{PutPolicy: &PutPolicy{Next: next, Author: "ann", Reason: fmt.Sprint("reason ", m.proposed), Document: "name: " + name,
+		Canary: rapid.SampledFrom([]uint32{0, 0, loop.LeastCanary, loop.MostCanary}).Draw(t, "canary"),
 		Policy: loop.Policy{Name: name, Strategy: loop.StrategyUniform, Floor: float64(rapid.IntRange(0, 2).Draw(t, "floor"))}}})
 }
 
@@ -439,7 +443,7 @@ func (m *machine) check(t *rapid.T) {
 			t.Fatalf("policy %s has %d versions, the twin's %d", name, len(got), len(versions))
 		}
 		for i, want := range versions {
-			if v := got[i]; v.Policy.Floor != want.floor || v.Policy.Version != i+1 || v.Author != want.author || v.Reason != want.reason {
+			if v := got[i]; v.Policy.Floor != want.floor || v.Policy.Version != i+1 || v.Author != want.author || v.Reason != want.reason || v.Canary != want.canary {
 				t.Fatalf("policy %s@%d is %+v, the twin's %+v", name, i+1, v, want)
 			}
 		}

@@ -41,6 +41,7 @@ type policyRecord struct {
 	At       int64        `cbor:"3,keyasint"`
 	Author   string       `cbor:"4,keyasint,omitempty"`
 	Reason   string       `cbor:"5,keyasint,omitempty"`
+	Canary   uint32       `cbor:"6,keyasint,omitempty"`
 }
 
 // campaignRecord is followed by its rounds.

@@ -169,6 +169,10 @@ func (s *State) checkExpected(c *campaign, o *OpenRound) *Refused {
 		return refused(Stale, "space_version", "version %d is not the campaign's, %d is", o.SpaceVersion, c.spaceVersion)
 	case o.PolicyVersion != c.policyVersion || o.Round.PolicyVersion != c.policyVersion:
 		return refused(Stale, "policy_version", "version %d is not the campaign's, %d is", o.PolicyVersion, c.policyVersion)
+	case o.Canary != s.canary(c):
+		return refused(Stale, "canary", "decided beside version %d of policy %q, but version %d is its canary (0 is none)", o.Canary, c.loop.Policy, s.canary(c))
+	case o.Round.Canary != nil && o.Round.Canary.PolicyVersion != o.Canary:
+		return refused(Invalid, "round.canary", "the canary's arm is of version %d, not of %d", o.Round.Canary.PolicyVersion, o.Canary)
 	case o.Round.Seed != c.loop.Seed:
 		return refused(Invalid, "round.seed", "%d is not the campaign's seed", o.Round.Seed)
 	case o.Sequence > s.Sequence():

@@ -63,7 +63,7 @@ func TestRestoreKeepsEverything(t *testing.T) {
 			out += fmt.Sprintf("%+v", *v.Space) + v.Document + fmt.Sprint(v.At)
 		}
 		p := s.Policies()[0]
-		out += fmt.Sprintf("%+v", *p.Policy) + p.Document + fmt.Sprint(p.At)
+		out += fmt.Sprintf("%+v", *p.Policy) + p.Document + fmt.Sprint(p.At, p.Canary)
 		for _, c := range s.Campaigns() {
 			out += fmt.Sprintf("%+v", *c.Campaign)
 			for _, a := range c.Abandoned {

@@ -27,6 +27,7 @@ type twin struct {
 type twinPolicy struct {
 	floor          float64
 	author, reason string
+	canary         uint32
 }
 
 // twinImport is a version of an imported dataset.
@@ -203,7 +204,11 @@ func (w *twin) openRound(o *OpenRound) (Event, bool) {
 // openable holds an opening against what stands.
 func (w *twin) openable(o *OpenRound) bool {
 	c, n := w.campaigns[o.Round.Campaign], o.Round.Number
-	if n != len(c.opened)+1 || n > c.rounds || o.Sequence > w.sequence || o.CampaignVersion != c.version || o.PolicyVersion != c.policyVersion ||
+	canary := len(w.policies[c.policy])
+	if w.policies[c.policy][canary-1].canary == 0 || canary == c.policyVersion {
+		canary = 0
+	}
+	if o.Canary != canary || n != len(c.opened)+1 || n > c.rounds || o.Sequence > w.sequence || o.CampaignVersion != c.version || o.PolicyVersion != c.policyVersion ||
 		c.steered == Paused || c.steered == Closed {
 		return false
 	}
@@ -591,13 +596,16 @@ func (w *twin) extend(e *ExtendCampaign) (Event, bool) {
 func (w *twin) putPolicy(p *PutPolicy) (Event, bool) {
 	name := p.Policy.Name
 	versions := w.policies[name]
-	if n := len(versions); n > 0 && versions[n-1].floor == p.Policy.Floor {
+	if n := len(versions); n > 0 && versions[n-1].floor == p.Policy.Floor && versions[n-1].canary == p.Canary {
 		return PolicyPut{Name: name, Version: n}, false
+	}
+	if len(versions) == 0 && p.Canary > 0 {
+		return nil, true
 	}
 	if p.Next != 0 && p.Next != len(versions)+1 {
 		return nil, true
 	}
-	w.policies[name] = append(versions, twinPolicy{p.Policy.Floor, p.Author, p.Reason})
+	w.policies[name] = append(versions, twinPolicy{p.Policy.Floor, p.Author, p.Reason, p.Canary})
 	return PolicyPut{Name: name, Version: len(versions) + 1, Created: true}, false
 }
 

@@ -20,6 +20,8 @@ type PolicyVersion struct {
 	// Author put it, for that Reason; both may be empty.
 	Author string
 	Reason string
+	// Canary is the share of a canary, in micro-units; 0 of any other version.
+	Canary uint32
 }
 
 // CampaignState is what a campaign is doing.
@@ -73,8 +75,10 @@ type Campaign struct {
 	Version       int
 	SpaceVersion  int
 	PolicyVersion int
-	Document      string
-	At            int64
+	// Canary is the version of the policy that is tried beside; 0 is none.
+	Canary   int
+	Document string
+	At       int64
 	// Round is the number of the last round opened; 0 before the first.
 	Round int
 	State CampaignState
