@@ -34,6 +34,7 @@ type Campaign struct {
 	Evaluation *Counts     `json:"evaluation,omitempty" doc:"The accounting of the evaluation samples, if the campaign makes any"`
 	Space      string      `json:"space" doc:"The space and its version, NAME@VERSION"`
 	Policy     string      `json:"policy" doc:"The policy and its version, NAME@VERSION; empty for a campaign that makes what it lists"`
+	Canary     *Canary     `json:"canary,omitempty" doc:"The version of the policy that it tries beside that one"`
 	Generator  string      `json:"generator"`
 	Owner      string      `json:"owner,omitempty"`
 	Seed       uint64      `json:"seed"`
@@ -46,6 +47,12 @@ type Campaign struct {
 	Amendments []Amendment `json:"amendments,omitempty" doc:"The versions from the second on"`
 	Document   string      `json:"document,omitempty" doc:"The campaign's source text"`
 	Sequence   uint64      `json:"sequence,omitempty" doc:"Up to which change this was counted"`
+}
+
+// Canary is a version of a policy that campaigns try beside the one that they follow.
+type Canary struct {
+	Policy string  `json:"policy" example:"careful@5"`
+	Share  float64 `json:"share" doc:"Of every round's training samples" example:"0.1"`
 }
 
 // Ended reports whether nothing more will come of the campaign by itself: its

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/url"
+	"strconv"
 
 	"hone/loop"
 )
@@ -10,6 +11,7 @@ import (
 // PolicyPut answers what makes a version of a policy.
 type PolicyPut struct {
 	Put
+	Canary    float64      `json:"canary,omitempty" doc:"The share of every round of these campaigns that is the canary's, from their next one on, where the version is one"`
 	Campaigns []PolicyUser `json:"campaigns,omitempty" doc:"The campaigns, running or paused, that follow an older version, and do so until they are told otherwise"`
 }
 
@@ -95,6 +97,12 @@ type Adopt struct {
 
 // PutPolicy puts a policy's document, YAML or JSON.
 func (c *Client) PutPolicy(ctx context.Context, document []byte, why Because) (PolicyPut, error) {
+	return c.PutCanary(ctx, document, 0, why)
+}
+
+// PutCanary puts a policy's document as a canary, which campaigns that follow the
+// policy try on that share of every round.
+func (c *Client) PutCanary(ctx context.Context, document []byte, share float64, why Because) (PolicyPut, error) {
 	r := posting("/v1/policies", documentType, document)
 	r.query = url.Values{}
 	for name, value := range map[string]string{"author": why.Author, "reason": why.Reason} {
@@ -104,6 +112,9 @@ func (c *Client) PutPolicy(ctx context.Context, document []byte, why Because) (P
 	}
 	if why.Expected > 0 {
 		r.query.Set("expected", number(why.Expected))
+	}
+	if share > 0 {
+		r.query.Set("canary", strconv.FormatFloat(share, 'f', -1, 64))
 	}
 	var put PolicyPut
 	return put, c.call(ctx, r, &put)
@@ -156,4 +167,81 @@ func (c *Client) UnbanSlice(ctx context.Context, name string, ban Release) (Poli
 // campaign as it then stands.
 func (c *Client) AdoptPolicy(ctx context.Context, campaign string, to Adopt) (Campaign, error) {
 	return postJSON[Campaign](ctx, c, segments("v1", "campaigns", campaign, "policy"), to)
+}
+
+// CanaryComparison answers GET /v1/policies/NAME/canary.
+type CanaryComparison struct {
+	Name      string        `json:"name"`
+	Campaigns []CanaryTrial `json:"campaigns" doc:"Those that tried a canary of the policy, or will from their next round on"`
+	Caveat    string        `json:"caveat" doc:"What the comparison cannot say"`
+}
+
+// CanaryTrial is a canary as one campaign tried it.
+type CanaryTrial struct {
+	Campaign string        `json:"campaign"`
+	Canary   int           `json:"canary" doc:"The version of the policy that was tried"`
+	Stable   int           `json:"stable" doc:"The version that the campaign follows; by the latest of these rounds"`
+	Share    float64       `json:"share" doc:"Of every round's training samples"`
+	Running  bool          `json:"running" doc:"The campaign's next round will be of two arms, too"`
+	Rounds   []CanaryRound `json:"rounds" doc:"The latest 64"`
+	Together CanaryArms    `json:"together" doc:"All of these rounds"`
+}
+
+// CanaryRound is one round of two arms.
+type CanaryRound struct {
+	Round      int      `json:"round"`
+	OnlyStable []string `json:"only_stable,omitempty" doc:"Slices that the stable version boosts and the canary does not"`
+	OnlyCanary []string `json:"only_canary,omitempty" doc:"Slices that the canary boosts and the stable version does not"`
+	CanaryArms
+}
+
+// CanaryArms is what the two arms yield.
+type CanaryArms struct {
+	Stable CanaryYield    `json:"stable"`
+	Canary CanaryYield    `json:"canary"`
+	Above  *loop.Interval `json:"above,omitempty" doc:"By how much the canary's failure rate is above the stable version's, with a 95 % interval"`
+	// Refused says why there is none.
+	Refused string `json:"refused,omitempty" doc:"Why there is no such difference"`
+}
+
+// CanaryYield is what one arm yields. What is not known is left out.
+type CanaryYield struct {
+	Samples       uint64   `json:"samples" doc:"Training samples that it was given"`
+	Accepted      uint64   `json:"accepted"`
+	Rejected      uint64   `json:"rejected" doc:"Attempts at them that a gate sent back"`
+	RejectionRate *float64 `json:"rejection_rate,omitempty" doc:"Of all attempts that were judged"`
+	GPUSeconds    *float64 `json:"gpu_seconds,omitempty" doc:"For an accepted training sample, attempts that were sent back included"`
+	Effective     float64  `json:"effective" doc:"How many samples of deployment one of the arm's training samples is worth, by importance weights: 0 to 1"`
+	Evaluated     uint64   `json:"evaluated" doc:"Evaluation samples of its mixture that a sealed model was evaluated on: by the newest that was, of every line that the campaign learns from"`
+	Failures      float64  `json:"failures" doc:"How many of those failed; of a sample with several rows, the part that did"`
+	FailureRate   *float64 `json:"failure_rate,omitempty" doc:"The arm's failure yield: how often the models fail on what it makes"`
+}
+
+// CanaryCaveat is what no comparison of two arms can say.
+const CanaryCaveat = "One model is trained on the samples of both arms, so that nothing here says which of them made it better or worse. " +
+	"hone experiment create makes arms of equal budget, each for a model of its own, and can say it."
+
+// PolicyCanary compares what a policy's canaries yield with what is made beside them:
+// of one campaign, or of all where its name is empty; of one version, or of the latest
+// that each campaign tried where that is 0.
+func (c *Client) PolicyCanary(ctx context.Context, name string, version int, campaign string) (CanaryComparison, error) {
+	query := url.Values{}
+	if version > 0 {
+		query.Set("version", number(version))
+	}
+	if campaign != "" {
+		query.Set("campaign", campaign)
+	}
+	return get[CanaryComparison](ctx, c, segments("v1", "policies", name, "canary"), query)
+}
+
+// PromotePolicy makes what a policy's canary says its next version.
+func (c *Client) PromotePolicy(ctx context.Context, name string, why Because) (PolicyEdited, error) {
+	return postJSON[PolicyEdited](ctx, c, segments("v1", "policies", name, "promote"), why)
+}
+
+// WithdrawPolicy ends a policy's canary: what the stable version says becomes the
+// next one.
+func (c *Client) WithdrawPolicy(ctx context.Context, name string, why Because) (PolicyEdited, error) {
+	return postJSON[PolicyEdited](ctx, c, segments("v1", "policies", name, "withdraw"), why)
 }

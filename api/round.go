@@ -44,6 +44,19 @@ type Decision struct {
 	Base          []Marginal  `json:"base,omitempty" doc:"What the base draws each factor from"`
 	Memory        []Memory    `json:"memory,omitempty" doc:"The slices that damping remembers"`
 	Notes         []string    `json:"notes,omitempty" doc:"What was not boosted, and why"`
+	Canary        *CanaryArm  `json:"canary,omitempty" doc:"The arm of the policy's canary, in a round of two arms: strategy, step, kl, base, memory and notes above are then of the stable arm"`
+}
+
+// CanaryArm is what a decision says of its canary, beside the components.
+type CanaryArm struct {
+	PolicyVersion int      `json:"policy_version"`
+	Strategy      string   `json:"strategy"`
+	Share         float64  `json:"share" doc:"Of the round's training samples, as it was asked for"`
+	Quota         uint64   `json:"quota" doc:"How many training samples that is"`
+	Step          float64  `json:"step"`
+	KL            float64  `json:"kl" doc:"The divergence from the arm's last mixture, in nats; from the stable arm's where it is new"`
+	Memory        []Memory `json:"memory,omitempty"`
+	Notes         []string `json:"notes,omitempty"`
 }
 
 // Component is one part of a mixture.
@@ -58,6 +71,7 @@ type Component struct {
 	Quota  uint64            `json:"quota"`
 	Rows   int               `json:"rows,omitempty" doc:"Of the coverage: how many combinations of levels it has a sample of each"`
 	Source string            `json:"source,omitempty" enum:"target,mixture,probe,pinned" doc:"What an evaluation component was drawn from"`
+	Canary bool              `json:"canary,omitempty" doc:"It is of the canary's arm"`
 	Reason *loop.Reason      `json:"reason,omitempty" doc:"The evidence behind a boost, and a sentence that says it"`
 }
 
@@ -101,7 +115,7 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 		out := Component{
 			Domain: c.Domain.String(), Number: c.Number, Name: space.Describe(c.Fixed()), Over: string(c.Over),
 			Slice: space.Names(c.Slice), Share: float64(c.Share) / whole, Quota: c.Quota,
-			Source: string(c.Source), Reason: c.Reason, Rows: len(c.Cover),
+			Source: string(c.Source), Reason: c.Reason, Rows: len(c.Cover), Canary: c.Canary,
 		}
 		if out.Rows > 0 {
 			out.Name = "coverage"
@@ -123,11 +137,20 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 		}
 		d.Base = append(d.Base, m)
 	}
-	for _, r := range round.Memory.Slices {
-		d.Memory = append(d.Memory, Memory{
+	d.Memory = memory(space, round.Memory.Slices)
+	if k := round.Canary; k != nil {
+		d.Canary = &CanaryArm{PolicyVersion: k.PolicyVersion, Strategy: k.Strategy, Share: float64(k.Share) / loop.MicroUnits,
+			Quota: round.Arm(true).Quota(loop.Train), Step: k.Step, KL: k.KL, Memory: memory(space, k.Memory.Slices), Notes: k.Notes}
+	}
+	return d
+}
+
+func memory(space *loop.Space, remembered []loop.Remembered) (out []Memory) {
+	for _, r := range remembered {
+		out = append(out, Memory{
 			Name: space.Describe(r.Slice), Slice: space.Names(r.Slice), Since: r.Round, Samples: r.Samples,
 			Damping: r.Damping, Quarantined: r.Quarantined, Sentence: r.Sentence,
 		})
 	}
-	return d
+	return out
 }

@@ -31,7 +31,7 @@ func (c *Control) campaigns(to huma.API) {
 func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, error) {
 	command := state.CreateCampaign{Document: string(in.RawBody)}
 	var space *loop.Space
-	var policy *loop.Policy
+	var arms loop.Arms
 	campaign, err := spec.ParseCampaign(in.RawBody, func(name string) (_ *loop.Space, err error) {
 		c.c.node.View(func(s *state.State) {
 			v, ok := s.Space(name, 0)
@@ -51,7 +51,10 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 			return
 		}
 		if v, ok := s.Policy(campaign.Policy, 0); ok {
-			policy, command.PolicyVersion = v.Policy, v.Policy.Version
+			arms.Stable, command.PolicyVersion = v.Policy, v.Policy.Version
+			if canary, ok := s.Canary(campaign.Policy); ok {
+				arms.Canary, arms.Share = canary.Policy, canary.Canary
+			}
 		} else {
 			err = missingName("policy", campaign.Policy, s.Policies(), func(v state.PolicyVersion) string { return v.Policy.Name })
 		}
@@ -69,7 +72,7 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 	// begins.
 	first := budget(&campaign, 1, 0)
 	first.Day = today()
-	if _, err := loop.Decide(space, policy, nil, nil, first, campaign.Seed); err != nil {
+	if _, err := arms.Decide(space, nil, nil, first, campaign.Seed); err != nil {
 		return api.Put{}, err
 	}
 	command.Campaign = campaign
@@ -172,6 +175,9 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 		}
 		if campaign.PolicyVersion > 0 {
 			out.Policy = fmt.Sprintf("%s@%d", campaign.Campaign.Policy, campaign.PolicyVersion)
+			if arms := armsOf(s, &campaign); arms.Canary != nil {
+				out.Canary = &api.Canary{Policy: fmt.Sprintf("%s@%d", arms.Canary.Name, arms.Canary.Version), Share: micro(arms.Share)}
+			}
 		}
 		out.Proposal = standing(s, in.Name)
 		var flight [3]uint64

@@ -50,7 +50,7 @@ func (t *term) conduct(ctx context.Context) error {
 		for name := range touched.campaigns {
 			begin(name)
 		}
-		if touched.sealed {
+		if touched.all {
 			for _, c := range conductors {
 				poke(c.news)
 			}
@@ -297,15 +297,15 @@ type deciding struct {
 func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *state.Round, how deciding) (*state.OpenRound, error) {
 	c := campaign.Campaign
 	var space state.SpaceVersion
-	var policy state.PolicyVersion
+	var arms loop.Arms
 	var query loop.EvidenceQuery
 	t.c.node.View(func(s *state.State) {
 		space, _ = s.Space(c.Space, campaign.SpaceVersion)
-		policy, _ = s.Policy(c.Policy, campaign.PolicyVersion)
-		query = evidenceQuery(s, campaign, policy.Policy)
+		arms = armsOf(s, campaign)
+		query = evidenceQuery(s, campaign, widest(arms.Stable, arms.Canary))
 	})
 	command := &state.OpenRound{Previous: campaign.Round, CampaignVersion: campaign.Version,
-		SpaceVersion: campaign.SpaceVersion, PolicyVersion: campaign.PolicyVersion, Models: query.Models}
+		SpaceVersion: campaign.SpaceVersion, PolicyVersion: campaign.PolicyVersion, Canary: campaign.Canary, Models: query.Models}
 	var last *loop.Round
 	if previous != nil {
 		last = &previous.Decided.Round
@@ -339,7 +339,7 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 	}
 	asked := budget(c, campaign.Round+1, campaign.Domains[loop.Train].Quota)
 	asked.Day, asked.Pins, asked.Bans = today(), how.pins, how.bans
-	round, err := loop.Decide(space.Space, policy.Policy, last, evidence, asked, c.Seed)
+	round, err := arms.Decide(space.Space, last, evidence, asked, c.Seed)
 	if err != nil {
 		return nil, err
 	}

@@ -249,7 +249,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 		want := map[string][]string{
 			"/v1/spaces": {"get", "post"}, "/v1/spaces/{name}": {"get"}, "/v1/policies": {"get", "post"}, "/v1/policies/{name}": {"get"},
-			"/v1/policies/{name}/history": {"get"}, "/v1/policies/{name}/diff": {"get"}, "/v1/policies/{name}/rollback": {"post"}, "/v1/policies/{name}/pin": {"post"},
+			"/v1/policies/{name}/history": {"get"}, "/v1/policies/{name}/diff": {"get"}, "/v1/policies/{name}/rollback": {"post"}, "/v1/policies/{name}/canary": {"get"}, "/v1/policies/{name}/promote": {"post"}, "/v1/policies/{name}/withdraw": {"post"}, "/v1/policies/{name}/pin": {"post"},
 			"/v1/policies/{name}/unpin": {"post"}, "/v1/policies/{name}/ban": {"post"}, "/v1/policies/{name}/unban": {"post"}, "/v1/campaigns/{name}/policy": {"post"},
 			"/v1/campaigns": {"get", "post"}, "/v1/campaigns/{name}": {"get"},
 			"/v1/campaigns/{name}/pause": {"post"}, "/v1/campaigns/{name}/resume": {"post"}, "/v1/campaigns/{name}/close": {"post"},

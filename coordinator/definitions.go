@@ -117,8 +117,7 @@ func (c *Control) showPolicy(_ context.Context, in *namedVersion) (out api.Defin
 			err = missing("policy", in)
 			return
 		}
-		latest, _ := s.Policy(in.Name, 0)
-		out = api.Definition{Name: v.Policy.Name, Version: v.Policy.Version, Versions: latest.Policy.Version,
+		out = api.Definition{Name: v.Policy.Name, Version: v.Policy.Version, Versions: len(s.PolicyVersions(in.Name)),
 			Owner: v.Policy.Owner, Document: v.Document, At: rfc3339(v.At)}
 	})
 	return out, err

@@ -19,10 +19,11 @@ import (
 
 // writtenPolicy is a policy that a person wrote, and why.
 type writtenPolicy struct {
-	Author   string `query:"author" maxLength:"128" doc:"Who puts it"`
-	Reason   string `query:"reason" maxLength:"1024" doc:"Why, for whoever looks at the history later"`
-	Expected int    `query:"expected" minimum:"0" doc:"The latest version, as the author saw it; refused with 409 if there is a later one"`
-	RawBody  []byte `contentType:"application/yaml"`
+	Author   string  `query:"author" maxLength:"128" doc:"Who puts it"`
+	Reason   string  `query:"reason" maxLength:"1024" doc:"Why, for whoever looks at the history later"`
+	Expected int     `query:"expected" minimum:"0" doc:"The latest version, as the author saw it; refused with 409 if there is a later one"`
+	Canary   float64 `query:"canary" minimum:"0" maximum:"0.5" example:"0.1" doc:"Put it as a canary, which campaigns that follow the policy try on this share of every round, until there is a later version"`
+	RawBody  []byte  `contentType:"application/yaml"`
 }
 
 type policyVersions struct {
@@ -43,7 +44,8 @@ func (c *Control) policies(to huma.API) {
 		o.Description = description
 		return o
 	}
-	huma.Register(to, operation(http.MethodPost, "/v1/policies", "put-policy", "Put a policy", "Policies"), answering(c, c.putPolicy))
+	huma.Register(to, route(http.MethodPost, "/v1/policies", "put-policy", "Put a policy",
+		"Campaigns stay with the version that they follow. With canary each of them gives that share of its next rounds to this version, beside its own; a later version, of whatever, ends that."), answering(c, c.putPolicy))
 	written(to, "/v1/policies", "policy", policyExample)
 	huma.Register(to, operation(http.MethodGet, "/v1/policies", "list-policies", "List the policies", "Policies"), answering(c, c.listPolicies))
 	huma.Register(to, operation(http.MethodGet, "/v1/policies/{name}", "show-policy", "Show a policy as it was written", "Policies"), answering(c, c.showPolicy))
@@ -59,6 +61,8 @@ func (c *Control) policies(to huma.API) {
 		"Neither a banned slice nor anything inside it is boosted or probed; its rows count as evidence. "+keeps), answering(c, c.banSlice))
 	huma.Register(to, route(http.MethodPost, "/v1/policies/{name}/unban", "unban-slice", "Take a ban back", keeps), answering(c, c.unbanSlice))
 
+	c.canaries(to)
+
 	adopt := operation(http.MethodPost, "/v1/campaigns/{name}/policy", "adopt-policy", "Have a campaign follow a policy", "Campaigns")
 	adopt.Description = "From its next round on. Rounds that are decided keep the version that they were decided by; asked for again it changes nothing."
 	huma.Register(to, adopt, answering(c, c.adoptPolicy))
@@ -70,20 +74,25 @@ func (c *Control) putPolicy(ctx context.Context, in *writtenPolicy) (api.PolicyP
 		return api.PolicyPut{}, err
 	}
 	why := api.Because{Author: in.Author, Reason: in.Reason, Expected: in.Expected}
+	share, err := c.canaryShare(&policy, in.Canary)
+	if err != nil {
+		return api.PolicyPut{}, err
+	}
 	return c.newPolicy(ctx, policy.Name, why, func(*state.State, *state.PolicyVersion) (*state.PutPolicy, error) {
-		return &state.PutPolicy{Policy: policy, Document: string(in.RawBody)}, nil
+		return &state.PutPolicy{Policy: policy, Document: string(in.RawBody), Canary: share}, nil
 	})
 }
 
-// newPolicy proposes what change makes of a policy's latest version, nil where
+// newPolicy proposes what change makes of a policy's latest version, canary or not, nil where
 // there is none, and makes it anew where somebody was faster; unless the author
 // expects to see a version.
 func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, change func(*state.State, *state.PolicyVersion) (*state.PutPolicy, error)) (api.PolicyPut, error) {
 	event, err := c.c.node.proposeAnew(ctx, func(s *state.State) (state.Command, error) {
 		var latest *state.PolicyVersion
 		version := 0
-		if v, ok := s.Policy(name, 0); ok {
-			latest, version = &v, v.Policy.Version
+		if versions := s.PolicyVersions(name); len(versions) > 0 {
+			version = len(versions)
+			latest = &versions[version-1]
 		}
 		put, err := change(s, latest)
 		if err != nil {
@@ -91,7 +100,7 @@ func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, c
 		}
 		// What is there already was put by this very request, sent twice: that is no
 		// conflict.
-		same := latest != nil && len(latest.Policy.Changes(&put.Policy)) == 0
+		same := latest != nil && latest.Canary == put.Canary && len(latest.Policy.Changes(&put.Policy)) == 0
 		if why.Expected != 0 && why.Expected != version && !same {
 			return state.Command{}, loop.Conflict("expected", "version %d of policy %q is the latest, not %d: somebody was faster", version, name, why.Expected)
 		}
@@ -103,7 +112,10 @@ func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, c
 	}
 	put := event.(state.PolicyPut)
 	out := api.PolicyPut{Put: api.Put{Name: put.Name, Version: put.Version, Created: put.Created}}
-	c.c.node.View(func(s *state.State) { out.Campaigns = behind(s, put.Name, put.Version) })
+	c.c.node.View(func(s *state.State) {
+		v, _ := s.Policy(put.Name, put.Version)
+		out.Canary, out.Campaigns = micro(v.Canary), behind(s, put.Name, put.Version)
+	})
 	return out, nil
 }
 
@@ -128,7 +140,7 @@ func (c *Control) policyHistory(_ context.Context, in *named) (out api.PolicyHis
 	for i, v := range versions {
 		version := api.PolicyVersion{Version: v.Policy.Version, At: rfc3339(v.At), Owner: v.Policy.Owner, Author: v.Author, Reason: v.Reason}
 		if i > 0 {
-			version.Changes = versions[i-1].Policy.Changes(v.Policy)
+			version.Changes = changes(&versions[i-1], &v)
 		}
 		out.Versions = append(out.Versions, version)
 	}
@@ -137,7 +149,7 @@ func (c *Control) policyHistory(_ context.Context, in *named) (out api.PolicyHis
 
 func (c *Control) diffPolicy(_ context.Context, in *policyVersions) (out api.PolicyDiff, err error) {
 	c.c.node.View(func(s *state.State) {
-		b, ok := s.Policy(in.Name, in.To)
+		b, ok := s.Policy(in.Name, cmp.Or(in.To, len(s.PolicyVersions(in.Name))))
 		if !ok {
 			err = missing("policy", &namedVersion{Name: in.Name, Version: in.To})
 			return
@@ -156,12 +168,21 @@ func (c *Control) diffPolicy(_ context.Context, in *policyVersions) (out api.Pol
 
 func policyDiff(a, b *state.PolicyVersion) api.PolicyDiff {
 	name := b.Policy.Name
-	out := api.PolicyDiff{Name: name, From: a.Policy.Version, To: b.Policy.Version, Changes: a.Policy.Changes(b.Policy),
+	out := api.PolicyDiff{Name: name, From: a.Policy.Version, To: b.Policy.Version, Changes: changes(a, b),
 		Text: spec.Unified(name+"@"+strconv.Itoa(a.Policy.Version), name+"@"+strconv.Itoa(b.Policy.Version), a.Document, b.Document)}
 	if out.Changes == nil {
 		out.Changes = []loop.PolicyChange{}
 	}
 	return out
+}
+
+// changes are what one version has otherwise than another; that it is a canary, or
+// is none any more, comes first.
+func changes(a, b *state.PolicyVersion) (out []loop.PolicyChange) {
+	if a.Canary != b.Canary {
+		out = append(out, loop.PolicyChange{Key: "canary", From: ofRound(a.Canary), To: ofRound(b.Canary)})
+	}
+	return append(out, a.Policy.Changes(b.Policy)...)
 }
 
 // editPolicy makes a version of what edit makes of the latest, and says what that
@@ -192,7 +213,7 @@ func (c *Control) rollbackPolicy(ctx context.Context, in *edit[api.Rollback]) (a
 		switch {
 		case !ok:
 			return nil, missing("policy", &namedVersion{Name: in.Name, Version: in.Body.Version})
-		case len(old.Policy.Changes(latest.Policy)) == 0:
+		case latest.Canary == 0 && len(old.Policy.Changes(latest.Policy)) == 0:
 			return nil, loop.Conflict("version", "version %d, the latest, says what version %d does", latest.Policy.Version, in.Body.Version)
 		}
 		return &state.PutPolicy{Policy: *old.Policy, Document: old.Document}, nil
@@ -214,7 +235,7 @@ func (c *Control) setOverride(ctx context.Context, name, list string, why api.Be
 		return api.PolicyEdited{}, &loop.Error{Field: "expires", Problem: o.Expires + " is over", Remedy: "name a day to come, or none"}
 	}
 	return c.editPolicy(ctx, name, why, func(s *state.State, latest *state.PolicyVersion) (*state.PutPolicy, error) {
-		if err := misspelt(s, name, &o); err != nil {
+		if err := cmp.Or(tried(latest), misspelt(s, name, &o)); err != nil {
 			return nil, err
 		}
 		return edited(spec.SetOverride([]byte(latest.Document), list, o))
@@ -244,6 +265,9 @@ func (c *Control) unbanSlice(ctx context.Context, in *edit[api.Release]) (api.Po
 
 func (c *Control) removeOverride(ctx context.Context, in *edit[api.Release], list string) (api.PolicyEdited, error) {
 	return c.editPolicy(ctx, in.Name, in.Body.Because, func(_ *state.State, latest *state.PolicyVersion) (*state.PutPolicy, error) {
+		if err := tried(latest); err != nil {
+			return nil, err
+		}
 		return edited(spec.RemoveOverride([]byte(latest.Document), list, in.Body.Slice))
 	})
 }
@@ -293,22 +317,30 @@ func adoption(s *state.State, in *edit[api.Adopt]) (state.AdoptPolicy, func() er
 	if len(campaign.Campaign.Make) > 0 {
 		return command, func() error { return nil }, nil // which state refuses
 	}
-	space, _ := s.Space(campaign.Campaign.Space, campaign.SpaceVersion)
+	arms := loop.Arms{Stable: policy.Policy}
+	if canary, ok := s.Canary(name); ok && canary.Policy.Version != policy.Policy.Version {
+		arms.Canary, arms.Share = canary.Policy, canary.Canary
+	}
+	return command, trial(s, &campaign, arms, fmt.Sprintf("follow %s@%d", name, policy.Policy.Version)), nil
+}
+
+// trial decides a campaign's next round by the policies, as far as that is possible
+// without its evidence: a refusal says that the campaign cannot do that.
+func trial(s *state.State, campaign *state.Campaign, arms loop.Arms, that string) func() error {
+	c := campaign.Campaign
+	space, _ := s.Space(c.Space, campaign.SpaceVersion)
 	var last *loop.Round
-	if round, ok := s.Round(in.Name, campaign.Round); ok {
+	if round, ok := s.Round(c.Name, campaign.Round); ok {
 		last = &round.Decided.Round
 	}
-	trial := loop.Budget{Campaign: in.Name, Number: campaign.Round + 1, Train: min(1, campaign.Campaign.Samples), Day: today(),
-		Evaluation: campaign.Campaign.Evaluation, QuotaBy: campaign.Campaign.QuotaBy}
-	return command, func() error {
-		if _, err := loop.Decide(space.Space, policy.Policy, last, nil, trial, campaign.Campaign.Seed); err != nil {
-			if refused, ok := errors.AsType[*loop.Error](err); ok {
-				told := *refused
-				told.Problem = fmt.Sprintf("campaign %q cannot follow %s@%d: %s", in.Name, name, policy.Policy.Version, refused.Problem)
-				return &told
-			}
-			return err
+	next := loop.Budget{Campaign: c.Name, Number: campaign.Round + 1, Train: min(2, c.Samples), Day: today(), Evaluation: c.Evaluation, QuotaBy: c.QuotaBy}
+	return func() error {
+		_, err := arms.Decide(space.Space, last, nil, next, c.Seed)
+		if refused, ok := errors.AsType[*loop.Error](err); ok {
+			told := *refused
+			told.Problem = fmt.Sprintf("campaign %q cannot %s: %s", c.Name, that, refused.Problem)
+			return &told
 		}
-		return nil
-	}, nil
+		return err
+	}
 }

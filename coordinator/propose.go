@@ -33,8 +33,8 @@ func (t *term) propose(ctx context.Context, campaign *state.Campaign, previous *
 	t.c.node.View(func(s *state.State) {
 		next.serial = len(s.Proposals(campaign.Campaign.Name)) + 1
 		if last, void, there = s.Proposed(campaign.Campaign.Name); there {
-			policy, _ := s.Policy(campaign.Campaign.Policy, campaign.PolicyVersion)
-			same = sameModels(last.Models, evidenceQuery(s, campaign, policy.Policy).Models)
+			arms := armsOf(s, campaign)
+			same = sameModels(last.Models, evidenceQuery(s, campaign, widest(arms.Stable, arms.Canary)).Models)
 		}
 	})
 	switch {

@@ -31,8 +31,8 @@ func (c *Control) replays(to huma.API) {
 type arguments struct {
 	decided  *loop.DecidedRound
 	space    *loop.Space
-	policy   *loop.Policy // nil of a round that made what was requested
-	previous *loop.Round  // nil of the first
+	arms     loop.Arms   // none of a round that made what was requested
+	previous *loop.Round // nil of the first
 	budget   loop.Budget
 	seed     uint64
 }
@@ -55,7 +55,14 @@ func argumentsOf(s *state.State, decided *loop.DecidedRound) (a arguments, err e
 		if !ok {
 			return a, fmt.Errorf("there is no version %d of policy %q", r.PolicyVersion, decided.Policy)
 		}
-		a.policy = policy.Policy
+		a.arms.Stable = policy.Policy
+		if k := r.Canary; k != nil {
+			canary, ok := s.Policy(decided.Policy, k.PolicyVersion)
+			if !ok {
+				return a, fmt.Errorf("there is no version %d of policy %q", k.PolicyVersion, decided.Policy)
+			}
+			a.arms.Canary, a.arms.Share = canary.Policy, k.Share
+		}
 	}
 	if previous, ok := s.Round(r.Campaign, r.Number-1); ok {
 		a.previous = &previous.Decided.Round
@@ -65,7 +72,7 @@ func argumentsOf(s *state.State, decided *loop.DecidedRound) (a arguments, err e
 
 // decide decides from the arguments and evidence, nil for none.
 func (a *arguments) decide(e *loop.Evidence) (loop.Round, error) {
-	return loop.Decide(a.space, a.policy, a.previous, e, a.budget, a.seed)
+	return a.arms.Decide(a.space, a.previous, e, a.budget, a.seed)
 }
 
 // errAltered says that an evidence object is not what its round names.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -100,10 +101,7 @@ func (c *Control) gather(in *simulateIn) (g *simulated, err error) {
 		space, _ := s.Space(g.campaign.Campaign.Space, g.campaign.SpaceVersion)
 		policy, _ := s.Policy(g.campaign.Campaign.Policy, g.campaign.PolicyVersion)
 		g.space, g.current, g.rounds = space.Space, policy.Policy, s.Rounds(in.Name)
-		// As far back as either of the two looks.
-		longest := *policy.Policy
-		longest.Window = max(longest.Window, candidate.Window)
-		g.query = evidenceQuery(s, &g.campaign, &longest)
+		g.query = evidenceQuery(s, &g.campaign, widest(policy.Policy, &candidate))
 	})
 	if err != nil {
 		return nil, err
@@ -166,6 +164,9 @@ func (c *Control) next(ctx context.Context, g *simulated, rounds int) (api.Simul
 	out, err := api.NewSimulation(g.space, g.campaign.Campaign.Price, m, learned(g, &evidence), candidate.Last[0])
 	out.Evidence, out.Rows = evidence.Digest(), evidence.TotalRows()
 	out.Unpredicted = m.Unpredicted(false)
+	if g.campaign.Canary > 0 {
+		out.Unpredicted = append(out.Unpredicted, fmt.Sprintf("The campaign tries %s@%d as a canary: what stands here as the current policy is %[1]s@%[3]d alone.", g.current.Name, g.campaign.Canary, g.current.Version))
+	}
 	if g.campaign.Round >= g.campaign.Campaign.Rounds || g.campaign.State != state.Running {
 		out.Unpredicted = append(out.Unpredicted, fmt.Sprintf("The campaign is %s after %d rounds: this is what further rounds of as many samples would be, if it were extended.", g.campaign.State, g.campaign.Round))
 	}
@@ -206,6 +207,7 @@ func (c *Control) replay(ctx context.Context, g *simulated, rounds int) (api.Sim
 	}
 	m, candidate := loop.NewSimulation(g.space), g.chain(g.candidate)
 	var evidence *loop.Evidence
+	var beside []int // rounds with a canary
 	for i := range g.rounds {
 		if err := ctx.Err(); err != nil {
 			return api.Simulation{}, err
@@ -241,7 +243,7 @@ func (c *Control) replay(ctx context.Context, g *simulated, rounds int) (api.Sim
 		if i < len(g.rounds)-rounds {
 			continue
 		}
-		actual := loop.Chain{Space: then.space, Policy: then.policy, Seed: then.seed}
+		actual := loop.Chain{Space: then.space, Policy: then.arms.Stable, Seed: then.seed}
 		if then.previous != nil {
 			actual.Last = []*loop.Round{then.previous}
 		}
@@ -249,7 +251,11 @@ func (c *Control) replay(ctx context.Context, g *simulated, rounds int) (api.Sim
 		if err != nil {
 			return api.Simulation{}, fmt.Errorf("round %d: %w", number, err)
 		}
-		from[0] = &then.decided.Round
+		if then.decided.Round.Canary == nil {
+			from[0] = &then.decided.Round
+		} else {
+			beside = append(beside, number)
+		}
 		if err := m.Add(outcomes, made, to, from); err != nil {
 			return api.Simulation{}, err
 		}
@@ -259,6 +265,9 @@ func (c *Control) replay(ctx context.Context, g *simulated, rounds int) (api.Sim
 		out.Rows = evidence.TotalRows()
 	}
 	out.Replay, out.Unpredicted = true, m.Unpredicted(true)
+	if len(beside) > 0 {
+		out.Unpredicted = append(out.Unpredicted, fmt.Sprintf("Rounds with a canary (%s) stand here as their stable policy alone would have decided them.", strings.Trim(fmt.Sprint(beside), "[]")))
+	}
 	return g.named(out, g.rounds[len(g.rounds)-1].Decided.Models), err
 }
 

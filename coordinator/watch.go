@@ -21,8 +21,9 @@ type touched struct {
 	// campaigns were created, steered or extended, follow another policy, got a round or a proposal, a reservation or a
 	// delivery, or were published; the value says whether samples of it were revoked.
 	campaigns map[string]bool
-	// sealed: some model version was.
-	sealed bool
+	// all: what any campaign may wait for; a model version was sealed, or a policy put,
+	// which may begin or end a canary.
+	all bool
 }
 
 func newWatch() *watch { return &watch{wake: make(chan struct{}, 1)} }
@@ -42,7 +43,7 @@ func (w *watch) note(e *state.Entry, events []state.Event) {
 	for i := range e.Commands {
 		w.touched.note(&e.Commands[i], events[i])
 	}
-	if w.touched.sealed || len(w.touched.campaigns) > 0 {
+	if w.touched.all || len(w.touched.campaigns) > 0 {
 		poke(w.wake)
 	}
 }
@@ -81,7 +82,9 @@ func (t *touched) note(c *state.Command, event state.Event) {
 			t.campaign(e.Reopened[i].Campaign, true)
 		}
 	case state.ModelSealed:
-		t.sealed = true
+		t.all = true
+	case state.PolicyPut:
+		t.all = t.all || e.Created
 	default: // nothing that a campaign waits for
 	}
 }

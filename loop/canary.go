@@ -71,11 +71,14 @@ func (a Arms) Decide(s *Space, previous *Round, e *Evidence, b Budget, seed uint
 	stable, canary := b, b
 	canary.Train, canary.Evaluation = canaryPart(b.Train, a.Share), EvaluationPlan{}
 	stable.Train -= canary.Train
-	d, err := decideTraining(s, a.Stable, previous.Arm(false), e, stable, seed)
+	d, err := decideTraining(s, a.Stable, previous.Arm(false), a.Stable.asked(e), stable, seed)
 	if err != nil {
 		return Round{}, err
 	}
-	tried, err := decideTraining(s, a.Canary, previous.Arm(true), e, canary, seed)
+	if e != nil && e.Len() > 0 && a.Stable.asked(e) != e {
+		d.round.Evidence = e.Digest()
+	}
+	tried, err := decideTraining(s, a.Canary, previous.Arm(true), a.Canary.asked(e), canary, seed)
 	if err != nil {
 		if refused, ok := errors.AsType[*Error](err); ok {
 			told := *refused
@@ -89,6 +92,21 @@ func (a Arms) Decide(s *Space, previous *Round, e *Evidence, b Budget, seed uint
 	}
 	d.budget = b
 	return d.complete()
+}
+
+// asked is evidence that was taken for two policies as one of them asks for it:
+// without the time that samples took, unless that is of value to it.
+func (p *Policy) asked(e *Evidence) *Evidence {
+	timed := func(m Made) bool { return m.Millis != 0 }
+	if e == nil || p.Value.Cost && p.Value.Time || !slices.ContainsFunc(e.Made, timed) {
+		return e
+	}
+	own := *e
+	own.Made = slices.Clone(e.Made)
+	for i := range own.Made {
+		own.Made[i].Millis = 0
+	}
+	return &own
 }
 
 // canaryPart is the canary's part of n samples: no sample more than its share, but

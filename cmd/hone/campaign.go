@@ -89,6 +89,7 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 		"round", fmt.Sprintf("%d of %d", c.Round, c.Rounds),
 		"space", c.Space,
 		"policy", c.Policy,
+		"canary", canaryOf(c),
 		"generator", c.Generator,
 		"owner", c.Owner,
 		"seed", digits(c.Seed),

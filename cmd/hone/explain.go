@@ -29,6 +29,11 @@ func explain(w io.Writer, r *api.Round) {
 		fmt.Fprintf(w, "The mixture went %s of the way to what the evidence asks for (%s nats from the round before).\n",
 			percent(d.Step), strconv.FormatFloat(d.KL, 'g', 3, 64))
 	}
+	if k := d.Canary; k != nil {
+		paragraph(w, "", fmt.Sprintf("It has two arms: version %d of the policy decides most of it, and version %d, the canary, by strategy %s %s samples (%s were asked for). "+
+			"The canary's arm went %s of the way to what it wants (%s nats). Shares are of the whole mixture.",
+			d.PolicyVersion, k.PolicyVersion, k.Strategy, thousands(k.Quota), percent(k.Share), percent(k.Step), strconv.FormatFloat(k.KL, 'g', 3, 64)))
+	}
 	if d.Effective > 0 {
 		fmt.Fprintf(w, "Weighted back to deployment, 100 of its training samples are worth %.0f drawn from there.\n", 100*d.Effective)
 	}
@@ -41,7 +46,11 @@ func explain(w io.Writer, r *api.Round) {
 		if boosts++; boosts == 1 {
 			fmt.Fprint(w, "\nBoosted slices:\n")
 		}
-		fmt.Fprintf(w, "\n  %s: %s of the mixture, %s samples\n", printable(k.Name), percent(k.Share), thousands(k.Quota))
+		arm := ""
+		if d.Canary != nil {
+			arm = ", in the " + armOf(k) + " arm"
+		}
+		fmt.Fprintf(w, "\n  %s: %s of the mixture, %s samples%s\n", printable(k.Name), percent(k.Share), thousands(k.Quota), arm)
 		if k.Reason != nil {
 			paragraph(w, "    ", k.Reason.Sentence)
 			if k.Reason.Value > 0 {
@@ -53,13 +62,9 @@ func explain(w io.Writer, r *api.Round) {
 		fmt.Fprint(w, "\nNo slice was boosted.\n")
 	}
 	writeRest(w, d)
-	writeMemory(w, d.Memory)
-	if len(d.Notes) > 0 {
-		fmt.Fprint(w, "\nNotes:\n")
-		for _, n := range d.Notes {
-			paragraph(w, "  ", n)
-		}
-	}
+	writeMemory(w, "Damped or quarantined", d.Memory)
+	writeNotes(w, "Notes", d.Notes)
+	writeCanaryArm(w, d.Canary)
 }
 
 // explainMade says a round that makes what was requested.
@@ -155,14 +160,14 @@ func writeRest(w io.Writer, d *api.Decision) {
 	}
 }
 
-func writeMemory(w io.Writer, memory []api.Memory) {
+func writeMemory(w io.Writer, heading string, memory []api.Memory) {
 	said := false
 	for _, m := range memory {
 		if m.Sentence == "" && !m.Quarantined {
 			continue
 		}
 		if !said {
-			fmt.Fprint(w, "\nDamped or quarantined:\n")
+			fmt.Fprintf(w, "\n%s:\n", heading)
 			said = true
 		}
 		state := "damped to " + percent(m.Damping)

@@ -18,13 +18,18 @@ func policyCommand() *cli.Command {
 		Name:  "policy",
 		Usage: "how evidence becomes a mixture: floors, shares, caps, and what people have decided about slices",
 		Subcommands: []*cli.Command{
-			putCommand("policy", " Campaigns stay with the version that they follow until they are told otherwise (hone campaign policy).",
-				tuningFlags(), putPolicy),
+			putCommand("policy", " Campaigns stay with the version that they follow until they are told otherwise (hone campaign policy). "+
+				"With --canary 10% they try this one on that share of every round, beside their own, until there is a later version: compare the two by hone policy canary, and end it by promote or withdraw. "+
+				"Meanwhile pins and bans are not edited: put another canary instead.",
+				append(tuningFlags(), canaryFlag()), putPolicy),
 			showCommand("policy"),
 			listCommand("policy"),
 			policyHistoryCommand(),
 			policyDiffCommand(),
 			policyRollbackCommand(),
+			policyCanaryCommand(),
+			policyPromoteCommand(),
+			policyWithdrawCommand(),
 			pinCommand(),
 			unpinCommand(),
 			banCommand(),
@@ -52,7 +57,13 @@ func putPolicy(c *cli.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
-	made, err := client(c).PutPolicy(c.Context, text, reason)
+	share := 0.
+	if c.IsSet("canary") {
+		if share, err = fraction("canary", c.String("canary")); err != nil {
+			return err
+		}
+	}
+	made, err := client(c).PutCanary(c.Context, text, share, reason)
 	if err != nil {
 		return err
 	}
@@ -62,6 +73,10 @@ func putPolicy(c *cli.Context, text []byte) error {
 // writePolicyPut says what was made, and which campaigns do not follow it yet.
 func writePolicyPut(w io.Writer, made *api.PolicyPut) {
 	writePut(w, "policy", &made.Put)
+	if made.Canary > 0 {
+		writeCanaryPut(w, made)
+		return
+	}
 	for _, user := range made.Campaigns {
 		fmt.Fprintf(w, "campaign %s follows %s@%d; from its next round on it can follow this: hone campaign policy %s %s@%d\n",
 			user.Campaign, made.Name, user.Version, user.Campaign, made.Name, made.Version)
@@ -228,7 +243,7 @@ func fraction(flag, s string) (float64, error) {
 		share /= 100
 	}
 	if err != nil || !(share > 0 && share < 1) {
-		return 0, usage("--%s is a share of the mixture, as in 10%% or 0.1, not %q", flag, s)
+		return 0, usage("--%s is a share, as in 10%% or 0.1, not %q", flag, s)
 	}
 	return share, nil
 }

@@ -76,6 +76,7 @@ func writePreview(w io.Writer, p *api.Preview) {
 		"digest", p.Digest.String(),
 		"price", price,
 		"evidence", evidenceOf(p),
+		"canary", canaryPrice(p.Decision.Canary),
 	)
 	if p.Round == 1 {
 		fmt.Fprint(w, "\nThe mixture:\n")
@@ -88,13 +89,9 @@ func writePreview(w io.Writer, p *api.Preview) {
 	if p.Guards != nil {
 		writeGuards(w, p.Round, p.Guards)
 	}
-	writeMemory(w, p.Decision.Memory)
-	if len(p.Decision.Notes) > 0 {
-		fmt.Fprint(w, "\nNotes:\n")
-		for _, n := range p.Decision.Notes {
-			paragraph(w, "  ", n)
-		}
-	}
+	writeMemory(w, "Damped or quarantined", p.Decision.Memory)
+	writeNotes(w, "Notes", p.Decision.Notes)
+	writeCanaryArm(w, p.Decision.Canary)
 	if p.Standing == "proposed" {
 		fmt.Fprintf(w, "\nApprove it:    hone round approve %s %d --digest %s\n", p.Campaign, p.Round, p.Digest.String()[7:19])
 	}

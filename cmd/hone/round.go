@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
 
 	"hone/api"
+	"hone/loop"
 )
 
 func roundCommand() *cli.Command {
@@ -82,7 +84,26 @@ func writeRound(w io.Writer, r *api.Round) {
 			rows[i][6], rows[i][7], rows[i][8] = digits(e.Rows), digits(e.Failures), strconv.FormatFloat(e.Lift, 'f', 2, 64)
 		}
 	}
-	grid(w, []string{"DOMAIN", "NUMBER", "SLICE", "SHARE", "QUOTA", "SOURCE", "ROWS", "FAILED", "LIFT"}, rows)
+	header := []string{"DOMAIN", "NUMBER", "SLICE", "SHARE", "QUOTA", "SOURCE", "ROWS", "FAILED", "LIFT"}
+	if r.Decision.Canary != nil {
+		header = slices.Insert(header, 2, "ARM")
+		for i := range rows {
+			rows[i] = slices.Insert(rows[i], 2, armOf(&r.Decision.Components[i]))
+		}
+	}
+	grid(w, header, rows)
+}
+
+// armOf is which of a round's two arms a component is of. What is evaluated for both
+// is of neither.
+func armOf(k *api.Component) string {
+	switch {
+	case k.Canary:
+		return "canary"
+	case k.Domain == loop.Evaluation.String() && loop.Source(k.Source) != loop.SourceMixture:
+		return ""
+	}
+	return "stable"
 }
 
 func evidence(r *api.Round) string {
