@@ -1,9 +1,6 @@
 package loop
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // trustPoints is how many scenarios stand for each part of a mixture when the
 // divergence between two mixtures is computed: it is then within .01 nats and 2 %
@@ -22,8 +19,10 @@ type comparison struct {
 // at, relative to the base.
 type trustPoint struct {
 	codes []Code
-	// density is the base's at the codes; mass what the points stand for of it.
-	density, mass float64
+	// drawn is the density of all that was drawn, over that of the base, at the codes;
+	// mass what the points stand for of the base.
+	drawn, mass float64
+	base        density
 	// relative is each part's density over the base's. That of the part over the
 	// curriculum, which blends, is set aside in from.
 	relative []float64
@@ -93,16 +92,8 @@ func (d *decision) compare(parts []boost, from, to mixture) (*comparison, error)
 			k.points[at].mass++
 		}
 	}
-	// A point of very many factors may be rarer than the least number there is: it
-	// tells nothing, and where all are the trust region binds nothing.
-	k.points = slices.DeleteFunc(k.points, func(p trustPoint) bool { return p.density == 0 })
 	for i := range k.points {
-		p := &k.points[i]
-		all := 0.0
-		for j := range drawn {
-			all += drawn[j].density(p.codes) / p.density
-		}
-		p.mass /= all * trustPoints
+		k.points[i].mass /= k.points[i].drawn * trustPoints
 	}
 	return k, nil
 }
@@ -118,16 +109,21 @@ func (d *decision) trial(number int, over Over, slice Slice, curriculum []Margin
 
 // point is what the parts are at some codes.
 func (k *comparison) point(drawn []part, plain int, codes []Code, from mixture) trustPoint {
-	p := trustPoint{codes: codes, density: drawn[0].density(codes), relative: make([]float64, len(k.parts))}
+	p := trustPoint{codes: codes, base: drawn[0].density(codes), relative: make([]float64, len(k.parts))}
+	densities := make([]density, len(drawn))
+	for j := range drawn {
+		densities[j] = drawn[j].density(codes)
+		p.drawn += densities[j].over(p.base)
+	}
 	next := 0
 	for i := range k.parts {
 		if k.parts[i].over == OverCurriculum {
 			if from.curriculum != nil {
-				p.from += from.shares[i] * drawn[plain].density(codes) / p.density
+				p.from += densities[plain].times(from.shares[i]).over(p.base)
 			}
 			continue
 		}
-		p.relative[i] = drawn[next].density(codes) / p.density
+		p.relative[i] = densities[next].over(p.base)
 		p.from += from.shares[i] * p.relative[i]
 		next++
 	}
@@ -162,7 +158,7 @@ func (k *comparison) of(m mixture) (float64, error) {
 			q += m.shares[j] * relative
 		}
 		if share > 0 {
-			q += share * curriculum.density(p.codes) / p.density
+			q += curriculum.density(p.codes).times(share).over(p.base)
 		}
 		// Both mixtures have the mass 1, so that what is added here sums to 0; it makes
 		// every term positive, and small where the two are near.
@@ -191,11 +187,11 @@ func (s *Sampler) Effective() (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		q := s.Density(scenario.Codes)
-		if q == 0 {
+		q := s.density(scenario.Codes)
+		if q.of == 0 {
 			return 0, nil // deployment has what is never made
 		}
-		total += s.Target(scenario.Codes) / q
+		total += s.target.density(scenario.Codes).over(q)
 	}
 	return min(1, effectivePoints/total), nil
 }

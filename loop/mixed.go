@@ -13,10 +13,13 @@ type mixed struct {
 	in      []bool
 	// classes are all classes, in the order of their rows: rows has the row of
 	// each of the factors, class after class in that order, and same the number of
-	// rows at the start that a class shares with the one before it.
+	// rows at the start that a class shares with the one before it. beyond has the
+	// place of the first class after it that does not share the row of a factor and
+	// of those before, for each of the factors as rows does.
 	classes []int
 	rows    []uint16
 	same    []int
+	beyond  []uint16
 }
 
 // mixed is nil for a space without classes.
@@ -50,6 +53,16 @@ func (s *Space) mixed() *mixed {
 			x.same[i]++
 		}
 	}
+	width := len(x.factors)
+	x.beyond = make([]uint16, len(x.rows))
+	for i := len(x.classes) - 1; i >= 0; i-- {
+		for j := range width {
+			at := i*width + j
+			if x.beyond[at] = uint16(i + 1); i+1 < len(x.classes) && x.same[i+1] > j {
+				x.beyond[at] = x.beyond[at+width]
+			}
+		}
+	}
 	return x
 }
 
@@ -68,8 +81,8 @@ func (x *mixed) shares(s *Space, marginals []Marginal) []float64 {
 
 // mixedDensity sums, over the classes, the probability of the class and of the codes
 // of the factors that depend on it. What classes have in common is multiplied
-// once.
-func (p *part) mixedDensity(codes []Code) float64 {
+// once; where that is 0, as in most cells of a joint table, they are passed over.
+func (p *part) mixedDensity(codes []Code) density {
 	x, width := p.mixed, len(p.mixed.factors)
 	columns := make([][]float64, width) // the share of a factor's code, by row
 	for j, f := range x.factors {
@@ -82,18 +95,24 @@ func (p *part) mixedDensity(codes []Code) float64 {
 			}
 		}
 	}
-	product := make([]float64, width+1) // of the columns before each
-	product[0] = 1
-	total, known := 0.0, 0
-	for i, share := range p.classes {
-		if known = min(known, x.same[i]); share == 0 {
+	product := make([]density, width+1) // of the columns before each
+	product[0].of = 1
+	total, known := density{}, 0
+	for i := 0; i < len(p.classes); {
+		if known = min(known, x.same[i]); p.classes[i] == 0 {
+			i++
 			continue
 		}
 		rows := x.rows[i*width : (i+1)*width]
-		for ; known < width; known++ {
-			product[known+1] = product[known] * columns[known][rows[known]]
+		for ; known < width && product[known].of > 0; known++ {
+			product[known+1] = product[known].times(columns[known][rows[known]])
 		}
-		total += float64(share * product[width]) // unfused
+		if product[known].of == 0 {
+			i = int(x.beyond[i*width+known-1])
+			continue
+		}
+		total = total.plus(product[width].times(p.classes[i]))
+		i++
 	}
 	return total
 }

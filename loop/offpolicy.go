@@ -37,7 +37,7 @@ type yieldPool struct {
 type yieldLine struct {
 	codes   []Code
 	n, k    float64 // rows, and failures among them
-	density float64 // the pool's
+	density density // the pool's
 	group   int     // from 0, or -1: the rows of the line stand for themselves
 	fold    int
 }
@@ -87,7 +87,7 @@ func NewOffPolicy(s *Space, e *Evidence, past []*Sampler) (*OffPolicy, error) {
 		switch {
 		case slices.Contains(codes, Unknown):
 			p.rows.Unknown += e.Rows[i]
-		case !s.possible(codes) || target.Target(codes) == 0:
+		case !s.possible(codes) || target.target.density(codes).of == 0:
 			p.rows.Impossible += e.Rows[i]
 		case e.Source[i] == SourceProbe:
 			p.rows.Probes += e.Rows[i]
@@ -127,10 +127,10 @@ func (p *yieldPool) fill(e *Evidence, d *drawing, folds int, target *Sampler, pa
 	groups := make(map[uint32]int)
 	for _, i := range p.thin(e, lines) {
 		line := yieldLine{codes: e.codes(i), n: float64(e.Rows[i]), k: float64(e.Failures[i]), group: -1}
-		line.density = targets / total * target.Target(line.codes)
+		line.density = target.target.density(line.codes).times(targets / total)
 		for r, n := range counts {
 			if n > 0 {
-				line.density += float64(n / total * past[r].Density(line.codes))
+				line.density = line.density.plus(past[r].density(line.codes).times(n / total))
 			}
 		}
 		if g := e.Group[i]; g != 0 {
@@ -161,12 +161,12 @@ func (e *Evidence) placed(lines []int, past []*Sampler) []int {
 		fits[at] = make([]bool, len(past))
 		codes := e.codes(i)
 		for r, round := range past {
-			q := round.Density(codes)
-			if q == 0 {
+			q := round.density(codes)
+			if q.of == 0 {
 				continue
 			}
 			// It was rounded to a whole number, of at least 1.
-			weight := round.Target(codes) / q * MicroUnits
+			weight := round.target.density(codes).over(q) * MicroUnits
 			if fits[at][r] = math.Abs(max(1, weight)-float64(e.Weight[i])) <= 1+1e-9*weight; fits[at][r] {
 				rows[r] += e.Rows[i]
 			}

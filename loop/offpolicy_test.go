@@ -199,7 +199,7 @@ func TestYieldCoverage(t *testing.T) {
 				sw, swe := 0.0, 0.0
 				for i := range p.lines {
 					l := &p.lines[i]
-					w := x.candidate.Density(l.codes) / l.density
+					w := x.candidate.density(l.codes).over(l.density)
 					sw += w * l.n
 					swe += w * l.k
 				}

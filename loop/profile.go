@@ -131,7 +131,7 @@ func (p *profiler) profile(sampler *Sampler, samples []drawn, named []Slice, mad
 	}
 	weights, squares := 0.0, 0.0
 	for _, d := range samples {
-		w := over(sampler.Target(d.codes), sampler.Density(d.codes))
+		w := sampler.target.density(d.codes).over(sampler.density(d.codes))
 		weights += d.of * w
 		squares += d.of * w * w
 		for f, code := range d.codes {
@@ -180,12 +180,12 @@ func prices(made []Made) (price func(Slice) float64, known bool) {
 func relativeEntropy(samples []drawn, one, other *Sampler) (kl, beyond float64) {
 	n := 0.0
 	for _, d := range samples {
-		p, q := one.Density(d.codes), other.Density(d.codes)
-		if n += d.of; q == 0 {
+		p, q := one.density(d.codes), other.density(d.codes)
+		if n += d.of; q.of == 0 {
 			beyond += d.of
 			continue
 		}
-		kl += d.of * math.Log(p/q)
+		kl += d.of * math.Log(max(math.SmallestNonzeroFloat64, p.over(q)))
 	}
 	return max(0, over(kl, n)), over(beyond, n)
 }

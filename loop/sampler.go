@@ -1,5 +1,7 @@
 package loop
 
+import "math"
+
 // maxDraws bounds the draws for one scenario. With an acceptance of at least
 // minAcceptance, all of them fail with odds of e^-65.
 const maxDraws = 1 << 16
@@ -202,50 +204,54 @@ func (s *Sampler) part(domain Domain, component int) *part {
 
 // density is the exact probability of a complete, feasible scenario under the
 // part.
-func (p *part) density(codes []Code) float64 {
+func (p *part) density(codes []Code) density {
 	if len(p.rows) > 0 {
-		sum := 0.0
+		sum := density{}
 		for i := range p.rows {
-			sum += p.rows[i].density(codes)
+			sum = sum.plus(p.rows[i].density(codes))
 		}
-		return sum / float64(len(p.rows))
+		sum.of /= float64(len(p.rows))
+		return sum
 	}
 	if !p.fixed.Matches(codes) {
-		return 0
+		return density{}
 	}
-	d := 1 / p.acceptance
+	d := density{of: 1 / p.acceptance}
 	for f, code := range codes {
 		if !code.IsLevel() || p.classes != nil && p.mixed.in[f] {
 			continue
 		}
 		row := p.space.row(p.marginals, f, codes, 0)
 		if row == nil {
-			return 0
+			return density{}
 		}
-		d *= row.share(int(code))
+		d = d.times(row.share(int(code)))
 	}
 	if p.classes != nil {
-		d *= p.mixedDensity(codes)
+		d = d.by(p.mixedDensity(codes))
 	}
 	return d
 }
 
 // Target is the exact probability π(x) of a complete, feasible scenario in
-// deployment.
-func (s *Sampler) Target(codes []Code) float64 { return s.target.density(codes) }
+// deployment; 0 where that is less than the least number there is.
+func (s *Sampler) Target(codes []Code) float64 { return s.target.density(codes).float64() }
 
 // Density is the exact probability q(x) of a complete, feasible scenario under
-// the training mixture.
-func (s *Sampler) Density(codes []Code) float64 {
-	q := 0.0
+// the training mixture, as Target is of deployment.
+func (s *Sampler) Density(codes []Code) float64 { return s.density(codes).float64() }
+
+func (s *Sampler) density(codes []Code) density {
+	q := density{}
 	for _, i := range s.train {
-		// Unfused, so that importance weights are the same on any machine.
-		q += float64(float64(s.parts[i].component.Share) / whole * s.parts[i].density(codes))
+		q = q.plus(s.parts[i].density(codes).times(float64(s.parts[i].component.Share) / whole))
 	}
 	return q
 }
 
-// Weight is the importance weight w = π(x)/q(x) of a sample of a component. q is
+// Weight is the importance weight w = π(x)/q(x) of a sample of a component, positive
+// and finite also where π and q are too small for a number; 0 for a scenario that
+// either does not have. q is
 // what the sample's set was drawn from: the training mixture for training
 // samples and evaluation sets of source mixture, the target (so w = 1) for
 // source target, the slice itself for a probe or a pinned set.
@@ -254,17 +260,18 @@ func (s *Sampler) Weight(domain Domain, component int, codes []Code) float64 {
 	if p == nil {
 		return 0
 	}
-	var q float64
+	var q density
 	switch {
 	case p.component.Source == SourceTarget:
 		return 1
 	case p.component.Source == SourcePinned || p.component.Source == SourceProbe || domain == Probe:
 		q = p.density(codes)
 	default:
-		q = s.Density(codes)
+		q = s.density(codes)
 	}
-	if q == 0 {
+	pi := s.target.density(codes)
+	if pi.of == 0 || q.of == 0 {
 		return 0
 	}
-	return s.target.density(codes) / q
+	return max(math.SmallestNonzeroFloat64, pi.over(q))
 }

@@ -107,7 +107,7 @@ func TestScenariosFollowTheirDensity(t *testing.T) {
 				if !allowed(s, x.codes) {
 					continue
 				}
-				p := sampler.parts[i].density(x.codes)
+				p := sampler.parts[i].density(x.codes).float64()
 				got := counts[key(x.codes)]
 				seen += got
 				if math.Abs(float64(got)-n*p) > 6*math.Sqrt(n*p*(1-p))+6 {
@@ -161,7 +161,7 @@ func TestWeightBySource(t *testing.T) {
 		number int
 		want   float64
 	}{
-		{Train, 0, pi / q}, {Train, 1, pi / q}, {Probe, 0, pi / sampler.parts[2].density(x.Codes)},
+		{Train, 0, pi / q}, {Train, 1, pi / q}, {Probe, 0, pi / sampler.parts[2].density(x.Codes).float64()},
 		{Evaluation, 0, 1}, {Evaluation, 1, pi / q},
 		// A pinned set is the target inside the slice, so w is the slice's mass.
 		{Evaluation, 2, mass}, {Evaluation, 9, 0},

@@ -264,8 +264,8 @@ func TestRowsWithoutDensity(t *testing.T) {
 	// the newer mixture.
 	for _, l := range p.lines {
 		want := (newer.Target(l.codes) + older.Density(l.codes) + 2*newer.Density(l.codes)) / 4
-		if math.Abs(l.density-want) > 1e-12*want {
-			t.Errorf("density of %v is %v, want %v", l.codes, l.density, want)
+		if math.Abs(l.density.float64()-want) > 1e-12*want {
+			t.Errorf("density of %v is %v, want %v", l.codes, l.density.float64(), want)
 		}
 	}
 }

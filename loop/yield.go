@@ -97,12 +97,13 @@ func sections(mixtures []*Sampler, groups int) []section {
 // weigh is the weight q_k/p of a row of the line: 0 where the mixture of its fold
 // does not have the slice.
 func (k *section) weigh(l *yieldLine) float64 {
-	q, share := 0.0, 0.0
+	q, share := density{}, 0.0
 	for _, p := range k.parts[l.fold] {
 		share += float64(p.component.Share) / whole
-		q += float64(float64(p.component.Share) / whole * p.density(l.codes))
+		q = q.plus(p.density(l.codes).times(float64(p.component.Share) / whole))
 	}
-	return over(q, share) / l.density
+	q.of = over(q.of, share)
+	return q.over(l.density)
 }
 
 func (k *section) rate() float64 { return over(k.failed, k.weight) }
