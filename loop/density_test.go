@@ -137,3 +137,56 @@ func TestScenariosTooRareForANumber(t *testing.T) {
 		}
 	}
 }
+
+// Many densities at once are those of one after the other, to the bit; also where
+// more factors depend on the class than a float64 could take.
+func TestDensitiesAtOnce(t *testing.T) {
+	mixed := 0
+	check := func(t rapid.TB, s *Space, p *part, scenarios [][]Code) {
+		t.Helper()
+		if p.classes != nil {
+			mixed++
+		}
+		for i, d := range p.densities(scenarios) {
+			if want := p.density(scenarios[i]); d != want {
+				t.Fatalf("%v has density %v, by itself %v", scenarios[i], d, want)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawValid(t, 5, 4)
+		for len(s.Classes) == 0 {
+			s = drawValid(t, 5, 4)
+		}
+		sampler, err := NewSampler(s, drawRound(t, s))
+		if err != nil {
+			t.Skip(err)
+		}
+		var scenarios [][]Code
+		for _, x := range enumerate(s, sampler.round.Base) {
+			scenarios = append(scenarios, x.codes)
+		}
+		for i := range sampler.parts {
+			check(t, s, &sampler.parts[i], scenarios)
+		}
+	})
+	for _, factors := range []int{3, 37, MaxFactors} {
+		s := wide(factors, 6)
+		sampler, err := NewSampler(s, vectorRound(s, .2, Component{Share: whole}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var scenarios [][]Code
+		for index := range uint64(3*mixedAtOnce + 1) {
+			x, err := sampler.Scenario(Train, 0, index)
+			if err != nil {
+				t.Fatal(err)
+			}
+			scenarios = append(scenarios, x.Codes)
+		}
+		check(t, s, &sampler.parts[0], scenarios)
+	}
+	if mixed < 10 {
+		t.Errorf("only %d parts had classes", mixed)
+	}
+}

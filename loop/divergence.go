@@ -13,18 +13,19 @@ type comparison struct {
 	decision *decision
 	parts    []boost
 	points   []trustPoint
+	codes    [][]Code // of each of the points
 }
 
 // trustPoint is points at which mixtures are compared that all parts are as dense
 // at, relative to the base.
 type trustPoint struct {
-	codes []Code
 	// drawn is the density of all that was drawn, over that of the base, at the codes;
 	// mass what the points stand for of the base.
 	drawn, mass float64
 	base        density
-	// relative is each part's density over the base's. That of the part over the
-	// curriculum, which blends, is set aside in from.
+	// within are the parts that have the point, and relative their densities over the
+	// base's. That of the part over the curriculum, which blends, is set aside in from.
+	within   []int
 	relative []float64
 	// from is the density over the base's of the mixture that is compared with.
 	from float64
@@ -87,11 +88,12 @@ func (d *decision) compare(parts []boost, from, to mixture) (*comparison, error)
 			if !ok {
 				at = len(k.points)
 				known[string(key)] = at
-				k.points = append(k.points, k.point(drawn, plain, scenario.Codes, from))
+				k.points, k.codes = append(k.points, trustPoint{}), append(k.codes, scenario.Codes)
 			}
 			k.points[at].mass++
 		}
 	}
+	k.fill(drawn[:plain], drawn[plain:], from)
 	for i := range k.points {
 		k.points[i].mass /= k.points[i].drawn * trustPoints
 	}
@@ -107,27 +109,41 @@ func (d *decision) trial(number int, over Over, slice Slice, curriculum []Margin
 	return p, err
 }
 
-// point is what the parts are at some codes.
-func (k *comparison) point(drawn []part, plain int, codes []Code, from mixture) trustPoint {
-	p := trustPoint{codes: codes, base: drawn[0].density(codes), relative: make([]float64, len(k.parts))}
-	densities := make([]density, len(drawn))
-	for j := range drawn {
-		densities[j] = drawn[j].density(codes)
-		p.drawn += densities[j].over(p.base)
+// fill says what the parts are at the points: all but a curriculum, of which the
+// first is that of the mixture that is compared with, if it has one.
+func (k *comparison) fill(plain, curricula []part, from mixture) {
+	for x, base := range plain[0].densities(k.codes) {
+		k.points[x].base = base
 	}
-	next := 0
+	tilted := make([][]density, len(curricula))
+	for j := range curricula {
+		tilted[j] = curricula[j].densities(k.codes)
+	}
 	for i := range k.parts {
 		if k.parts[i].over == OverCurriculum {
-			if from.curriculum != nil {
-				p.from += densities[plain].times(from.shares[i]).over(p.base)
+			for x := range k.points {
+				if p := &k.points[x]; from.curriculum != nil {
+					p.from += tilted[0][x].times(from.shares[i]).over(p.base)
+				}
 			}
 			continue
 		}
-		p.relative[i] = densities[next].over(p.base)
-		p.from += from.shares[i] * p.relative[i]
-		next++
+		for x, d := range plain[0].densities(k.codes) {
+			if d.of == 0 {
+				continue
+			}
+			p, relative := &k.points[x], d.over(k.points[x].base)
+			p.within, p.relative = append(p.within, i), append(p.relative, relative)
+			p.drawn += relative
+			p.from += from.shares[i] * relative
+		}
+		plain = plain[1:]
 	}
-	return p
+	for j := range tilted {
+		for x := range k.points {
+			k.points[x].drawn += tilted[j][x].over(k.points[x].base)
+		}
+	}
 }
 
 // of is KL(m || from) in nats; infinite for a curriculum that cannot be drawn.
@@ -150,15 +166,19 @@ func (k *comparison) of(m mixture) (float64, error) {
 		}
 		share = m.shares[i]
 	}
+	var tilted []density
+	if share > 0 {
+		tilted = curriculum.densities(k.codes)
+	}
 	kl := 0.0
-	for i := range k.points {
-		p := &k.points[i]
+	for x := range k.points {
+		p := &k.points[x]
 		q := 0.0
-		for j, relative := range p.relative {
-			q += m.shares[j] * relative
+		for at, i := range p.within {
+			q += m.shares[i] * p.relative[at]
 		}
 		if share > 0 {
-			q += curriculum.density(p.codes).times(share).over(p.base)
+			q += tilted[x].times(share).over(p.base)
 		}
 		// Both mixtures have the mass 1, so that what is added here sums to 0; it makes
 		// every term positive, and small where the two are near.

@@ -213,6 +213,15 @@ func (p *part) density(codes []Code) density {
 		sum.of /= float64(len(p.rows))
 		return sum
 	}
+	d := p.apart(codes)
+	if p.classes != nil && d.of > 0 {
+		d = d.by(p.mixedDensity(codes))
+	}
+	return d
+}
+
+// apart is the density but for what depends on the hidden class.
+func (p *part) apart(codes []Code) density {
 	if !p.fixed.Matches(codes) {
 		return density{}
 	}
@@ -226,9 +235,6 @@ func (p *part) density(codes []Code) density {
 			return density{}
 		}
 		d = d.times(row.share(int(code)))
-	}
-	if p.classes != nil {
-		d = d.by(p.mixedDensity(codes))
 	}
 	return d
 }
