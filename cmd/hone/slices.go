@@ -20,22 +20,28 @@ func slicesCommand() *cli.Command {
 		Name:      "slices",
 		Usage:     "find the conditions under which a model fails, in a table of its evaluations; needs no server",
 		ArgsUsage: "FILE",
-		Flags: append(tableFlags(),
-			&cli.IntFlag{Name: "order", Usage: "search for conjunctions of up to `N` conditions", Value: search.Order},
+		Flags: append(append(tableFlags(),
+			&cli.IntFlag{Name: "order", Usage: "search for conjunctions of up to `N` conditions", Value: search.Order, DefaultText: fmt.Sprintf("%d; with sliceline, of any number", search.Order)},
 			&cli.IntFlag{Name: "top", Usage: "show the `N` best", Value: search.Slices},
-			&cli.Float64Flag{Name: "fdr", Usage: "hold the false discovery rate below `Q`", Value: search.FalseDiscovery}),
+			&cli.Float64Flag{Name: "fdr", Usage: "hold the false discovery rate below `Q`", Value: search.FalseDiscovery}), objectiveFlags()...),
 		Description: "FILE is Parquet, CSV, NDJSON, JSON or Arrow IPC, one row per evaluated example; columns become factors, numbers are binned,\n" +
 			"NULL is unknown and counts nowhere. --error is an expression of DuckDB's SQL: a condition, 0 or 1, or a loss of 0 or more. A loss\n" +
 			"is tested by its mean. Without it the column correct is taken, if there is one. Rows of one clip, image or patient are not independent: name\n" +
 			"the column by --group, and a slice counts as many rows as it is worth. Each slice below the first is tested among the rows that those above it leave.\n\n" +
-			"Example:\n   hone slices evals.parquet --error 'correct = false' --group clip",
+			"--objective sliceline ranks by the score of SliceLine (Sagadeeva and Boehm, SIGMOD 2021) in place of a test, exactly, for comparison with what others compute.\n\n" +
+			"Examples:\n   hone slices evals.parquet --error 'correct = false' --group clip\n" +
+			"   hone slices evals.parquet --error 'correct = false' --objective sliceline --alpha 0.95 --support 100 --top 10",
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, "FILE")
 			if err != nil {
 				return err
 			}
+			if err := checkObjective(c); err != nil {
+				return err
+			}
 			search.Order, search.Slices, search.FalseDiscovery = c.Int("order"), c.Int("top"), c.Float64("fdr")
-			if err := search.Validate(); err != nil {
+			scored := c.String("objective") == objectiveSliceLine
+			if err := search.Validate(); err != nil && !scored {
 				return flagged(err)
 			}
 			coded, err := readTable(c, args[0])
@@ -56,6 +62,9 @@ func slicesCommand() *cli.Command {
 			rows := coded.Without(unfit)
 			if len(rows.Codes) == 0 {
 				return fmt.Errorf("%s: no column makes a factor: %s", args[0], leftOut(coded.Left))
+			}
+			if scored {
+				return showScores(c, coded, rows)
 			}
 			survey, err := rows.Survey(search)
 			if err != nil {
@@ -144,7 +153,7 @@ func flagged(err error) error {
 		return err
 	}
 	switch refusal.Field {
-	case "order", "top", "fdr":
+	case "order", "top", "fdr", "alpha", "support":
 		refusal.Field = "--" + refusal.Field
 	}
 	if strings.HasPrefix(refusal.Field, "--") {
@@ -197,12 +206,7 @@ func notes(c *analytics.Coded, rows *loop.Rows, s *loop.Survey, search loop.Sear
 		rate += fmt.Sprintf(", in %s (correlation within a group %.2g)", counted(s.Groups, "group"), s.Correlation)
 	}
 	add("%s, %s; %s: %s.", counted(s.Rows, "row"), rate, counted(len(rows.Codes), "factor"), factorNames(rows.Space))
-	if c.Unknown > 0 {
-		add("%d more rows are left out: their error is unknown.", c.Unknown)
-	}
-	for _, l := range c.Left {
-		add("Left out: %s: %s.", l.Column, l.Reason)
-	}
+	leftOutNotes(c, add)
 	if s.Order < search.Order {
 		add("Searched up to %d conditions only: %d factors make too many triples for %d rows. Name the ones that matter by --factors.", s.Order, len(rows.Codes), s.Rows)
 	}
@@ -226,6 +230,16 @@ func notes(c *analytics.Coded, rows *loop.Rows, s *loop.Survey, search loop.Sear
 		add("About %s like these would halve those sizes.", counted(s.More, "more row"))
 	}
 	return notes
+}
+
+// leftOutNotes say which rows and columns were not looked at, and why.
+func leftOutNotes(c *analytics.Coded, add func(format string, args ...any)) {
+	if c.Unknown > 0 {
+		add("%d more rows are left out: their error is unknown.", c.Unknown)
+	}
+	for _, l := range c.Left {
+		add("Left out: %s: %s.", l.Column, l.Reason)
+	}
 }
 
 func factorNames(space *loop.Space) string {
