@@ -229,7 +229,7 @@ func (c *Control) amendRound(ctx context.Context, in *amendment) (api.Proposal, 
 			return
 		}
 		if p.Ruling != nil {
-			err = loop.Conflict("round", "the proposal of round %d waits no more: it was %s", in.Number, p.Ruling.To)
+			err = fmt.Errorf("%w: %w", loop.ErrConflict, p.Settled(in.Name))
 			// The same amendment, whose answer was lost (C10).
 			if all := s.Proposals(in.Name); p.Ruling.To == state.ProposalAmended && p.Serial < len(all) && all[p.Serial].Open != nil &&
 				p.Ruling.Author == in.Body.Author && p.Ruling.Reason == in.Body.Reason && has(all[p.Serial].Open.Budget, pins, bans) {

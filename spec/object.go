@@ -121,7 +121,13 @@ func (o object) positive(key, remedy string, to *float64) {
 
 func (d *document) readNumber(n *node, field string, to *float64) bool {
 	if n.sort != number {
-		d.refuse(n, field, "", "a number is expected, not %s", shown(n))
+		remedy := ""
+		if part, percent := strings.CutSuffix(n.text, "%"); n.sort == text && percent {
+			if v, err := strconv.ParseFloat(strings.TrimSpace(part), 64); err == nil && !math.IsInf(v, 0) && !math.IsNaN(v) {
+				remedy = "write " + strconv.FormatFloat(v/100, 'g', 6, 64)
+			}
+		}
+		d.refuse(n, field, remedy, "a number is expected, not %s", shown(n))
 		return false
 	}
 	v, err := strconv.ParseFloat(n.text, 64)

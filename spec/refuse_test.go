@@ -97,6 +97,9 @@ func TestRefusals(t *testing.T) {
 		{"key twice", policy, "name: p\nfloor: 0\nfloor: 1\n", []string{"3:1: floor: the key is there already in line 2"}},
 		{"key twice in JSON", policy, "{\"name\":\"p\",\n\"floor\":0,\"fl\\u006for\":1}", []string{"2:11: floor: the key is there already in line 2"}},
 		{"no name", policy, "floor: 1\n", []string{`1:1: name: "name" is missing`}},
+		{"per cent", policy, "name: p\nfloor: 10%\npins: [{slice: {light: low}, share: 2.5 %}]", []string{
+			`2:8: floor: a number is expected, not "10%" (write 0.1)`, `3:37: pins[0].share: a number is expected, not "2.5 %" (write 0.025)`}},
+		{"per cent of what", policy, "name: p\nfloor: x%", []string{`2:8: floor: a number is expected, not "x%"`}},
 		{"no value", policy, "name: p\nfloor:\n", []string{"2:…floor: a number is expected, not null"}},
 		{"several at once, in order", policy, "floor: many\nname: 7\nwindow: 1.5\nsearch: []\n", []string{
 			`1:8: floor: a number is expected, not "many"`, "2:7: name: text is expected, not a number (put it in quotes)",

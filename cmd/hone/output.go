@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -117,6 +118,19 @@ func facts(w io.Writer, pairs ...string) {
 		}
 	}
 }
+
+// utc is a time of the server as people read it, to the second, in UTC as are the
+// days of documents and all that the server says: the Z says so.
+func utc(at string) string {
+	t, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return at
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// clock is the layout of a time of day, in UTC too.
+const clock = "15:04:05Z"
 
 // counted is a number and what it counts, whose plural takes an s.
 func counted[T int | int64 | uint64](n T, one string) string {

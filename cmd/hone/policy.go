@@ -5,7 +5,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -105,20 +104,12 @@ func policyHistoryCommand() *cli.Command {
 					if by == "" {
 						by = v.Owner
 					}
-					rows[i] = []string{digits(v.Version), localTime(v.At), by, summary(i == 0, v.Changes), v.Reason}
+					rows[i] = []string{digits(v.Version), utc(v.At), by, summary(i == 0, v.Changes), v.Reason}
 				}
 				grid(w, []string{"VERSION", "PUT", "BY", "CHANGED", "WHY"}, rows)
 			})
 		},
 	}
-}
-
-// localTime is a time of the server as a person here reads it.
-func localTime(at string) string {
-	if t, err := time.Parse(time.RFC3339Nano, at); err == nil {
-		return t.Local().Format(time.DateTime)
-	}
-	return at
 }
 
 // summary is what a version changed, in a line.

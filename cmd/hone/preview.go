@@ -110,7 +110,7 @@ func proposedBy(p *api.Preview) string {
 	if p.Standing != "proposed" || p.Proposal == nil {
 		return ""
 	}
-	out := localTime(p.Proposal.At) + " by " + p.Proposal.Author
+	out := utc(p.Proposal.At) + " by " + p.Proposal.Author
 	if p.Proposal.Reason != "" {
 		out += ": " + p.Proposal.Reason
 	}

@@ -174,19 +174,19 @@ func amendCommand() *cli.Command {
 func writeProposals(w io.Writer, list []api.Proposal) {
 	rows := make([][]string, len(list))
 	for i, p := range list {
-		rows[i] = []string{digits(p.Serial), digits(p.Round), localTime(p.At), p.Author, p.Reason, p.State, "", "", p.Digest.String()[:19]}
+		rows[i] = []string{digits(p.Serial), digits(p.Round), utc(p.At), p.Author, p.Reason, p.State, "", "", p.Digest.String()[:19]}
 		if r := p.Ruling; r != nil {
 			rows[i][6], rows[i][7] = r.Author, r.Reason
 		}
 	}
-	grid(w, []string{"SERIAL", "ROUND", "PROPOSED", "BY", "WHY", "STATE", "BY", "WHY", "DIGEST"}, rows)
+	grid(w, []string{"SERIAL", "ROUND", "PROPOSED", "BY", "WHY", "STATE", "RULED BY", "BECAUSE", "DIGEST"}, rows)
 }
 
 func writeProposal(w io.Writer, p *api.Proposal) {
 	facts(w,
 		"round", fmt.Sprintf("%d of campaign %s, proposal %d", p.Round, p.Campaign, p.Serial),
 		"state", proposalState(p),
-		"proposed", fmt.Sprintf("%s by %s", localTime(p.At), p.Author),
+		"proposed", fmt.Sprintf("%s by %s", utc(p.At), p.Author),
 		"reason", p.Reason,
 		"digest", p.Digest.String(),
 	)
@@ -207,7 +207,7 @@ func proposalState(p *api.Proposal) string {
 	if r == nil {
 		return "waiting for approval"
 	}
-	out := p.State + " at " + localTime(r.At)
+	out := p.State + " at " + utc(r.At)
 	if r.Author != "" {
 		out += " by " + r.Author
 	}

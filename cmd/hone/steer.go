@@ -26,7 +26,7 @@ func (e *errEndedShort) Error() string {
 
 func whyFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "reason", Usage: "`WHY`, for whoever looks at the campaign later"},
+		&cli.StringFlag{Name: "reason", Usage: "`WHY`, for whoever looks at it later"},
 		&cli.StringFlag{Name: "author", Usage: "`WHO`", DefaultText: "you", EnvVars: []string{"HONE_AUTHOR"}},
 	}
 }
@@ -176,7 +176,7 @@ const watchPatience = time.Minute
 // watchLine is a campaign in a line.
 func watchLine(at time.Time, c *api.Campaign) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %-10s  round %d of %d  %s of %s committed", at.Format(time.TimeOnly), c.State, c.Round, c.Rounds,
+	fmt.Fprintf(&b, "%s  %-10s  round %d of %d  %s of %s committed", at.UTC().Format(clock), c.State, c.Round, c.Rounds,
 		thousands(c.Committed), thousands(c.Requested))
 	for _, n := range []struct {
 		what  string
@@ -199,10 +199,7 @@ func stateSince(c *api.Campaign) string {
 	if s == nil || s.To != c.State {
 		return c.State
 	}
-	out := c.State + " since " + s.At
-	if at, err := time.Parse(time.RFC3339Nano, s.At); err == nil {
-		out = c.State + " since " + at.Local().Format(time.DateTime)
-	}
+	out := c.State + " since " + utc(s.At)
 	if s.Author != "" {
 		out += " by " + s.Author
 	}

@@ -175,7 +175,7 @@ func watchLines(w io.Writer) func(*watched) error {
 	return func(v *watched) error {
 		if v.Trouble != trouble {
 			if trouble = v.Trouble; trouble != "" {
-				fmt.Fprintf(w, "%s  %s\n", time.Now().Format(time.TimeOnly), printable(trouble))
+				fmt.Fprintf(w, "%s  %s\n", time.Now().UTC().Format(clock), printable(trouble))
 			}
 		}
 		for i := range v.Campaigns {

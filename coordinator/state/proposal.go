@@ -1,6 +1,8 @@
 package state
 
 import (
+	"fmt"
+
 	"hone/loop"
 )
 
@@ -143,11 +145,11 @@ func (s *State) ruleProposal(j *RuleProposal) Event {
 	switch {
 	case p.Digest != j.Digest:
 		return *refused(Stale, "digest", "%s is not what is proposed, %s is", j.Digest, p.Digest)
-	case p.Ruling != nil && p.Ruling.To == to && p.Ruling.Author == j.Author && p.Ruling.Reason == j.Reason:
-		event.Duplicate = true
+	case p.Ruling != nil && p.Ruling.To == to:
+		event.Duplicate = true // whoever asked first, and why
 		return event
 	case p.Ruling != nil:
-		return *refused(Stale, "serial", "the proposal of round %d waits no more: it was %s", p.Number, p.Ruling.To)
+		return Refused{Stale, p.Settled(j.Campaign)}
 	}
 	if j.Approve {
 		// The cuts may have moved since, an amendment may have come (C3, C15): then it
@@ -159,6 +161,30 @@ func (s *State) ruleProposal(j *RuleProposal) Event {
 	}
 	s.ownCampaign(j.Campaign).rule(to, s.last, j.Author, j.Reason)
 	return event
+}
+
+// Settled says of a proposal that waits no more what became of it, and what to do
+// instead.
+func (p *Proposal) Settled(campaign string) *loop.Error {
+	by := ""
+	if p.Ruling.Author != "" {
+		by = " by " + p.Ruling.Author
+	}
+	e := &loop.Error{Field: "round"}
+	look := fmt.Sprintf("look at what waits now: hone round preview %s %d", campaign, p.Number)
+	switch p.Ruling.To {
+	case ProposalApproved:
+		e.Problem, e.Remedy = fmt.Sprintf("round %d was approved%s, and is open", p.Number, by), "what comes after it can be changed"
+	case ProposalRejected:
+		e.Problem, e.Remedy = fmt.Sprintf("this proposal of round %d was rejected%s", p.Number, by), "ask for another: hone round propose "+campaign
+	case ProposalAmended:
+		e.Problem, e.Remedy = fmt.Sprintf("this proposal of round %d was amended%s", p.Number, by), look
+	case ProposalReplaced:
+		e.Problem, e.Remedy = fmt.Sprintf("this proposal of round %d was replaced%s: somebody asked for another, or what it was decided from has changed", p.Number, by), look
+	default:
+		e.Problem, e.Remedy = fmt.Sprintf("this proposal of round %d is void: the campaign was closed, or has no such round any more", p.Number), "see hone campaign show "+campaign
+	}
+	return e
 }
 
 // Proposals returns all proposals of a campaign, from the first.

@@ -85,6 +85,10 @@ func TestProposedAndApproved(t *testing.T) {
 		if got := answer[ProposalRuled](t, s, approve); !got.Duplicate {
 			t.Errorf("sent again: %+v", got)
 		}
+		// Whoever asks for what is so already changes nothing.
+		if got := answer[ProposalRuled](t, s, ruling(s, 1, true, "bob")); !got.Duplicate || ruled(t, s, 1, ProposalApproved).Ruling.Author != "ann" {
+			t.Errorf("approved by a second: %+v", got)
+		}
 		r, _ := s.Round("c", 1)
 		if r.Decided.Round.Digest() != ruled(t, s, 1, ProposalApproved).Digest || r.Decided.Budget == nil || r.Decided.EvidenceKey == "" || r.Total.Quota != 4 {
 			t.Errorf("opened %+v", r.Decided)
@@ -92,6 +96,22 @@ func TestProposedAndApproved(t *testing.T) {
 		refusedAs(t, s, Stale, first) // late
 		refusedAs(t, s, Stale, ruling(s, 1, false, "bob"))
 		restored(t, s)
+	}
+}
+
+// Of what waits no more it is said what became of it, and what to do.
+func TestSettled(t *testing.T) {
+	for to, want := range map[ProposalState]string{
+		ProposalApproved: "round: round 4 was approved by ann, and is open (what comes after it can be changed)",
+		ProposalRejected: "round: this proposal of round 4 was rejected by ann (ask for another: hone round propose c)",
+		ProposalAmended:  "round: this proposal of round 4 was amended by ann (look at what waits now: hone round preview c 4)",
+		ProposalReplaced: "round: this proposal of round 4 was replaced by ann: somebody asked for another, or what it was decided from has changed (look at what waits now: hone round preview c 4)",
+		ProposalVoid:     "round: this proposal of round 4 is void: the campaign was closed, or has no such round any more (see hone campaign show c)",
+	} {
+		p := Proposal{Number: 4, Ruling: &Ruling{To: to, Author: "ann"}}
+		if got := p.Settled("c").Error(); got != want {
+			t.Errorf("%s: %q, want %q", to, got, want)
+		}
 	}
 }
 

@@ -159,8 +159,10 @@ func (s *State) checkExpected(c *campaign, o *OpenRound) *Refused {
 		return refused(Invalid, "round.number", "round %d does not follow round %d", o.Round.Number, o.Previous)
 	case o.Previous != last:
 		return refused(Stale, "previous", "round %d is not the last one, %d is", o.Previous, last)
-	case c.steered.To == Closed || c.steered.To == Paused:
-		return refused(Stale, "campaign", "campaign %q is %s", c.loop.Name, c.steered.To)
+	case c.steered.To == Paused:
+		return refused(Stale, "campaign", "campaign %q is paused", c.loop.Name).remedy("resume it first: hone campaign resume " + c.loop.Name)
+	case c.steered.To == Closed:
+		return refused(Stale, "campaign", "campaign %q is closed, and opens no round any more", c.loop.Name)
 	case o.CampaignVersion != c.version():
 		return refused(Stale, "campaign_version", "version %d is not the campaign's, %d is", o.CampaignVersion, c.version())
 	case o.Round.Number > c.loop.Rounds:

@@ -292,7 +292,7 @@ func (w *twin) ruleProposal(r *RuleProposal) (Event, bool) {
 		return nil, true
 	case p.state != "":
 		event.Duplicate = true
-		return event, p.state != to || p.by != r.Author
+		return event, p.state != to
 	case r.Approve && !w.openable(&p.open):
 		return nil, true
 	case r.Approve:
