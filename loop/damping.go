@@ -51,11 +51,14 @@ func (d *decision) judge(lessons []*lesson) {
 }
 
 // lesson is the one that a slice's anchor is of; nil where it is not among these,
-// as what another one fails says nothing about it.
+// as what another one fails says nothing about it. Memories once left the eval set out
+// of its name: these are of the first that has the rest.
 func (r *Remembered) lesson(lessons []*lesson) *lesson {
-	for _, l := range lessons {
-		if r.Of == "" || l.name() == r.Of {
-			return l
+	for _, called := range []func(*lesson) string{(*lesson).name, (*lesson).plainName} {
+		for _, l := range lessons {
+			if r.Of == "" || called(l) == r.Of {
+				return l
+			}
 		}
 	}
 	return nil

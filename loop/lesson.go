@@ -9,6 +9,8 @@ import (
 // lesson is what is learned from one thing: the lines of evidence that are of it.
 type lesson struct {
 	learned Learned
+	// shared: another lesson has the same task, metric and model line.
+	shared bool
 	// evidence was drawn from the target and from mixtures; probes from slices that
 	// were suspected, which tell of those slices only.
 	evidence, probes *Evidence
@@ -53,6 +55,11 @@ func (d *decision) lessons() []*lesson {
 			l.goal = target.k / target.n
 		}
 		l.loss = all.loss
+		for _, other := range lessons[:from] {
+			if other.plainName() == l.plainName() {
+				other.shared, l.shared = true, true
+			}
+		}
 		lessons[from] = l
 	}
 	d.known = lessons
@@ -206,9 +213,16 @@ func (e *Evidence) correlation() float64 {
 	return (between - within) / (between + (size-1)*within)
 }
 
-// name is what a person calls the lesson: its task, metric and model line, as far as
-// they tell it from the others.
+// name is what a person calls the lesson: its task, metric and model line, and its
+// eval set where nothing else tells it from another.
 func (l *lesson) name() string {
+	if l.shared && l.learned.EvalSet != "" {
+		return l.plainName() + " on " + l.learned.EvalSet
+	}
+	return l.plainName()
+}
+
+func (l *lesson) plainName() string {
 	parts := []string{}
 	for _, part := range []string{l.learned.Task, l.learned.Metric} {
 		if part != "" {

@@ -193,3 +193,39 @@ func TestSeverityCorrelatesInGroups(t *testing.T) {
 		t.Errorf("rows of a group correlate by %v", got)
 	}
 }
+
+// Two lessons that differ in their eval set alone are told apart by it, also in what
+// damping remembers; what was remembered before is of the first.
+func TestLessonsOfTwoEvalSets(t *testing.T) {
+	s := shapes()
+	e := twoLines(t, s, 1)
+	e.Learned[0] = Learned{ModelLine: "m", Task: "detect", EvalSet: "warehouse", Importance: 1}
+	e.Learned[1] = Learned{ModelLine: "m", Task: "detect", EvalSet: "street", Importance: 1}
+	p := policy()
+	p.Shares.Cap = .5
+	r, err := Decide(s, p, nil, e, Budget{Campaign: "c", Number: 1, Train: 1500}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, other := s.slice(t, "background", "metal", "light", "low"), s.slice(t, "light", "glare", "scale", "near")
+	for name, slice := range map[string]Slice{"detect of m on warehouse": own, "detect of m on street": other} {
+		if c := boostOf(&r, slice); c == nil || strings.Join(c.Reason.LearnedFrom, ",") != name {
+			t.Errorf("%s: %+v", name, c)
+		}
+		if m := r.Memory.find(slice); m == nil || m.Of != name {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+	if said := strings.Join(r.Notes, " "); !strings.Contains(said, "detect of m on warehouse (importance 1) and detect of m on street (importance 1)") {
+		t.Errorf("notes: %s", said)
+	}
+	lessons := (&decision{space: s, policy: p, evidence: e}).lessons()
+	for of, want := range map[string]int{"detect of m on street": 1, "detect of m on warehouse": 0, "detect of m": 0, "": 0} {
+		if got := (&Remembered{Of: of}).lesson(lessons); got != lessons[want] {
+			t.Errorf("%q is of %+v", of, got.learned)
+		}
+	}
+	if got := (&Remembered{Of: "pose of m"}).lesson(lessons); got != nil {
+		t.Errorf("what is of neither is of %+v", got.learned)
+	}
+}
