@@ -115,7 +115,7 @@ func TestWatchLines(t *testing.T) {
 	if n := lines(); n != 2 {
 		t.Errorf("%d lines of a change and of trouble", n)
 	}
-	if !strings.Contains(out.String(), "loop  12:01:10  running     round 3 of 12  1,001 of 4,000 committed") || strings.Contains(out.String(), "\x1b") {
+	if !strings.Contains(out.String(), "loop  12:01:10Z  running     round 3 of 12  1,001 of 4,000 committed") || strings.Contains(out.String(), "\x1b") {
 		t.Errorf("%q", out.String())
 	}
 	if err := watchLines(brokenPipe{})(v); err == nil {
