@@ -210,7 +210,7 @@ type CanaryYield struct {
 	Accepted      uint64   `json:"accepted"`
 	Rejected      uint64   `json:"rejected" doc:"Attempts at them that a gate sent back"`
 	RejectionRate *float64 `json:"rejection_rate,omitempty" doc:"Of all attempts that were judged"`
-	GPUSeconds    *float64 `json:"gpu_seconds,omitempty" doc:"For an accepted training sample, attempts that were sent back included"`
+	Cost          *Cost    `json:"cost,omitempty" doc:"What an accepted training sample took, attempts that were sent back included"`
 	Effective     float64  `json:"effective" doc:"How many samples of deployment one of the arm's training samples is worth, by importance weights: 0 to 1"`
 	Evaluated     uint64   `json:"evaluated" doc:"Evaluation samples of its mixture that a sealed model was evaluated on: by the newest that was, of every line that the campaign learns from"`
 	Failures      float64  `json:"failures" doc:"How many of those failed; of a sample with several rows, the part that did"`

@@ -186,11 +186,11 @@ func TestCanaryIsProposed(t *testing.T) {
 // how the models fail on it; where too little is known that is said, and no number.
 func TestCanaryIsCompared(t *testing.T) {
 	inWorld(t, Options{}, func(t *testing.T, w *world) {
-		session := w.learning(fiveRounds)
+		session := w.learning(fiveRounds + "price: {gpu_hour: 3600, currency: EUR}\n")
 		if none := asked[api.CanaryComparison](w, "GET", plainRoutes+"canary", ""); len(none.Campaigns) != 0 || !strings.Contains(none.Caveat, "hone experiment create") {
 			t.Errorf("%+v", none)
 		}
-		w.must("POST", tenPercent, boldPolicy)
+		w.must("POST", tenPercent, boldPolicy+"bans: [{slice: {light: low}}]\n")
 		begun := asked[api.CanaryComparison](w, "GET", plainRoutes+"canary", "")
 		if len(begun.Campaigns) != 1 || len(begun.Campaigns[0].Rounds) != 0 || !begun.Campaigns[0].Running || begun.Campaigns[0].Canary != 2 || begun.Campaigns[0].Stable != 1 {
 			t.Errorf("%+v", begun)
@@ -210,7 +210,7 @@ func TestCanaryIsCompared(t *testing.T) {
 				case k.Domain == 0:
 					taken = append(taken, append(number, 10, 10_000.))
 				case k.Source == "mixture" && k.Canary:
-					failed = append(failed, append(number, 10, 9.))
+					failed = append(failed, append(number, 20, 18.))
 				case k.Source == "mixture":
 					failed = append(failed, append(number, 40, 4.))
 				}
@@ -224,11 +224,11 @@ func TestCanaryIsCompared(t *testing.T) {
 			t.Fatalf("%+v", out)
 		}
 		trial := out.Campaigns[0]
-		if trial.Share != .1 || trial.Rounds[1].Round != 4 || len(trial.Rounds[1].OnlyStable)+len(trial.Rounds[1].OnlyCanary) != 0 {
+		if last := trial.Rounds[1]; trial.Share != .1 || last.Round != 4 || fmt.Sprint(last.OnlyStable) != "[light=low]" || len(last.OnlyCanary) != 0 {
 			t.Errorf("%+v", trial)
 		}
 		k, s := trial.Together.Canary, trial.Together.Stable
-		if s.Samples != 360 || k.Samples != 40 || s.Accepted != 360 || k.Accepted != 40 || *k.RejectionRate != 0 || *k.GPUSeconds != 2 || *s.GPUSeconds != 1 ||
+		if s.Samples != 360 || k.Samples != 40 || s.Accepted != 360 || k.Accepted != 40 || *k.RejectionRate != 0 || k.Cost.GPUSeconds != 2 || s.Cost.GPUSeconds != 1 || *k.Cost.Money != 2 || k.Cost.Currency != "EUR" ||
 			k.Effective <= 0 || k.Effective > 1 || math.Abs(*k.FailureRate-.9) > 1e-12 || math.Abs(*s.FailureRate-.1) > 1e-12 {
 			t.Errorf("together %+v, %+v", s, k)
 		}

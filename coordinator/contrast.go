@@ -128,7 +128,7 @@ func (t *tally) add(u *tally) {
 	t.effective += u.effective
 }
 
-func (t *tally) yield() api.CanaryYield {
+func (t *tally) yield(price *loop.Price) api.CanaryYield {
 	out := api.CanaryYield{Samples: t.samples, Accepted: t.accepted, Rejected: t.rejected, Evaluated: uint64(t.evaluated), Failures: t.failed}
 	if t.samples > 0 {
 		out.Effective = t.effective / float64(t.samples)
@@ -139,8 +139,8 @@ func (t *tally) yield() api.CanaryYield {
 	}
 	if t.measured > 0 && t.accepted > 0 && t.millis > 0 {
 		// What was sent back took as long as what was not.
-		seconds := t.millis / 1000 / t.measured * float64(t.accepted+t.rejected) / float64(t.accepted)
-		out.GPUSeconds = &seconds
+		cost := costOf(price, t.millis/t.measured*float64(t.accepted+t.rejected)/float64(t.accepted))
+		out.Cost = &cost
 	}
 	if t.evaluated > 0 {
 		rate := t.failed / t.evaluated
@@ -150,8 +150,8 @@ func (t *tally) yield() api.CanaryYield {
 }
 
 // arms says what two arms come to, and by how much the one fails more.
-func arms(stable, canary *tally) api.CanaryArms {
-	out := api.CanaryArms{Stable: stable.yield(), Canary: canary.yield()}
+func arms(stable, canary *tally, price *loop.Price) api.CanaryArms {
+	out := api.CanaryArms{Stable: stable.yield(price), Canary: canary.yield(price)}
 	if least := min(stable.evaluated, canary.evaluated); least < leastEvaluated {
 		out.Refused = fmt.Sprintf("a sealed model was evaluated on %.0f samples of the stable arm and %.0f of the canary's; at least %d of each are needed to tell a difference: "+
 			"evaluate on samples of the mixture (evaluation.mixture in the campaign), or wait for more rounds", stable.evaluated, canary.evaluated, leastEvaluated)
@@ -211,12 +211,12 @@ func (c *Control) fill(ctx context.Context, k *contrasted) error {
 				own[arm].effective = effective * float64(own[arm].samples)
 				together[arm].add(&own[arm])
 			}
-			out := api.CanaryRound{Round: decided.Number, CanaryArms: arms(&own[0], &own[1])}
+			out := api.CanaryRound{Round: decided.Number, CanaryArms: arms(&own[0], &own[1], &k.campaign.Price)}
 			out.OnlyStable, out.OnlyCanary = only(k.spaces[i], decided, false), only(k.spaces[i], decided, true)
 			k.trial.Rounds = append(k.trial.Rounds, out)
 		}
 	}
-	k.trial.Together = arms(&together[0], &together[1])
+	k.trial.Together = arms(&together[0], &together[1], &k.campaign.Price)
 	return nil
 }
 

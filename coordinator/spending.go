@@ -56,8 +56,10 @@ func progressOf(campaign *state.Campaign) loop.Progress {
 }
 
 // cost is what so much of generators' time is, in the campaign's terms.
-func (p *spending) cost(millis float64) api.Cost {
-	price := &p.campaign.Campaign.Price
+func (p *spending) cost(millis float64) api.Cost { return costOf(&p.campaign.Campaign.Price, millis) }
+
+// costOf is what so much of generators' time is, at a price.
+func costOf(price *loop.Price, millis float64) api.Cost {
 	out := api.Cost{GPUSeconds: millis / 1000}
 	if price.Known() {
 		money := price.Of(millis)

@@ -16,7 +16,7 @@ import (
 // before (and so keeps I9 by itself), the quotas of both sum to what was asked for,
 // the shares to 2^32, and the density is that of the mixture of both (I4, I9).
 func TestArmsAreTwoRoundsInOne(t *testing.T) {
-	canaries, bases, curricula, boosts := 0, 0, 0, 0
+	canaries, bases, curricula, boosts, covers := 0, 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawValid(t, 4, 3)
 		arms := Arms{Stable: drawPolicy(t), Share: rapid.SampledFrom([]uint32{LeastCanary, MicroUnits / 10, MicroUnits / 3, MostCanary}).Draw(t, "share")}
@@ -24,14 +24,22 @@ func TestArmsAreTwoRoundsInOne(t *testing.T) {
 		tried := drawPolicy(t)
 		tried.Version = 2
 		drawOverrides(t, s, tried)
+		for _, p := range []*Policy{arms.Stable, tried} {
+			if rapid.IntRange(0, 3).Draw(t, "covers") == 0 {
+				p.Coverage = Coverage{Order: 1, Samples: 2, Share: .2}
+			}
+		}
 		var previous *Round
 		always := true
-		for number := 1; number <= 4; number++ {
+		for number := 1; number <= 3; number++ {
 			arms.Canary = nil
 			if rapid.IntRange(0, 3).Draw(t, "trial") > 0 {
 				arms.Canary = tried
 			}
 			e, b := vary(t, s, drawEvidence(t, s, 400)), drawBudget(t, s, number)
+			if arms.Stable.Coverage.Order+tried.Coverage.Order > 0 {
+				b.Train = min(b.Train, 1500) // a coverage draws again what was drawn before
+			}
 			before := previous.canonicalOrNil()
 			r, err := arms.Decide(s, previous, e, b, 42)
 			if err != nil {
@@ -61,8 +69,11 @@ func TestArmsAreTwoRoundsInOne(t *testing.T) {
 					curricula++
 				}
 				for _, c := range r.Components {
-					if c.Canary && c.Domain == Train && len(c.Slice) > 0 {
+					switch {
+					case c.Canary && c.Domain == Train && len(c.Slice) > 0:
 						boosts++
+					case c.Canary && c.Domain == Train && len(c.Cover) > 0:
+						covers++
 					}
 				}
 			}
@@ -71,8 +82,8 @@ func TestArmsAreTwoRoundsInOne(t *testing.T) {
 			}
 		}
 	})
-	if (canaries == 0 || bases == 0 || curricula == 0 || boosts == 0) && !testing.Short() {
-		t.Errorf("%d canaries, %d bases and %d curricula of their own, %d boosts: nothing was checked", canaries, bases, curricula, boosts)
+	if (canaries == 0 || bases == 0 || curricula == 0 || boosts == 0 || covers == 0) && !testing.Short() {
+		t.Errorf("%d canaries, %d bases and %d curricula of their own, %d boosts, %d coverages: nothing was checked", canaries, bases, curricula, boosts, covers)
 	}
 }
 
@@ -103,7 +114,7 @@ func checkArms(t rapid.TB, s *Space, a Arms, previous, r *Round, e *Evidence, b 
 		}
 		// A canary that began beside the stable arm is on its way from another policy's
 		// mixture to its own.
-		if i == 0 || always {
+		if p.Coverage.Order == 0 && (i == 0 || always) {
 			checkRound(t, s, p, before, &twins[i], own)
 		} else if twins[i].KL > p.Shares.TrustRegion {
 			t.Fatalf("a new canary moves by %v, allowed %v", twins[i].KL, p.Shares.TrustRegion)

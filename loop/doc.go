@@ -15,6 +15,9 @@
 //	Space, Policy ────────┼─▶ Decide ─▶ Round ─▶ Sampler ─▶ Scenario + seed
 //	previous Round ───────┘                 └──▶ density q, importance weight w
 //
+// [Arms] are two policies within one round, a stable one and a canary: Decide for
+// either, from the same evidence, and one mixture of both.
+//
 // What is drawn from is a tree of marginals, p(level given the level of what the
 // factor depends on): conditions ([Factor.When]) say where a factor is present,
 // [Given] tables and hidden classes ([Space.Classes]) what its levels depend on.

@@ -121,7 +121,7 @@ func writeComparison(w io.Writer, out *api.CanaryComparison) {
 					failed = fmt.Sprintf("%s of %d", percent(*arm.FailureRate), arm.Evaluated)
 				}
 				rows = append(rows, []string{round, arm.name, digits(arm.Samples), digits(arm.Accepted), optional(arm.RejectionRate, percent),
-					optional(arm.GPUSeconds, func(x float64) string { return strconv.FormatFloat(x, 'g', 3, 64) }), percent(arm.Effective), failed})
+					took(arm.Cost), percent(arm.Effective), failed})
 			}
 		}
 		for j := range t.Rounds {
@@ -130,7 +130,7 @@ func writeComparison(w io.Writer, out *api.CanaryComparison) {
 		if len(t.Rounds) > 1 {
 			add("all", &t.Together)
 		}
-		grid(w, []string{"ROUND", "ARM", "SAMPLES", "ACCEPTED", "SENT BACK", "GPU S EACH", "EFFECTIVE", "FAILED"}, rows)
+		grid(w, []string{"ROUND", "ARM", "SAMPLES", "ACCEPTED", "SENT BACK", "EACH TOOK", "EFFECTIVE", "FAILED"}, rows)
 		fmt.Fprintln(w)
 		for _, r := range t.Rounds {
 			for _, only := range []struct {
@@ -155,6 +155,18 @@ func writeComparison(w io.Writer, out *api.CanaryComparison) {
 }
 
 func signed(x float64) string { return fmt.Sprintf("%+.1f", 100*x) }
+
+// took is what an accepted sample took, in money where it is known.
+func took(c *api.Cost) string {
+	if c == nil {
+		return ""
+	}
+	text := strconv.FormatFloat(c.GPUSeconds, 'g', 3, 64) + " s"
+	if c.Money != nil {
+		text += ", " + c.Text()
+	}
+	return text
+}
 
 // optional says a number, if there is one.
 func optional(x *float64, say func(float64) string) string {

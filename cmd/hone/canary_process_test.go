@@ -55,7 +55,7 @@ func TestCanaryByCommands(t *testing.T) {
 	careful := write("careful.yaml", "name: careful\nstrategy: target\n")
 	bold := write("bold.yaml", "name: careful\nstrategy: uniform\n")
 	campaign := write("c.yaml", "name: c\nspace: shapes\npolicy: careful\ngenerator: shapes\nseed: 7\nsamples: 600\nrounds: 3\n"+
-		"evaluation: {target: 20, mixture: 160}\nlearn_from: [{model_line: net, eval_set: c.eval}]\n")
+		"evaluation: {target: 20, mixture: 160}\nlearn_from: [{model_line: net, eval_set: c.eval}]\nprice: {gpu_hour: 3600, currency: EUR}\n")
 	run(
 		typed{"policy put " + bold + " --canary 10%", 4, nil}, // there is nothing beside it
 		typed{"policy put " + careful, 0, []string{"policy careful@1 created"}},
@@ -77,7 +77,7 @@ func TestCanaryByCommands(t *testing.T) {
 	run(
 		typed{"campaign show c", 0, []string{"policy careful@1", "canary careful@2 on 50.0% of each round"}},
 		typed{"round show c 1", 0, []string{"DOMAIN NUMBER ARM SLICE", "train 0 stable everything 50.0% 100", "train 1 canary everything 50.0% 100", "evaluation 2 canary everything 50.0% 80 mixture"}},
-		typed{"round explain c 1", 0, []string{"It has two arms: version 1 of the policy decides most of it, and version 2, the canary, by strategy uniform 100 samples"}},
+		typed{"round explain c 1", 0, []string{"The round has two arms: 100 samples to train on are decided by version 2 of the policy, the canary, by strategy uniform; all others by version 1."}},
 		typed{"policy canary careful", 0, []string{"Campaign c tried careful@2 on 50.0% of 1 rounds beside careful@1; the canary is running.", "cannot be told: a sealed model was evaluated on 0 samples",
 			"nothing here says which of them made it better or worse", "hone experiment create"}},
 	)
@@ -127,7 +127,7 @@ func TestCanaryByCommands(t *testing.T) {
 	}
 	first := out.Campaigns[0].Rounds[0]
 	if s, k := first.Stable, first.Canary; s.Evaluated != 80 || k.Evaluated != 80 || s.Failures != float64(failed[false]) || k.Failures != float64(failed[true]) || failed[true] != 72 || failed[false] != 8 ||
-		s.Samples != 100 || k.Accepted != 100 || s.GPUSeconds == nil || *k.GPUSeconds <= 0 || s.Effective != 1 || k.Effective >= .99 || first.Above == nil || first.Above.Lower < .6 {
+		s.Samples != 100 || k.Accepted != 100 || s.Cost == nil || k.Cost.GPUSeconds <= 0 || *k.Cost.Money <= 0 || s.Effective != 1 || k.Effective >= .99 || first.Above == nil || first.Above.Lower < .6 {
 		t.Errorf("%+v, %v", first, failed)
 	}
 	if last := out.Campaigns[0].Rounds[1]; last.Above != nil || last.Canary.Evaluated != 0 {

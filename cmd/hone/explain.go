@@ -30,9 +30,12 @@ func explain(w io.Writer, r *api.Round) {
 			percent(d.Step), strconv.FormatFloat(d.KL, 'g', 3, 64))
 	}
 	if k := d.Canary; k != nil {
-		paragraph(w, "", fmt.Sprintf("It has two arms: version %d of the policy decides most of it, and version %d, the canary, by strategy %s %s samples (%s were asked for). "+
-			"The canary's arm went %s of the way to what it wants (%s nats). Shares are of the whole mixture.",
-			d.PolicyVersion, k.PolicyVersion, k.Strategy, thousands(k.Quota), percent(k.Share), percent(k.Step), strconv.FormatFloat(k.KL, 'g', 3, 64)))
+		moved := ""
+		if r.Round > 1 && d.EvidenceRows > 0 {
+			moved = fmt.Sprintf("That is of version %d; the canary's arm went %s of the way to what it wants (%s nats). ", d.PolicyVersion, percent(k.Step), strconv.FormatFloat(k.KL, 'g', 3, 64))
+		}
+		paragraph(w, "", fmt.Sprintf("%sThe round has two arms: %s samples to train on are decided by version %d of the policy, the canary, by strategy %s; all others by version %d. Shares are of the whole mixture.",
+			moved, thousands(k.Quota), k.PolicyVersion, k.Strategy, d.PolicyVersion))
 	}
 	if d.Effective > 0 {
 		fmt.Fprintf(w, "Weighted back to deployment, 100 of its training samples are worth %.0f drawn from there.\n", 100*d.Effective)

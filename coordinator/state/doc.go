@@ -43,7 +43,8 @@
 // once nobody makes it, and a revoke opens nothing of it again (C13): its I3 holds
 // over its quotas, and what it was asked for beyond them is counted apart. An
 // extension makes the next version of the campaign, and so does a version of a policy
-// that it adopts (C15).
+// that it adopts (C15). The latest version of a policy may be a canary: it is tried
+// beside the one that a campaign follows, and a round says with which it was decided.
 //
 // I2, I3, I5, I6, I7 (commit and publish), I8 (references). C1 to C4, C8 (proposals; a
 // campaign's end), C10, C11, C13, C15, C16 (keys), C18 (the epoch rule), C20,
