@@ -131,3 +131,35 @@ func studentTail(x, freedom float64) float64 {
 	}
 	return tail
 }
+
+// meeting is how the rows of a cell fall into groups.
+type meeting struct {
+	// last is the group that was met last, here its rows so far.
+	last, groups uint32
+	here         uint64
+	// squares sums the squares of groups' rows.
+	squares float64
+}
+
+// meet adds a line's rows.
+func (m *meeting) meet(group uint32, rows uint64) {
+	if group == 0 {
+		m.groups = uint32(min(uint64(m.groups)+rows, 1<<31))
+		m.squares += float64(rows)
+		return
+	}
+	if m.last != group {
+		m.last, m.here = group, 0
+		m.groups++
+	}
+	// (m+n)² - m² = (2m+n)·n: no square has to be closed when a group ends.
+	m.squares += float64(2*m.here+rows) * float64(rows)
+	m.here += rows
+}
+
+// meet adds a line to a cell's meetings.
+func (t *tally) meet(m *meeting, p *batch, line int) {
+	if rows := t.rowsOf(p, line); rows > 0 {
+		m.meet(p.group[line], rows)
+	}
+}

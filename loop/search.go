@@ -151,7 +151,7 @@ func (t *tally) look(table *table, rate float64) (found []cell, supported int) {
 	varies := t.settings.MinimumZ * t.settings.MinimumZ * t.dispersion * rate * (1 - rate) * (1 - 1e-9)
 	for i := range table.keys {
 		if plain {
-			sum := table.sums[i]
+			sum := table.sums[table.place(i)]
 			n := float64(sum >> rowShift)
 			if n < t.settings.MinimumSupport {
 				continue

@@ -1,9 +1,7 @@
 package loop
 
 import (
-	"cmp"
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/mathext"
 )
@@ -83,35 +81,6 @@ const (
 	same = .95
 )
 
-// batch is lines of a tally, in order of groups and, in a group, of strata.
-type batch struct {
-	lines *lines
-	// order is the position among lines of each of the batch's; nil: the same.
-	order []uint32
-	// lanes are 0 where a line was taken away; a packed stratum uses the first. Spread
-	// has the sums of squares of graded errors, in units.
-	lanes  [][]uint64
-	spread []uint64
-	group  []uint32
-	// runs are of lines of one stratum.
-	runs []run
-	// places has a column per factor: 0, or 1 + the position of the line's level
-	// among the factor's frequent ones.
-	places [][]uint16
-}
-
-type run struct{ stratum, from, to int }
-
-func (p *batch) len() int { return len(p.lanes[0]) }
-
-// at is the position in the lines of the batch's line i.
-func (p *batch) at(i int) int {
-	if p.order == nil {
-		return i
-	}
-	return int(p.order[i])
-}
-
 // newTally weighs the lines; nothing is counted before it is asked for. The order
 // of its settings is less than asked for where that would take too long.
 func newTally(space *Space, settings Search, l *lines, each Executor) *tally {
@@ -164,89 +133,6 @@ func unitOf(sum float64) float64 {
 	return math.Ldexp(1, min(62-exponent, 1000))
 }
 
-// batch sorts lines by group and stratum, and puts their numbers into lanes.
-func (t *tally) batch(l *lines) *batch {
-	p := &batch{lines: l}
-	n := len(l.errors)
-	if l.group != nil || l.stratum != nil {
-		p.order = make([]uint32, n)
-		for i := range p.order {
-			p.order[i] = uint32(i)
-		}
-		slices.SortStableFunc(p.order, func(a, b uint32) int {
-			if l.group != nil && l.group[a] != l.group[b] {
-				return cmp.Compare(l.group[a], l.group[b])
-			}
-			return l.of(int(a)) - l.of(int(b))
-		})
-	}
-	if l.group != nil {
-		p.group = make([]uint32, n)
-		for at, i := range p.order {
-			p.group[at] = l.group[i]
-		}
-	}
-	p.lanes = make([][]uint64, 1, laneCount)
-	for _, layer := range t.strata {
-		if !layer.packed {
-			p.lanes = p.lanes[:laneCount]
-		}
-	}
-	for i := range p.lanes {
-		p.lanes[i] = make([]uint64, n)
-	}
-	if t.graded {
-		p.spread = make([]uint64, n)
-	}
-	for at := range n {
-		i := p.at(at)
-		s := l.of(i)
-		if r := len(p.runs); r == 0 || p.runs[r-1].stratum != s {
-			p.runs = append(p.runs, run{stratum: s, from: at})
-		}
-		p.runs[len(p.runs)-1].to = at + 1
-		if rows, w := l.line(i); rows > 0 {
-			p.set(t, at, &t.strata[s], rows, w, l.errors[i])
-			if t.graded {
-				p.spread[at] = p.spreadOf(t, i, s, w)
-			}
-		}
-	}
-	return p
-}
-
-// removal is lines of a batch that were removed.
-type removal struct {
-	batch *batch
-	these []uint32
-}
-
-// spreadOf is the sum of squares of a line's errors, in units.
-func (p *batch) spreadOf(t *tally, line, stratum int, weight float64) uint64 {
-	return uint64(math.Round(p.lines.squares[line] * t.strata[stratum].unitOfErrors(t, weight)))
-}
-
-// unitOfErrors is how many units of a lane the error 1 of a row of a weight is.
-func (layer *layer) unitOfErrors(t *tally, weight float64) float64 {
-	if layer.packed {
-		return t.unit
-	}
-	return layer.unit * weight
-}
-
-// set puts a line into the lanes.
-func (p *batch) set(t *tally, at int, layer *layer, rows, weight, errors float64) {
-	units := layer.unitOfErrors(t, weight)
-	if layer.packed {
-		p.lanes[0][at] = uint64(rows)<<rowShift | uint64(math.Round(errors*units))
-		return
-	}
-	p.lanes[laneRows][at] = uint64(rows)
-	p.lanes[laneWeight][at] = max(1, uint64(math.Round(rows*units)))
-	p.lanes[laneErrors][at] = uint64(math.Round(errors * units))
-	p.lanes[laneSquare][at] = max(1, uint64(math.Round(rows*weight*weight*layer.unit2)))
-}
-
 // sum adds a batch to the totals.
 func (t *tally) sum(p *batch) {
 	for _, r := range p.runs {
@@ -261,14 +147,6 @@ func (t *tally) sum(p *batch) {
 			}
 		}
 	}
-}
-
-// lanesOf are the lanes that a stratum uses.
-func (t *tally) lanesOf(p *batch, stratum int) [][]uint64 {
-	if t.strata[stratum].packed {
-		return p.lanes[:1]
-	}
-	return p.lanes
 }
 
 // read is a stratum's rows, and its other sums, given those of a cell or of all.
@@ -318,7 +196,8 @@ func (t *tally) rate() (rate, worth float64) {
 
 // cell is the i-th of a table, without its slice.
 func (t *tally) cell(table *table, i int) cell {
-	lanes := table.sums[i*t.lanes : (i+1)*t.lanes]
+	at := table.place(i) * t.lanes
+	lanes := table.sums[at : at+t.lanes]
 	c := cell{mates: 1, p: 1, table: table, place: i}
 	even := 0.0
 	for s := range t.strata {
@@ -389,48 +268,4 @@ func (t *tally) tail(c *cell, rate float64) float64 {
 	}
 	beta := max(p, mathext.RegIncBeta((1-rate)*(worth-1), rate*(worth-1), max(0, 1-c.k/c.n)))
 	return p * math.Pow(beta/max(p, 1e-300), skewed)
-}
-
-// remove takes the rows of a slice away, from every cell that was counted.
-// Mates of cells stay as they were counted: they are of the slice, not of what
-// others leave of it.
-func (t *tally) remove(slice Slice) {
-	for _, p := range t.batches {
-		gone := p.inside(slice, t.each)
-		if t.root != nil {
-			t.apply(t.gather(p, gone))
-		}
-		t.gone = append(t.gone, removal{p, gone})
-		for _, i := range gone {
-			s := p.lines.of(p.at(int(i)))
-			for lane, values := range t.lanesOf(p, s) {
-				t.total[t.strata[s].lane+lane] -= values[i]
-				values[i] = 0
-			}
-			if t.graded {
-				t.spread[s] -= p.spread[i]
-				p.spread[i] = 0
-			}
-		}
-	}
-}
-
-// scanned is how many lines one call of an executor looks through.
-const scanned = 1 << 18
-
-// inside lists the lines of a batch that lie in a slice and are still there.
-func (p *batch) inside(slice Slice, each Executor) []uint32 {
-	found := make([][]uint32, (p.len()+scanned-1)/scanned)
-	each.run(len(found), func(chunk int) {
-		for i := chunk * scanned; i < min(p.len(), (chunk+1)*scanned); i++ {
-			at, in := p.at(i), p.lanes[0][i] > 0
-			for j := 0; j < len(slice) && in; j++ {
-				in = slice[j].Holds(p.lines.codes[slice[j].Factor][at])
-			}
-			if in {
-				found[chunk] = append(found[chunk], uint32(i))
-			}
-		}
-	})
-	return slices.Concat(found...)
 }

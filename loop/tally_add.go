@@ -1,10 +1,12 @@
 package loop
 
+import "slices"
+
 // add counts more lines into the tables, exactly; false where that takes counting
 // from the beginning, which the caller then does: where lines have weights, groups
 // or grades, and where they change which cells there are.
 func (t *tally) add(l *lines) bool {
-	if t.lanes != 1 || t.grouped || t.graded || l.rows != nil || l.group != nil || l.squares != nil ||
+	if !t.extends() || l.rows != nil || l.group != nil || l.squares != nil ||
 		len(t.tables) < t.settings.Order || t.all()+float64(len(l.errors)) > maxSurveyRows {
 		return false
 	}
@@ -33,83 +35,64 @@ func (t *tally) add(l *lines) bool {
 		if float64(len(tables)) != choose(factors, order+1) {
 			return false
 		}
-		same := make([]bool, len(tables))
-		t.each.run(len(tables), func(i int) { same[i] = t.extend(tables[i], p) })
-		for _, ok := range same {
-			if !ok {
-				return false
-			}
-		}
+	}
+	if !t.adding(p, func(o *table, ranks []uint32) bool { return t.extend(o, p, ranks) }) {
+		return false
 	}
 	t.batches = append(t.batches, p)
 	t.sum(p)
 	return true
 }
 
+// extends reports whether lines may be added to the tables.
+func (t *tally) extends() bool {
+	return t.lanes == 1 && !t.grouped && !t.graded && t.batches[0].lines.rows == nil
+}
+
+// adding calls f with every counted table, and the ranks of a batch's lines in its
+// prefix, order by order, as long as none says no.
+func (t *tally) adding(p *batch, f func(o *table, ranks []uint32) bool) bool {
+	prefixes := []*table{t.root}
+	for _, tables := range t.tables {
+		ok := make([]bool, len(prefixes))
+		t.each.run(len(prefixes), func(i int) {
+			ranks := make([]uint32, p.len())
+			t.ranks(ranks, prefixes[i], p, 0)
+			ok[i] = true
+			for _, o := range prefixes[i].next {
+				ok[i] = ok[i] && (o == nil || f(o, ranks))
+			}
+		})
+		if slices.Contains(ok, false) {
+			return false
+		}
+		prefixes = tables
+	}
+	return true
+}
+
 // extend adds a batch to a table; false if a line lies in a cell that the table
 // does not have, or makes one the same as a wider one.
-func (t *tally) extend(o *table, p *batch) bool {
-	width := len(t.levels[o.factor]) + 1
-	scratch := make([]uint64, (len(o.prefix.keys)+1)*width)
-	ranks := make([]uint32, min(block, p.len()))
-	known := uint64(0)
-	for from := 0; from < p.len(); from += block {
-		to := min(p.len(), from+block)
-		t.ranks(ranks[:to-from], o.prefix, p, from)
-		add(scratch, ranks[:to-from], uint32(width), p.places[o.factor][from:to], p.lanes[0][from:to])
-	}
-	for i := range p.len() {
-		all := true
-		for at := o; at != t.root && all; at = at.prefix {
-			all = p.places[at.factor][i] > 0
-		}
-		if all {
-			known++
-		}
-	}
+func (t *tally) extend(o *table, p *batch, ranks []uint32) bool {
 	if o.dropped {
 		return false // it may have grown apart from the wider one
 	}
-	for cell, key := range o.keys {
-		more := scratch[key]
-		if more == 0 {
-			continue
+	width, places, values := uint32(t.width(o.factor)), p.places[o.factor], p.lanes[0]
+	for i, rank := range ranks {
+		at := rank*width + uint32(places[i])
+		if !o.direct {
+			if rank == 0 || places[i] == 0 {
+				continue
+			}
+			cell := o.rank(at)
+			if cell == 0 {
+				return false
+			}
+			at = cell - 1
 		}
-		known -= more >> rowShift
-		o.sums[cell] += more
-		o.counted[cell] += uint32(more >> rowShift)
-		if o.order > 1 && alike(uint64(o.counted[cell]), uint64(o.room[cell])) {
+		if o.sums[at] += values[i]; o.sums[at]>>rowShift >= uint64(o.limit[at]) {
 			return false
 		}
 	}
-	return known == 0
-}
-
-// restore puts back what was removed from a tally that lasts.
-func (t *tally) restore() {
-	for _, g := range t.gone {
-		for _, i := range g.these {
-			at := g.batch.at(int(i))
-			s := g.batch.lines.of(at)
-			rows, w := g.batch.lines.line(at)
-			g.batch.set(t, int(i), &t.strata[s], rows, w, g.batch.lines.errors[at])
-			if t.graded {
-				g.batch.spread[i] = g.batch.spreadOf(t, at, s, w)
-			}
-			for lane, values := range t.lanesOf(g.batch, s) {
-				t.total[t.strata[s].lane+lane] += values[i]
-			}
-			if t.graded {
-				t.spread[s] += g.batch.spread[i]
-			}
-		}
-	}
-	t.gone = nil
-	for _, tables := range t.tables {
-		for _, o := range tables {
-			if o.saved != nil {
-				o.sums, o.saved = o.saved, nil
-			}
-		}
-	}
+	return true
 }

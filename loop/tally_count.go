@@ -44,44 +44,6 @@ func (t *tally) all() (rows float64) {
 	return rows
 }
 
-// table has the cells of one set of factors that have the least support and are
-// not the same as a wider one. It adds a factor to another table's.
-type table struct {
-	prefix *table
-	factor int
-	order  int
-	// next are the tables that add a factor to this one's, by factor.
-	next []*table
-	// keys of the cells, ascending: the rank of the prefix's cell, which is 1 + its
-	// position there, times the places of the factor, plus the place.
-	keys []uint32
-	// sums has the lanes of each cell, one cell behind the other, and counted the rows
-	// that it had when it was counted.
-	sums    []uint64
-	counted []uint32
-	mates   []float32
-	// room is the rows of the narrowest cell that a cell lies in; dropped: a cell was
-	// left out for being the same as a wider one.
-	room    []uint32
-	dropped bool
-	// saved are the sums before anything was removed, where that is to be undone.
-	saved []uint64
-	// ranks of the cells by key, 0 where there is none; nil where that is not worth
-	// its memory.
-	ranks []uint32
-}
-
-// rank is 1 + the position of the cell with a key, or 0.
-func (o *table) rank(key uint32) uint32 {
-	if o.ranks != nil {
-		return o.ranks[key]
-	}
-	if at, ok := slices.BinarySearch(o.keys, key); ok {
-		return uint32(at + 1)
-	}
-	return 0
-}
-
 // block is how many lines are counted at a time, so that their keys stay near.
 const block = 1 << 14
 
@@ -113,9 +75,18 @@ func (t *tally) count(order int) []*table {
 		if n := len(t.tables); n > 0 {
 			prefixes = t.tables[n-1]
 		}
+		for _, p := range prefixes {
+			p.next, p.wanted = make([]*table, len(t.levels)), make([]bool, len(t.levels))
+			for f := p.factor + 1; f < len(t.levels); f++ {
+				p.wanted[f] = len(t.levels[f]) > 0 && t.known(p, f)
+			}
+		}
+		cubes := t.cubes(prefixes)
+		t.each.run(len(cubes), func(i int) { t.tabulateCube(&cubes[i]) })
 		t.each.run(len(prefixes), func(i int) { t.widen(prefixes[i]) })
 		var tables []*table
 		for _, p := range prefixes {
+			p.wanted = nil
 			for _, next := range p.next {
 				if next != nil {
 					tables = append(tables, next)
@@ -189,38 +160,12 @@ func (t *tally) rowsOf(p *batch, i int) uint64 {
 // support is the least rows of a cell. No cell is worth more than its rows.
 func (t *tally) support() uint64 { return uint64(max(1, t.settings.MinimumSupport)) }
 
-// meeting is how the rows of a cell fall into groups.
-type meeting struct {
-	// last is the group that was met last, here its rows so far.
-	last, groups uint32
-	here         uint64
-	// squares sums the squares of groups' rows.
-	squares float64
-}
-
-// meet adds a line's rows.
-func (m *meeting) meet(group uint32, rows uint64) {
-	if group == 0 {
-		m.groups = uint32(min(uint64(m.groups)+rows, 1<<31))
-		m.squares += float64(rows)
-		return
-	}
-	if m.last != group {
-		m.last, m.here = group, 0
-		m.groups++
-	}
-	// (m+n)² - m² = (2m+n)·n: no square has to be closed when a group ends.
-	m.squares += float64(2*m.here+rows) * float64(rows)
-	m.here += rows
-}
-
-// widen counts the tables that add a factor to those of a prefix.
+// widen counts the tables that are wanted of a prefix, line by line.
 func (t *tally) widen(prefix *table) {
-	prefix.next = make([]*table, len(t.levels))
 	var chunk []int
 	cells := 0
-	for f := prefix.factor + 1; f < len(t.levels); f++ {
-		if len(t.levels[f]) == 0 || !t.known(prefix, f) {
+	for f, wanted := range prefix.wanted {
+		if !wanted {
 			continue
 		}
 		n := (len(prefix.keys) + 1) * (len(t.levels[f]) + 1)
@@ -259,8 +204,10 @@ func (t *tally) without(prefix, skip *table) *table {
 	return t.without(prefix.prefix, skip).next[prefix.factor]
 }
 
-// rawTable is a table as it was counted: by key, or where keys says which.
+// rawTable is a table as it was counted: by key, where keys is nil or says which.
 type rawTable struct {
+	// cube: by the places of all factors, in order, rather than by key.
+	cube     bool
 	keys     []uint32
 	sums     [][]uint64 // by lane
 	meetings []meeting
@@ -330,23 +277,6 @@ func (t *tally) tabulateLanes(prefix *table, factors []int, counts []rawTable) {
 func (t *tally) plain() bool {
 	p := t.batches[0]
 	return t.lanes == 1 && t.strata[0].packed && !t.grouped && len(t.gone) == 0 && p.lines.rows == nil
-}
-
-// fail gathers the lines that have an error.
-func (t *tally) fail() {
-	for _, p := range t.batches {
-		var these []uint32
-		for i, v := range p.lanes[0] {
-			if v&(1<<rowShift-1) != 0 {
-				these = append(these, uint32(i))
-			}
-		}
-		q := t.gather(p, these)
-		for i := range q.lanes[0] {
-			q.lanes[0][i] &= 1<<rowShift - 1
-		}
-		t.failing = append(t.failing, q)
-	}
 }
 
 // tabulatePlain counts rows in half the memory, and adds errors of those few that
@@ -441,13 +371,6 @@ func add(sum []uint64, ranks []uint32, width uint32, places []uint16, values []u
 	}
 }
 
-// meet adds a line to a cell's meetings.
-func (t *tally) meet(m *meeting, p *batch, line int) {
-	if rows := t.rowsOf(p, line); rows > 0 {
-		m.meet(p.group[line], rows)
-	}
-}
-
 // ranks fills in the rank in a prefix of a batch's lines, from one on.
 func (t *tally) ranks(out []uint32, prefix *table, p *batch, from int) {
 	switch prefix.order {
@@ -473,182 +396,19 @@ func (t *tally) ranks(out []uint32, prefix *table, p *batch, from int) {
 	}
 }
 
-// keep makes a table of the cells that have the least support and are not the
-// same as a wider one. Which rows those are has nothing to do with how they fail,
-// so that leaving a cell untested favours nothing.
-func (t *tally) keep(prefix *table, factor int, c rawTable) *table {
-	o := &table{prefix: prefix, factor: factor, order: prefix.order + 1}
-	width, support := uint32(len(t.levels[factor])+1), t.support()
-	// wider are the tables of one factor less, but for the prefix, and in each the
-	// rank of the prefix's cell less that factor.
-	var wider, less []*table
-	for skip := prefix; skip != t.root; skip = skip.prefix {
-		of := t.without(prefix, skip)
-		less, wider = append(less, of), append(wider, of.next[factor])
-	}
-	above, at, most := make([]uint32, len(wider)), uint32(0), ^uint64(0)
-	for i := range c.sums[0] {
-		key, rows := uint32(i), t.rowsIn(&c, i)
-		if c.keys != nil {
-			key = c.keys[i]
-		}
-		rank, place := key/width, key%width
-		if rows < support || rank == 0 || place == 0 {
-			continue
-		}
-		if rank != at && prefix != t.root {
-			at, most = rank, uint64(prefix.counted[rank-1])
-			for j, of := range less {
-				above[j] = t.project(prefix, int(rank)-1, of)
+// fail gathers the lines that have an error.
+func (t *tally) fail() {
+	for _, p := range t.batches {
+		var these []uint32
+		for i, v := range p.lanes[0] {
+			if v&(1<<rowShift-1) != 0 {
+				these = append(these, uint32(i))
 			}
 		}
-		room := most
-		if prefix != t.root {
-			if room = t.room(most, wider, above, width, place); alike(rows, room) {
-				o.dropped = true
-				continue
-			}
+		q := t.gather(p, these)
+		for i := range q.lanes[0] {
+			q.lanes[0][i] &= 1<<rowShift - 1
 		}
-		if t.grouped {
-			if c.meetings[i].groups < leastGroups {
-				continue
-			}
-			o.mates = append(o.mates, float32(c.meetings[i].squares/float64(rows)))
-		}
-		o.keys, o.counted = append(o.keys, key), append(o.counted, uint32(min(rows, 1<<32-1)))
-		if prefix != t.root {
-			o.room = append(o.room, uint32(min(room, 1<<32-1)))
-		}
-		for lane := range c.sums {
-			o.sums = append(o.sums, c.sums[lane][i])
-		}
-	}
-	if len(o.keys) == 0 {
-		return nil
-	}
-	if cells := (len(prefix.keys) + 1) * int(width); o.order > 1 && o.order < t.settings.Order && cells <= max(1<<16, 8*len(o.keys)) {
-		o.ranks = make([]uint32, cells)
-		for i, key := range o.keys {
-			o.ranks[key] = uint32(i + 1)
-		}
-	}
-	return o
-}
-
-// alike reports whether a cell holds nearly the rows of a wider one.
-func alike(rows, wider uint64) bool { return float64(rows) >= same*float64(wider) }
-
-// room is the rows of the narrowest cell in which a cell lies, of at most so many;
-// 0 where one of them was left out as the same as a wider one.
-func (t *tally) room(most uint64, wider []*table, above []uint32, width, place uint32) uint64 {
-	for j, of := range wider {
-		rank := place
-		if of.order > 1 {
-			rank = of.rank(above[j]*width + place)
-		}
-		if rank == 0 {
-			return 0
-		}
-		most = min(most, uint64(of.counted[rank-1]))
-	}
-	return most
-}
-
-// project is the rank, in a table of some of the prefix's factors, of the cell in
-// which one of the prefix lies.
-func (t *tally) project(prefix *table, cell int, of *table) uint32 {
-	if of == t.root {
-		return 1
-	}
-	width := uint32(len(t.levels[prefix.factor]) + 1)
-	key := prefix.keys[cell]
-	rank, place := key/width, key%width
-	if prefix.factor != of.factor {
-		return t.project(prefix.prefix, int(rank)-1, of)
-	}
-	if of.order == 1 {
-		return place
-	}
-	return of.rank(t.project(prefix.prefix, int(rank)-1, of.prefix)*width + place)
-}
-
-// gather copies lines of a batch, so that what is done with them often stays near.
-func (t *tally) gather(p *batch, these []uint32) *batch {
-	q := &batch{lines: p.lines, lanes: make([][]uint64, len(p.lanes)), places: make([][]uint16, len(p.places))}
-	for lane := range p.lanes {
-		q.lanes[lane] = make([]uint64, len(these))
-		for i, line := range these {
-			q.lanes[lane][i] = p.lanes[lane][line]
-		}
-	}
-	t.each.run(len(p.places), func(f int) {
-		if p.places[f] != nil {
-			q.places[f] = make([]uint16, len(these))
-			for i, line := range these {
-				q.places[f][i] = p.places[f][line]
-			}
-		}
-	})
-	for i, line := range these {
-		s := p.lines.of(p.at(int(line)))
-		if r := len(q.runs); r == 0 || q.runs[r-1].stratum != s {
-			q.runs = append(q.runs, run{stratum: s, from: i})
-		}
-		q.runs[len(q.runs)-1].to = i + 1
-	}
-	return q
-}
-
-// apply takes the lines of a batch away from every counted cell.
-func (t *tally) apply(q *batch) {
-	if len(t.tables) == 0 || q.len() == 0 {
-		return
-	}
-	for _, tables := range t.tables {
-		t.each.run(len(tables), func(i int) {
-			o := tables[i]
-			if t.lasting && o.saved == nil {
-				o.saved = slices.Clone(o.sums)
-			}
-			width, places, ranks := uint32(len(t.levels[o.factor])+1), q.places[o.factor], make([]uint32, q.len())
-			t.ranks(ranks, o.prefix, q, 0)
-			cells := (len(o.prefix.keys) + 1) * int(width)
-			if t.dense(cells) {
-				t.shift(o, make([]uint64, cells), ranks, width, q)
-				return
-			}
-			for _, r := range q.runs {
-				for lane, values := range t.lanesOf(q, r.stratum) {
-					for line := r.from; line < r.to; line++ {
-						if cell := o.rank(ranks[line]*width + uint32(places[line])); cell > 0 {
-							o.sums[int(cell-1)*t.lanes+t.strata[r.stratum].lane+lane] -= values[line]
-						}
-					}
-				}
-			}
-		})
-	}
-}
-
-// shift is apply for a table by way of one that has a place for every cell.
-func (t *tally) shift(o *table, scratch []uint64, ranks []uint32, width uint32, q *batch) {
-	for s := range t.strata {
-		for lane, values := range t.lanesOf(q, s) {
-			some := false
-			for _, r := range q.runs {
-				if r.stratum == s {
-					add(scratch, ranks[r.from:r.to], width, q.places[o.factor][r.from:r.to], values[r.from:r.to])
-					some = true
-				}
-			}
-			if !some {
-				continue
-			}
-			at := t.strata[s].lane + lane
-			for cell, key := range o.keys {
-				o.sums[cell*t.lanes+at] -= scratch[key]
-			}
-			clear(scratch)
-		}
+		t.failing = append(t.failing, q)
 	}
 }
