@@ -125,10 +125,8 @@ func (t *tally) gather(p *batch, these []uint32) *batch {
 	q := &batch{lines: p.lines, lanes: make([][]uint64, len(p.lanes)), places: make([][]uint16, len(p.places))}
 	for lane := range p.lanes {
 		q.lanes[lane] = make([]uint64, len(these))
-		for i, line := range these {
-			q.lanes[lane][i] = p.lanes[lane][line]
-		}
 	}
+	q.copyLanes(p, these)
 	t.each.run(len(p.places), func(f int) {
 		if p.places[f] != nil {
 			q.places[f] = make([]uint16, len(these))
@@ -147,22 +145,58 @@ func (t *tally) gather(p *batch, these []uint32) *batch {
 	return q
 }
 
+// copyLanes copies what these lines of another batch have in their lanes now.
+func (p *batch) copyLanes(from *batch, these []uint32) {
+	for lane, values := range from.lanes {
+		for i, line := range these {
+			p.lanes[lane][i] = values[line]
+		}
+	}
+}
+
 // scanned is how many lines one call of an executor looks through.
 const scanned = 1 << 18
 
-// inside lists the lines of a batch that lie in a slice and are still there.
+// inside lists the lines of a batch that lie in a slice.
 func (p *batch) inside(slice Slice, each Executor) []uint32 {
 	found := make([][]uint32, (p.len()+scanned-1)/scanned)
 	each.run(len(found), func(chunk int) {
-		for i := chunk * scanned; i < min(p.len(), (chunk+1)*scanned); i++ {
-			at, in := p.at(i), p.lanes[0][i] > 0
-			for j := 0; j < len(slice) && in; j++ {
-				in = slice[j].Holds(p.lines.codes[slice[j].Factor][at])
-			}
-			if in {
-				found[chunk] = append(found[chunk], uint32(i))
+		from, to := chunk*scanned, min(p.len(), (chunk+1)*scanned)
+		if p.order == nil {
+			found[chunk] = inside(p.lines.codes, slice, from, to)
+		} else {
+			for i := from; i < to; i++ {
+				if within(p.lines.codes, slice, p.at(i)) {
+					found[chunk] = append(found[chunk], uint32(i))
+				}
 			}
 		}
 	})
 	return slices.Concat(found...)
+}
+
+// within reports whether a line lies in a slice.
+func within(codes [][]Code, slice Slice, line int) bool {
+	for _, p := range slice {
+		if !p.Holds(codes[p.Factor][line]) {
+			return false
+		}
+	}
+	return true
+}
+
+// inside lists the lines of a range that lie in a slice, going by one column after
+// the other.
+func inside(codes [][]Code, slice Slice, from, to int) []uint32 {
+	var in []uint32
+	for i, code := range codes[slice[0].Factor][from:to] {
+		if slice[0].Holds(code) {
+			in = append(in, uint32(from+i))
+		}
+	}
+	for _, p := range slice[1:] {
+		column := codes[p.Factor]
+		in = slices.DeleteFunc(in, func(i uint32) bool { return !p.Holds(column[i]) })
+	}
+	return in
 }

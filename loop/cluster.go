@@ -1,10 +1,6 @@
 package loop
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/mathext"
-)
+import "gonum.org/v1/gonum/mathext"
 
 // clusters is how the errors of rows vary between groups and within them, with
 // weights scaled so that their sum is that of their squares: rows of one weight
@@ -98,26 +94,21 @@ func (c *clusters) correlation(between, within float64) float64 {
 // beside it, itself among them (Kish 1965).
 func effect(mates, correlation float64) float64 { return 1 + max(0, mates-1)*correlation }
 
-// testClustered tests a cell with the correlation of what is left once the cell's
-// own failure rate is granted: a slice of whole groups that fails is no reason
-// to think that groups differ. As many groups as there are have to tell what
-// variance is, so the tail is that of Student's t.
-func (t *tally) testClustered(c *cell, rate float64) {
+// grant gives a cell the design effect of the correlation of what is left once the
+// cell's own failure rate is granted: a slice of whole groups that fails is no reason
+// to think that groups differ. False where nothing is left to tell.
+func (t *tally) grant(c *cell, rate float64) bool {
 	g := &t.clusters
 	share := c.rows / t.rows
 	if share >= 1 || g.groups < 3 {
-		return
+		return false
 	}
 	shift := (c.k/c.n - rate) / (1 - share)
 	// Of what the cell's rate explains, the part between groups: all of it where
 	// the cell consists of whole groups, none where every group has its share.
 	explained, part := shift*shift*c.n*g.scale*(1-share), min(1, max(0, c.mates/g.mates-share)/(1-share))
 	c.effect = effect(c.mates, g.correlation(explained*part, explained*(1-part))) * t.dispersion
-	c.z = c.excess(rate) / math.Sqrt(c.n*c.effect*rate*(1-rate))
-	if c.z < t.settings.MinimumZ {
-		return
-	}
-	c.p = studentTail(normalQuantile(t.tail(c, rate)), g.groups-2)
+	return true
 }
 
 // normalQuantile is the standard score that is exceeded with probability p.

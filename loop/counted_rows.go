@@ -125,7 +125,7 @@ func (c *CountedRows) find() Survey {
 	for i := range cells {
 		// What fails more than what the slices before it leave may yet fail less than
 		// they do.
-		if f := c.rows.finding(&s, &cells[i], c.more...); f.Lift > 1 && f.Lower > s.Rate {
+		if f := c.finding(&s, &cells[i]); f.Lift > 1 && f.Lower > s.Rate {
 			s.Findings = append(s.Findings, f)
 		}
 	}

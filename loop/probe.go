@@ -34,15 +34,12 @@ func suspects(t *tally, l *lesson) []suspect {
 	}
 	var cells []cell
 	for order := 1; order <= t.settings.Order; order++ {
-		tests, from := 0, len(cells)
-		for _, table := range t.count(order) {
-			found, supported := t.look(table, rate)
-			tests += supported
-			for _, c := range found {
-				if c.p < suspicion {
-					c.slice = t.slice(&c)
-					cells = append(cells, c)
-				}
+		found, tests := t.look(order, rate)
+		from := len(cells)
+		for _, c := range found {
+			if c.p < suspicion {
+				c.slice = t.slice(&c)
+				cells = append(cells, c)
 			}
 		}
 		for i := from; i < len(cells); i++ {

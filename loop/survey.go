@@ -169,18 +169,33 @@ func capped(losses []float64) (parts []float64, limit float64) {
 
 // finding counts a slice over all rows, also those that slices before it have
 // taken away, so that anyone who counts finds the same.
-func (r *Rows) finding(s *Survey, c *cell, more ...*Rows) Finding {
-	f := Finding{Slice: c.slice, Q: c.q}
+func (c *CountedRows) finding(s *Survey, of *cell) Finding {
+	r, f := c.rows, Finding{Slice: of.slice, Q: of.q}
 	mates := make([]float64, s.highest+1)
 	each := r.Each
 	if r.Group != nil {
 		each = nil // mates are of all chunks
 	}
 	squares, outside, known := 0.0, 0.0, 0
-	for _, rows := range append([]*Rows{r}, more...) {
-		chunks := make([]inside, (len(rows.Error)+scanned-1)/scanned)
+	tables := append([]*Rows{r}, c.more...)
+	if !s.Loss && c.tally.knows(of.slice) {
+		// All is known, and a failure is a failure: what is outside is the rest.
+		for b, m := range c.tally.members(of.slice) {
+			for _, line := range m.lines {
+				row := m.batch.at(int(line))
+				f.Rows++
+				f.Failures += tables[b].Error[row]
+				if r.Group != nil {
+					mates[r.Group[row]]++
+				}
+			}
+		}
+		outside, known, tables = c.total-f.Failures, s.Rows, nil
+	}
+	for _, rows := range tables {
+		chunks := make([]counts, (len(rows.Error)+scanned-1)/scanned)
 		each.run(len(chunks), func(i int) {
-			chunks[i] = rows.inside(c.slice, i*scanned, min(len(rows.Error), (i+1)*scanned), mates)
+			chunks[i] = rows.counts(of.slice, i*scanned, min(len(rows.Error), (i+1)*scanned), mates)
 		})
 		for _, chunk := range chunks {
 			f.Rows, f.Failures, known = f.Rows+chunk.rows, f.Failures+chunk.failures, known+chunk.known
@@ -213,14 +228,14 @@ func (r *Rows) finding(s *Survey, c *cell, more ...*Rows) Finding {
 	return f
 }
 
-// inside counts the rows in a slice, and what it takes to compare them with those
+// counts are of the rows in a slice, and what it takes to compare them with those
 // that are known to lie outside.
-type inside struct {
+type counts struct {
 	rows, known                int
 	failures, squares, outside float64
 }
 
-func (r *Rows) inside(slice Slice, from, to int, mates []float64) (n inside) {
+func (r *Rows) counts(slice Slice, from, to int, mates []float64) (n counts) {
 	for i := from; i < to; i++ {
 		in, is := true, true
 		for _, p := range slice {

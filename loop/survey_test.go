@@ -242,10 +242,15 @@ func TestIntervalsCover(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		r := clips(rng, 200, 20, 4, 4, func(_ []Code, clip float64) float64 { return bernoulli(rng, rate(clip)) })
+		counted, err := r.Count(DefaultSearch())
+		if err != nil {
+			t.Fatal(err)
+		}
+		counted.Survey()
 		s := Survey{Rows: len(r.Error), highest: 199, Correlation: .1}
 		for f := range 4 {
 			for l := range 3 {
-				found := r.finding(&s, &cell{slice: Slice{{Factor: f, Level: l}}})
+				found := counted.finding(&s, &cell{slice: Slice{{Factor: f, Level: l}}})
 				if found.Lower <= .2 && .2 <= found.Upper {
 					inside++
 				} else {

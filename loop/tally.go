@@ -33,14 +33,18 @@ type tally struct {
 	// total sums each lane over the rows that are left, and spread errors squared by
 	// stratum.
 	total, spread []uint64
-	// levels lists, per factor, those that have a place in it: the frequent ones.
-	levels [][]int
+	// levels lists, per factor, those that have a place in it: the frequent ones; and
+	// unknown says whether some line has none of them all.
+	levels  [][]int
+	unknown []bool
 	// tables are the counted ones, by order less 1, in order of slices.
 	tables [][]*table
 	root   *table
-	// gone lists what was removed; lasting: it will be restored.
-	gone    []removal
-	lasting bool
+	// gone lists what was removed; lasting: it will be restored. Recalled are the members
+	// of slices that were removed before the last restoration, and used since.
+	gone           []removal
+	lasting        bool
+	recalled, used []*members
 
 	// What rate found: the rows that are left, the variance of a row's error over
 	// that of a failure of the same rate, and how errors vary by group.
@@ -237,14 +241,22 @@ func (t *tally) slice(c *cell) Slice {
 // settings, its p-value: by the tail of the sum of errors on as many rows as the
 // cell's are worth.
 func (t *tally) test(c *cell, rate float64) {
-	if t.grouped {
-		t.testClustered(c, rate)
+	if !t.score(c, rate) || !(c.z >= t.settings.MinimumZ) {
 		return
 	}
-	c.z = c.excess(rate) / math.Sqrt(c.n*c.effect*rate*(1-rate))
-	if c.z >= t.settings.MinimumZ {
-		c.p = t.tail(c, rate)
+	if c.p = t.tail(c, rate); t.grouped {
+		// As many groups as there are have to tell what variance is.
+		c.p = studentTail(normalQuantile(c.p), t.clusters.groups-2)
 	}
+}
+
+// score gives a cell its standard score; false where nothing tells groups from rows.
+func (t *tally) score(c *cell, rate float64) bool {
+	if t.grouped && !t.grant(c, rate) {
+		return false
+	}
+	c.z = c.excess(rate) / math.Sqrt(c.n*c.effect*rate*(1-rate))
+	return true
 }
 
 // tail is binomial for failures of one weight that stand for themselves, which is

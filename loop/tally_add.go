@@ -21,6 +21,7 @@ func (t *tally) add(l *lines) bool {
 		p.places[f] = make([]uint16, p.len())
 		for i, code := range l.codes[f] {
 			if !code.IsLevel() || t.space.Factors[f].Pin != nil {
+				t.unknown[f] = true
 				continue
 			}
 			if p.places[f][i] = place[code]; place[code] == 0 {
@@ -49,18 +50,23 @@ func (t *tally) extends() bool {
 	return t.lanes == 1 && !t.grouped && !t.graded && t.batches[0].lines.rows == nil
 }
 
+// atOnce is how many prefixes share a list of ranks.
+const atOnce = 8
+
 // adding calls f with every counted table, and the ranks of a batch's lines in its
 // prefix, order by order, as long as none says no.
 func (t *tally) adding(p *batch, f func(o *table, ranks []uint32) bool) bool {
 	prefixes := []*table{t.root}
 	for _, tables := range t.tables {
-		ok := make([]bool, len(prefixes))
-		t.each.run(len(prefixes), func(i int) {
+		ok := make([]bool, (len(prefixes)+atOnce-1)/atOnce)
+		t.each.run(len(ok), func(i int) {
 			ranks := make([]uint32, p.len())
-			t.ranks(ranks, prefixes[i], p, 0)
 			ok[i] = true
-			for _, o := range prefixes[i].next {
-				ok[i] = ok[i] && (o == nil || f(o, ranks))
+			for _, prefix := range prefixes[i*atOnce : min(len(prefixes), (i+1)*atOnce)] {
+				t.ranks(ranks, prefix, p, 0)
+				for _, o := range prefix.next {
+					ok[i] = ok[i] && (o == nil || f(o, ranks))
+				}
 			}
 		})
 		if slices.Contains(ok, false) {

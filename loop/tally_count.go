@@ -101,7 +101,7 @@ func (t *tally) count(order int) []*table {
 // place finds the frequent levels, and each line's among them.
 func (t *tally) place() {
 	t.root = &table{factor: -1, keys: []uint32{0}}
-	t.levels = make([][]int, len(t.space.Factors))
+	t.levels, t.unknown = make([][]int, len(t.space.Factors)), make([]bool, len(t.space.Factors))
 	for _, p := range t.batches {
 		p.places = make([][]uint16, len(t.levels))
 	}
@@ -119,10 +119,18 @@ func (t *tally) place() {
 			for i := range p.places[f] {
 				if code := p.lines.codes[f][p.at(i)]; code.IsLevel() {
 					p.places[f][i] = place[code]
+				} else {
+					t.unknown[f] = true
 				}
 			}
 		}
 	})
+}
+
+// knows reports whether every line has levels of a slice's factors. It has none of
+// factors that are pinned.
+func (t *tally) knows(slice Slice) bool {
+	return !slices.ContainsFunc(slice, func(p Predicate) bool { return t.unknown[p.Factor] })
 }
 
 // frequent are the levels of a factor that have the least support, in order.

@@ -1,22 +1,59 @@
 package loop
 
+import "slices"
+
 // removal is lines of a batch that were removed.
 type removal struct {
 	batch *batch
 	these []uint32
 }
 
+// members are the lines of a batch in a slice. A tally that lasts keeps them, since
+// it mostly finds what it found before.
+type members struct {
+	slice Slice
+	batch *batch
+	lines []uint32
+	// near is a copy of the lines.
+	near *batch
+}
+
+// members lists those of each batch.
+func (t *tally) members(slice Slice) (out []*members) {
+	for _, p := range t.batches {
+		at := slices.IndexFunc(t.recalled, func(m *members) bool { return m.batch == p && m.slice.Equal(slice) })
+		if at >= 0 {
+			out = append(out, t.recalled[at])
+			continue
+		}
+		m := &members{slice: slice, batch: p, lines: p.inside(slice, t.each)}
+		if t.root != nil {
+			m.near = t.gather(p, m.lines)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
 // remove takes the rows of a slice away, from every cell that was counted.
 // Mates of cells stay as they were counted: they are of the slice, not of what
 // others leave of it.
 func (t *tally) remove(slice Slice) {
-	for _, p := range t.batches {
-		gone := p.inside(slice, t.each)
-		if t.root != nil {
-			t.apply(t.gather(p, gone))
+	for _, m := range t.members(slice) {
+		p := m.batch
+		if t.lasting {
+			t.used = append(t.used, m)
 		}
-		t.gone = append(t.gone, removal{p, gone})
-		for _, i := range gone {
+		if m.near != nil {
+			m.near.copyLanes(p, m.lines)
+			t.apply(m.near)
+		}
+		gone := removal{batch: p}
+		for _, i := range m.lines {
+			if p.lanes[0][i] == 0 {
+				continue
+			}
+			gone.these = append(gone.these, i)
 			s := p.lines.of(p.at(int(i)))
 			for lane, values := range t.lanesOf(p, s) {
 				t.total[t.strata[s].lane+lane] -= values[i]
@@ -27,6 +64,7 @@ func (t *tally) remove(slice Slice) {
 				p.spread[i] = 0
 			}
 		}
+		t.gone = append(t.gone, gone)
 	}
 }
 
@@ -121,6 +159,7 @@ func (t *tally) restore() {
 		}
 	}
 	t.gone = nil
+	t.recalled, t.used = t.used, nil
 	for _, tables := range t.tables {
 		for _, o := range tables {
 			if o.changed {
