@@ -19,6 +19,7 @@ type PolicyPut struct {
 type PolicyUser struct {
 	Campaign string `json:"campaign" example:"loop"`
 	Version  int    `json:"version" doc:"The version of the policy that it follows"`
+	Refused  string `json:"refused,omitempty" doc:"Why it could not follow the new one, as far as that can be said without its evidence"`
 }
 
 // Because says who changes a policy and why, and what they saw.

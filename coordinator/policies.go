@@ -112,12 +112,26 @@ func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, c
 	}
 	put := event.(state.PolicyPut)
 	out := api.PolicyPut{Put: api.Put{Name: put.Name, Version: put.Version, Created: put.Created}}
+	var trials []func() error
 	c.c.node.View(func(s *state.State) {
 		v, _ := s.Policy(put.Name, put.Version)
 		out.Canary, out.Campaigns = micro(v.Canary), behind(s, put.Name, put.Version)
+		for _, user := range out.Campaigns[:min(len(out.Campaigns), maxTrials)] {
+			campaign, _ := s.Campaign(user.Campaign)
+			trials = append(trials, trial(s, &campaign, loop.Arms{Stable: v.Policy}, fmt.Sprintf("follow %s@%d", put.Name, put.Version)))
+		}
 	})
+	for i, try := range trials {
+		if refused, ok := errors.AsType[*loop.Error](try()); ok {
+			out.Campaigns[i].Refused = refused.Error()
+		}
+	}
 	return out, nil
 }
+
+// maxTrials bounds the campaigns of which it is tried whether they could follow a
+// version: each is a decision.
+const maxTrials = 16
 
 // behind are the campaigns that follow an older version of a policy, and have
 // rounds to come.

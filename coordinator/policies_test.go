@@ -130,7 +130,10 @@ func TestCampaignAdoptsPolicy(t *testing.T) {
 		// A slip is said at once where somebody follows the policy, and else by whoever would.
 		w.refused(422, `"slice.gloves"`, "POST", "/v1/policies/plain/pin", `{"slice":{"gloves":"bare"},"share":0.1}`)
 		w.refused(422, `its levels are `, "POST", "/v1/policies/plain/ban", `{"slice":{"glove":"bar"}}`)
-		w.must("POST", "/v1/policies", "name: plain\nstrategy: uniform\npins: [{slice: {gloves: bare}, share: 0.1}]\n")
+		slip := asked[api.PolicyPut](w, "POST", "/v1/policies", "name: plain\nstrategy: uniform\npins: [{slice: {gloves: bare}, share: 0.1}]\n")
+		if len(slip.Campaigns) != 1 || !strings.Contains(slip.Campaigns[0].Refused, `campaign "c" cannot follow plain@3: space "lab" has no factor "gloves"`) {
+			t.Errorf("behind are %+v", slip.Campaigns)
+		}
 		w.refused(422, `campaign \"c\" cannot follow plain@3: space \"lab\" has no factor \"gloves\"`, "POST", "/v1/campaigns/c/policy", `{}`)
 		w.refused(404, "there is no version 9", "POST", "/v1/campaigns/c/policy", `{"version":9}`)
 		w.refused(404, "there is no campaign", "POST", "/v1/campaigns/none/policy", `{"policy":"plain"}`)

@@ -77,6 +77,10 @@ func writePolicyPut(w io.Writer, made *api.PolicyPut) {
 		return
 	}
 	for _, user := range made.Campaigns {
+		if user.Refused != "" {
+			fmt.Fprintf(w, "campaign %s follows %s@%d, and could not follow this: %s\n", user.Campaign, made.Name, user.Version, printable(user.Refused))
+			continue
+		}
 		fmt.Fprintf(w, "campaign %s follows %s@%d; from its next round on it can follow this: hone campaign policy %s %s@%d\n",
 			user.Campaign, made.Name, user.Version, user.Campaign, made.Name, made.Version)
 	}
