@@ -191,7 +191,7 @@ func (w *draftWriter) constraints() {
 func (w *draftWriter) associations() {
 	var left []loop.Association
 	for _, a := range w.draft.Associations {
-		if !w.told(a.A, a.B) && !w.told(a.B, a.A) {
+		if w.root(a.A) != w.root(a.B) {
 			left = append(left, a)
 		}
 	}
@@ -208,8 +208,14 @@ func (w *draftWriter) associations() {
 	}
 }
 
-// told reports whether the document says of a factor how it depends on another.
-func (w *draftWriter) told(f, on int) bool { return w.tree[f] != nil && w.tree[f].On == on }
+// root is the factor that one depends on in the end, by what the document says: what
+// has the same root goes together in what is drawn, too.
+func (w *draftWriter) root(f int) int {
+	for w.tree[f] != nil {
+		f = w.tree[f].On
+	}
+	return f
+}
 
 func shareTexts(shares []float64) []string {
 	var texts []string
