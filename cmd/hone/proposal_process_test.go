@@ -47,7 +47,7 @@ func TestProposedRounds(t *testing.T) {
 	c.trainer("trainer", "three", rounds, false)
 	c.worker("w", 2)
 	c.start("server")
-	document := fmt.Sprintf(threeRoundsDocument, courseSeed) + "decide: propose\n"
+	document := fmt.Sprintf(threeRoundsDocument, courseSeed) + "decide: propose\nprice: {gpu_hour: 3600, currency: EUR}\n"
 	c.put(shapes.SpaceDocument, []string{eagerPolicy}, []string{document})
 
 	first := c.proposal("three", 1)
@@ -68,12 +68,13 @@ func TestProposedRounds(t *testing.T) {
 		t.Error("round 2 has the bytes of round 1")
 	}
 	code, page := c.hone("round", "preview", "three")
-	for _, want := range []string{"round     2 of campaign three", "waiting for approval", "trust region", "base", "hone round approve three 2 --digest " + second.Digest.String()[7:19]} {
+	for _, want := range []string{"round     2 of campaign three", "waiting for approval", "trust region", "base", " EUR\n", "hone round approve three 2 --digest " + second.Digest.String()[7:19]} {
 		if code != exitOK || !strings.Contains(page, want) {
 			t.Errorf("exit code %d, no %q in the preview:\n%s", code, want, page)
 		}
 	}
-	if p, err := c.client.PreviewRound(c.ctx, "three", 2); err != nil || p.Digest != second.Digest || p.Price.GPUSeconds == nil || *p.Price.GPUSeconds <= 0 || p.Price.Measured != perRound {
+	if p, err := c.client.PreviewRound(c.ctx, "three", 2); err != nil || p.Digest != second.Digest || p.Price.GPUSeconds == nil || *p.Price.GPUSeconds <= 0 || p.Price.Measured != perRound ||
+		p.Price.Money == nil || *p.Price.Money != *p.Price.GPUSeconds || p.Price.Currency != "EUR" {
 		t.Errorf("%v, the price %+v of %+v", err, p.Price, p)
 	}
 	if p := c.proposes("round", "reject", "three", "2", "--reason", "too much glare"); p.State != api.ProposalRejected {

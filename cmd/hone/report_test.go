@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,7 +87,7 @@ factors:
 `), nil, nil)
 	c.put(shapes.SpaceDocument, []string{eagerPolicy}, []string{
 		"name: none\nspace: odd\npolicy: eager\ngenerator: nobody\nseed: 1\nsamples: 10\nrounds: 1\n",
-		fmt.Sprintf(threeRoundsDocument, 7),
+		fmt.Sprintf(threeRoundsDocument, 7) + "price: {gpu_hour: 3600, currency: EUR}\nmoney: 1e9\n",
 	})
 	c.trainer("job", "three", rounds, false)
 	c.start("job")
@@ -114,6 +115,20 @@ factors:
 		table, err := c.client.SQL(c.ctx, "SELECT count(*) FROM shapes.samples WHERE campaign = 'three' AND split = 'train' AND "+inSlice(t, s.Slice), forecast.Sequence)
 		if err != nil || fmt.Sprint(table.Rows[0][0]) != fmt.Sprint(s.Samples) {
 			t.Errorf("%s: %d samples, counted %v, %v", s.Name, s.Samples, table.Rows, err)
+		}
+	}
+	// At a euro a second, what was spent, what comes next and what is shown of it agree.
+	spent := forecast.Spent
+	if spent == nil || spent.Money == nil || math.Abs(*spent.Money-spent.GPUSeconds) > 1e-6 || spent.Samples != 500*rounds || spent.Evaluation != (perRound-500)*rounds || spent.Binds != "samples" {
+		t.Fatalf("spent: %+v", spent)
+	}
+	if dear, err := c.client.Forecast(c.ctx, "three", api.Ahead{Money: *spent.Money}); err != nil || dear.More < 500*rounds-1 || dear.More > 500*rounds+1 || dear.Slices[0].More != dear.More {
+		t.Errorf("for as much again there are %d samples, %v", dear.More, err)
+	}
+	for _, command := range []string{"show", "forecast"} {
+		if code, text, stderr := hone(t, "", "campaign", command, "three", "--server", c.server); code != exitOK ||
+			!strings.Contains(text, spent.Cost.Text()+" of 1000000000.00 EUR") || !strings.Contains(text, "about "+forecast.Cost.Text()) {
+			t.Errorf("campaign %s: %s%s", command, text, stderr)
 		}
 	}
 	path := filepath.Join(t.TempDir(), "r.html")
@@ -149,6 +164,9 @@ factors:
 	}
 	if samples != 500*rounds || len(numbers.Coverage) != 6 {
 		t.Errorf("the first of %d maps, of 6, has %d samples, not all of the campaign's", len(numbers.Coverage), samples)
+	}
+	if k := numbers.Cost; k.Currency != "EUR" || k.Price != 3600 || math.Abs(k.Money-k.Seconds) > 1e-6 || k.Money <= 0 {
+		t.Errorf("without a price of the reader's own it is the campaign's: %+v", k)
 	}
 	if len(numbers.Gates) != 2 || numbers.Gates[0].Attempts < rounds*perRound || len(numbers.Cost.ByRound) != rounds || numbers.Cost.ByRound[0].Samples != perRound {
 		t.Errorf("gates %+v, cost %+v", numbers.Gates, numbers.Cost)
