@@ -29,24 +29,25 @@ type Campaign struct {
 	Name  string `json:"name" example:"loop"`
 	State string `json:"state" enum:"running,paused,done,done_short,closed" doc:"done: every quota is committed; done_short: some samples were abandoned, see reasons; paused: nothing is decided or handed out until it is resumed; closed: it was ended by hand"`
 	Counts
-	Round      int         `json:"round" doc:"The latest round, from 1; 0 before the first is decided"`
-	Rounds     int         `json:"rounds" doc:"How many rounds there will be"`
-	Evaluation *Counts     `json:"evaluation,omitempty" doc:"The accounting of the evaluation samples, if the campaign makes any"`
-	Space      string      `json:"space" doc:"The space and its version, NAME@VERSION"`
-	Policy     string      `json:"policy" doc:"The policy and its version, NAME@VERSION; empty for a campaign that makes what it lists"`
-	Canary     *Canary     `json:"canary,omitempty" doc:"The version of the policy that it tries beside that one"`
-	Generator  string      `json:"generator"`
-	Owner      string      `json:"owner,omitempty"`
-	Seed       uint64      `json:"seed"`
-	Waiting    string      `json:"waiting,omitempty" example:"a worker with generator shapes" doc:"What the campaign waits for, if it does"`
-	Reasons    []string    `json:"reasons,omitempty" doc:"Why samples were abandoned or the campaign stopped"`
-	Proposal   *Proposal   `json:"proposal,omitempty" doc:"The last proposal of the next round, where the campaign decides by proposals"`
-	Steered    *Steered    `json:"steered,omitempty" doc:"Who paused, resumed or closed it last, when and why"`
-	Samples    uint64      `json:"samples,omitempty" doc:"How many training samples it asks for in all, by its latest version"`
-	Version    int         `json:"version,omitempty" doc:"The version of what the campaign asks for, from 1; each extension makes the next"`
-	Amendments []Amendment `json:"amendments,omitempty" doc:"The versions from the second on"`
-	Document   string      `json:"document,omitempty" doc:"The campaign's source text"`
-	Sequence   uint64      `json:"sequence,omitempty" doc:"Up to which change this was counted"`
+	Round        int         `json:"round" doc:"The latest round, from 1; 0 before the first is decided"`
+	Rounds       int         `json:"rounds" doc:"How many rounds there will be"`
+	FirstSamples uint64      `json:"first_samples,omitempty" doc:"How many training samples the first round makes, where each round makes more than the one before; rounds are even without it"`
+	Evaluation   *Counts     `json:"evaluation,omitempty" doc:"The accounting of the evaluation samples, if the campaign makes any"`
+	Space        string      `json:"space" doc:"The space and its version, NAME@VERSION"`
+	Policy       string      `json:"policy" doc:"The policy and its version, NAME@VERSION; empty for a campaign that makes what it lists"`
+	Canary       *Canary     `json:"canary,omitempty" doc:"The version of the policy that it tries beside that one"`
+	Generator    string      `json:"generator"`
+	Owner        string      `json:"owner,omitempty"`
+	Seed         uint64      `json:"seed"`
+	Waiting      string      `json:"waiting,omitempty" example:"a worker with generator shapes" doc:"What the campaign waits for, if it does"`
+	Reasons      []string    `json:"reasons,omitempty" doc:"Why samples were abandoned or the campaign stopped"`
+	Proposal     *Proposal   `json:"proposal,omitempty" doc:"The last proposal of the next round, where the campaign decides by proposals"`
+	Steered      *Steered    `json:"steered,omitempty" doc:"Who paused, resumed or closed it last, when and why"`
+	Samples      uint64      `json:"samples,omitempty" doc:"How many training samples it asks for in all, by its latest version"`
+	Version      int         `json:"version,omitempty" doc:"The version of what the campaign asks for, from 1; each extension makes the next"`
+	Amendments   []Amendment `json:"amendments,omitempty" doc:"The versions from the second on"`
+	Document     string      `json:"document,omitempty" doc:"The campaign's source text"`
+	Sequence     uint64      `json:"sequence,omitempty" doc:"Up to which change this was counted"`
 }
 
 // Canary is a version of a policy that campaigns try beside the one that they follow.

@@ -157,7 +157,7 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 			return
 		}
 		out = api.Campaign{
-			Name: in.Name, State: string(campaign.State), Round: campaign.Round, Rounds: campaign.Campaign.Rounds,
+			Name: in.Name, State: string(campaign.State), Round: campaign.Round, Rounds: campaign.Campaign.Rounds, FirstSamples: campaign.Campaign.FirstSamples,
 			Space:     fmt.Sprintf("%s@%d", campaign.Campaign.Space, campaign.SpaceVersion),
 			Generator: campaign.Campaign.Generator, Owner: campaign.Campaign.Owner, Seed: campaign.Campaign.Seed,
 			Document: campaign.Document, Sequence: s.Sequence(), Version: campaign.Version, Samples: campaign.Campaign.Samples,

@@ -363,9 +363,7 @@ func today() int { return int(time.Now().Unix() / (24 * 60 * 60)) }
 // budget is what a campaign's round may ask for: what the rounds before it, whose
 // training quotas sum to decided, have left, spread over the rounds to come.
 func budget(c *loop.Campaign, number int, decided uint64) loop.Budget {
-	left := *c
-	left.Samples, left.Rounds = c.Samples-min(c.Samples, decided), c.Rounds-number+1
-	return loop.Budget{Campaign: c.Name, Number: number, Evaluation: c.Evaluation, QuotaBy: c.QuotaBy, Make: c.Make, Train: left.RoundSamples(1)}
+	return loop.Budget{Campaign: c.Name, Number: number, Evaluation: c.Evaluation, QuotaBy: c.QuotaBy, Make: c.Make, Train: c.NextSamples(number, decided)}
 }
 
 func boosts(r *loop.Round) (n int) {

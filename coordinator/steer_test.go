@@ -292,31 +292,13 @@ func TestExtend(t *testing.T) {
 		if c = w.steer("extend", `{"samples":1000,"version":1}`); c.Version != 2 {
 			t.Errorf("the same extension again made version %d", c.Version)
 		}
-		made := func(version string, want ...uint64) {
-			t.Helper()
-			for i := range want {
-				w.work(s, "ann")
-				w.must("POST", "/v1/models/net/"+version+string(rune('a'+i))+"/seal", `{"rows":0}`)
-			}
-			var quotas []uint64
-			var rounds api.RoundList
-			if err := json.Unmarshal([]byte(w.must("GET", "/v1/campaigns/c/rounds", "")), &rounds); err != nil {
-				t.Fatal(err)
-			}
-			for _, r := range rounds.Rounds {
-				quotas = append(quotas, r.Requested)
-			}
-			if got := quotas[len(quotas)-len(want):]; !slices.Equal(got, want) {
-				t.Errorf("rounds of %v, want %v", got, want)
-			}
-		}
-		made("v1", 100, 300, 300, 300)
+		w.makes(s, "v1", 100, 300, 300, 300)
 		w.ends("c", "done", api.Counts{Requested: 1000, Committed: 1000})
 		refused(`{"samples":1200}`, 409, "none is left to make 200 more samples")
 		if c := w.steer("extend", `{"samples":1100,"rounds":6}`); c.State != api.CampaignRunning || c.Version != 3 {
 			t.Fatalf("extended when done: %+v", c)
 		}
-		made("v2", 50, 50)
+		w.makes(s, "v2", 50, 50)
 		w.ends("c", "done", api.Counts{Requested: 1100, Committed: 1100})
 		if d := w.must("GET", "/v1/datasets/c/6", ""); !strings.Contains(d, `"samples":1100`) {
 			t.Error(d)
@@ -325,6 +307,43 @@ func TestExtend(t *testing.T) {
 		w.campaign(fourRounds)
 		w.restart()
 		w.ends("c", "done", api.Counts{Requested: 1100, Committed: 1100})
+	})
+}
+
+// makes has the campaign's next rounds made, with a model version sealed after each,
+// and compares what was asked for in them.
+func (w *world) makes(session, version string, want ...uint64) {
+	w.t.Helper()
+	for i := range want {
+		w.work(session, "ann")
+		w.must("POST", "/v1/models/net/"+version+string(rune('a'+i))+"/seal", `{"rows":0}`)
+	}
+	var quotas []uint64
+	var rounds api.RoundList
+	if err := json.Unmarshal([]byte(w.must("GET", "/v1/campaigns/c/rounds", "")), &rounds); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, r := range rounds.Rounds {
+		quotas = append(quotas, r.Requested)
+	}
+	if got := quotas[len(quotas)-len(want):]; !slices.Equal(got, want) {
+		w.t.Errorf("rounds of %v, want %v", got, want)
+	}
+}
+
+// Rounds grow from a small first one to what was asked for. An extension leaves
+// those that were decided as they are, and the others grow to the new sum.
+func TestExtendGrowing(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.campaign("name: c\nsamples: 300\nrounds: 4\nfirst_samples: 20\nlearn_from: [{model_line: net}]\n")
+		s := w.join("ann")
+		w.makes(s, "v1", 40, 80) // after 20, the last of them not yet begun
+		if c := w.steer("extend", `{"samples":1400,"rounds":6}`); c.FirstSamples != 20 || c.Requested != 1400 {
+			t.Fatalf("%+v", c)
+		}
+		w.makes(s, "v2", 174, 356, 730)
+		w.work(s, "ann")
+		w.ends("c", "done", api.Counts{Requested: 1400, Committed: 1400})
 	})
 }
 

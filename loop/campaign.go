@@ -16,9 +16,11 @@ type Campaign struct {
 	Generator string `json:"generator"`
 	Seed      uint64 `json:"seed"`
 	// Samples is the number of training samples over all rounds; Rounds how many
-	// rounds they are spread over, evenly.
-	Samples uint64 `json:"samples"`
-	Rounds  int    `json:"rounds"`
+	// rounds they are spread over: evenly, unless FirstSamples says how many the first
+	// one makes, whereupon each makes more than the one before.
+	Samples      uint64 `json:"samples"`
+	Rounds       int    `json:"rounds"`
+	FirstSamples uint64 `json:"first_samples,omitempty"`
 	// Make is what a campaign without a loop makes, in one round: Samples is the
 	// sum of its counts. Empty: a policy decides.
 	Make []Request `json:"make,omitempty"`
@@ -129,6 +131,11 @@ func (c *Campaign) Validate(s *Space) error {
 		return refuse("samples", "%d samples; at most %d are allowed", c.Samples, MaxQuota-1)
 	case c.Samples > 0 && c.Samples < uint64(c.Rounds):
 		return refuse("samples", "%d samples cannot be spread over %d rounds", c.Samples, c.Rounds).remedy("ask for fewer rounds")
+	case c.FirstSamples > 0 && c.Rounds == 1:
+		return refuse("first_samples", "there is one round, which makes all samples").remedy("ask for more rounds, or leave it out")
+	case c.FirstSamples > c.Samples/uint64(c.Rounds):
+		return refuse("first_samples", "%d samples are more than the %d of even rounds, but rounds grow", c.FirstSamples, c.Samples/uint64(c.Rounds)).
+			remedy("at most %d", c.Samples/uint64(c.Rounds))
 	case c.UnitSize < 1 || c.UnitSize > MaxUnit:
 		return refuse("unit_size", "%d samples per unit; 1 to %d are allowed", c.UnitSize, MaxUnit)
 	case c.MaxAttempts < 1 || c.MaxAttempts > 100:
@@ -298,14 +305,4 @@ func EvaluatedCampaign(evalSet string) string {
 		return ""
 	}
 	return campaign
-}
-
-// RoundSamples is the number of training samples of round n, counted from 1:
-// the total spread evenly, the remainder over the first rounds.
-func (c *Campaign) RoundSamples(n int) uint64 {
-	each, more := c.Samples/uint64(c.Rounds), c.Samples%uint64(c.Rounds)
-	if uint64(n) <= more {
-		return each + 1
-	}
-	return each
 }

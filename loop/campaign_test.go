@@ -107,17 +107,3 @@ func TestCampaignRefusals(t *testing.T) {
 		}
 	}
 }
-
-// The rounds of a campaign share its samples out exactly.
-func TestRoundSamples(t *testing.T) {
-	for _, c := range []Campaign{{Samples: 18_000, Rounds: 12}, {Samples: 17, Rounds: 5}, {Samples: 5, Rounds: 5}, {Samples: 0, Rounds: 3}, {Samples: MaxQuota - 1, Rounds: 7}} {
-		sum, least, most := uint64(0), uint64(math.MaxUint64), uint64(0)
-		for n := 1; n <= c.Rounds; n++ {
-			each := c.RoundSamples(n)
-			sum, least, most = sum+each, min(least, each), max(most, each)
-		}
-		if sum != c.Samples || most-least > 1 {
-			t.Errorf("%d over %d rounds: %d in all, %d to %d each", c.Samples, c.Rounds, sum, least, most)
-		}
-	}
-}

@@ -28,7 +28,7 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	}
 	c := loop.Campaign{Rounds: 1, UnitSize: loop.DefaultUnitSize, MaxAttempts: loop.DefaultMaxAttempts,
 		Advance: loop.AdvanceSealed, Decide: loop.DecideAuto}
-	root, ok := d.object(d.root, "", "name", "owner", "space", "policy", "generator", "seed", "samples", "rounds",
+	root, ok := d.object(d.root, "", "name", "owner", "space", "policy", "generator", "seed", "samples", "rounds", "first_samples",
 		"make", "evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "price", "money", "until", "advance", "decide")
 	if !ok {
 		return loop.Campaign{}, d.err()
@@ -49,6 +49,7 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	}
 	root.count("samples", math.MaxInt64, &c.Samples)
 	root.small("rounds", &c.Rounds)
+	root.count("first_samples", math.MaxInt64, &c.FirstSamples)
 	if n := root.get("price"); n != nil {
 		if o, ok := d.object(n, "price", "gpu_hour", "currency"); ok {
 			o.need("gpu_hour")

@@ -55,6 +55,7 @@ func TestSchemasAgreeWithTheParser(t *testing.T) {
 	schemas := compiled(t)
 	factor := func(f string) string { return "name: s\nfactors:\n- " + f + "\n" }
 	const learns = "learn_from: [{model_line: m}]\n"
+	const campaignGrows = campaignHead + learns + "rounds: 3\n"
 	for _, c := range []struct {
 		kind kind
 		doc  string
@@ -335,6 +336,13 @@ func TestSchemasAgreeWithTheParser(t *testing.T) {
 		{campaign, campaignHead + "budget: 5", neither},
 		{campaign, campaignHead + "rounds: 2", semantic},
 		{campaign, campaignHead + "quota_by: pose", semantic},
+		{campaign, campaignGrows + "first_samples: 1", both},
+		{campaign, campaignGrows + "first_samples: 0", both},
+		{campaign, campaignGrows + "first_samples: 4", semantic},
+		{campaign, campaignHead + "first_samples: 1", semantic},
+		{campaign, campaignGrows + "first_samples: -1", neither},
+		{campaign, campaignGrows + "first_samples: 0.5", neither},
+		{campaign, campaignGrows + "first_samples: half", neither},
 		{campaign, campaignHead + "evaluation: {pinned: [{slice: {light: high}, count: 1}]}", semantic},
 	} {
 		var v any

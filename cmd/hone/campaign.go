@@ -86,7 +86,7 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 		"why", steeredWhy(c),
 		"waiting for", c.Waiting,
 		"proposed", proposed(c.Proposal),
-		"round", fmt.Sprintf("%d of %d", c.Round, c.Rounds),
+		"round", fmt.Sprintf("%d of %d", c.Round, c.Rounds)+growing(c),
 		"space", c.Space,
 		"policy", c.Policy,
 		"canary", canaryOf(c),
@@ -120,6 +120,14 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 		defer fmt.Fprintf(w, "\n%s more had been asked for when the campaign was closed, and are given up.\n", thousands(given))
 	}
 	grid(w, []string{"SAMPLES", "REQUESTED", "COMMITTED", "ABANDONED", "IN FLIGHT", "PENDING", "REJECTED", "REPLACED"}, rows)
+}
+
+// growing says how a campaign's rounds grow, if they do.
+func growing(c *api.Campaign) string {
+	if c.FirstSamples == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", growing from %s samples in the first", thousands(c.FirstSamples))
 }
 
 func writeCampaigns(w io.Writer, list []api.CampaignSummary) {
