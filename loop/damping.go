@@ -117,13 +117,21 @@ func (d *decision) damp(r *Remembered, v verdict) {
 			d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), r.Samples)
 	}
 	r.Sentence = fmt.Sprintf("%s: its share is damped to %s.", what, percent(r.Damping))
-	if r.Damping <= settings.Quarantine {
+	if r.Damping <= settings.Quarantine && !d.mendsWithin(r.Slice) {
 		r.Quarantined = true
 		if settings.Reopen > 0 {
 			r.Until = d.budget.Number + settings.Reopen
 		}
 		r.Sentence = what + ": it is quarantined. Check its labels and how it is made; more of it does not help."
 	}
+}
+
+// mendsWithin reports whether a narrower slice makes progress: in quarantine the
+// wider one would take its rows along, and nobody would boost what does get better.
+func (d *decision) mendsWithin(slice Slice) bool {
+	return slices.ContainsFunc(d.round.Memory.Slices, func(r Remembered) bool {
+		return r.Improved && !r.Quarantined && r.Slice.Within(slice) && !r.Slice.Equal(slice)
+	})
 }
 
 // revive lets a slice that had been fixed, and was given back, come again as if it

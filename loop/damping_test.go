@@ -201,6 +201,35 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A slice is damped, but not quarantined, while a narrower one makes progress: its
+// rows would leave the search with the wider one's.
+func TestNoQuarantineAroundProgress(t *testing.T) {
+	s := oneFactor(2)
+	s.Factors = append(s.Factors, Factor{Name: "g", Kind: Categorical, Levels: []Level{{Name: "a", Target: .5}, {Name: "b", Target: .5}}})
+	wide := Slice{{Factor: 0, Level: 0}}
+	narrow, beside := wide.With(Predicate{Factor: 1, Level: 0}), Slice{{Factor: 1, Level: 0}}
+	for name, test := range map[string]struct {
+		other       Remembered
+		quarantined bool
+	}{
+		"progress within":            {Remembered{Slice: narrow, Improved: true}, false},
+		"none within":                {Remembered{Slice: narrow}, true},
+		"quarantined since":          {Remembered{Slice: narrow, Improved: true, Quarantined: true}, true},
+		"progress beside":            {Remembered{Slice: beside, Improved: true}, true},
+		"progress of its own before": {Remembered{Slice: Slice{{Factor: 0, Level: 1}}, Improved: true}, true},
+	} {
+		m := Memory{Slices: []Remembered{{Slice: wide, Round: 1, AnchorRows: 100, AnchorFailures: 40, Samples: 200, Judged: 150, Damping: .5, Improved: true}, test.other}}
+		e := &Evidence{}
+		e.Append(Line{Codes: []Code{0, 0}, Source: SourceTarget, Origin: Synthetic, Rows: 100, Failures: 40})
+		e.Sort()
+		d := &decision{space: s, policy: policy(), evidence: e, round: &Round{Memory: m}, budget: Budget{Number: 9}}
+		d.judge(d.lessons())
+		if got := m.Slices[0]; got.Quarantined != test.quarantined || got.Damping != .25 || got.Sentence == "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestPercent(t *testing.T) {
 	for x, want := range map[float64]string{0: "0%", 1: "100%", .5: "50%", .0994: "9.9%", .1: "10%", .015: "1.5%", .001: "0.1%", .00012: "0.012%", 1e-9: "1e-07%"} {
 		if got := percent(x); got != want {
