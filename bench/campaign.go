@@ -35,9 +35,12 @@ type settings struct {
 	Seed     uint64 `json:"seed"`
 	// Rounds are made in any case, and up to Long until the worst slice is at the
 	// mark.
-	Rounds     int    `json:"rounds"`
-	Long       int    `json:"long"`
-	Samples    uint64 `json:"samples"`
+	Rounds  int    `json:"rounds"`
+	Long    int    `json:"long"`
+	Samples uint64 `json:"samples"`
+	// First is the samples of the first round, where rounds grow; Samples is then
+	// what they make on average, and each one after them.
+	First      uint64 `json:"first,omitempty"`
 	Evaluation uint64 `json:"evaluation"`
 	Steps      int    `json:"steps"`
 }
@@ -93,6 +96,7 @@ func (a *arm) run(ctx context.Context) (*campaign, error) {
 	result := &campaign{settings: a.settings}
 	var previous *loop.Round
 	rows, inNoise := 0, 0
+	asked := loop.Campaign{Samples: a.Samples * uint64(a.Rounds), Rounds: a.Rounds, FirstSamples: a.First}
 	for number := 1; number <= a.Rounds || number <= a.Long; number++ {
 		if number > a.Rounds {
 			if _, ok := result.toMark(); ok {
@@ -100,6 +104,9 @@ func (a *arm) run(ctx context.Context) (*campaign, error) {
 			}
 		}
 		budget := loop.Budget{Campaign: "loop", Number: number, Train: a.Samples, Evaluation: plan(a.Evaluation)}
+		if number <= a.Rounds {
+			budget.Train = asked.RoundSamples(number)
+		}
 		round, err := loop.Decide(a.world.space, &a.policy, previous, a.evidence(), budget, a.Seed)
 		if err != nil {
 			return nil, fmt.Errorf("round %d: %w", number, err)

@@ -23,7 +23,7 @@ type part interface {
 }
 
 // parts are run in this order.
-var parts = []part{determinism{}, recall{}, search{}, samples{}, stability{}}
+var parts = []part{determinism{}, recall{}, search{}, samples{}, growing{}, stability{}}
 
 // options are those of every part.
 type options struct {
@@ -31,9 +31,10 @@ type options struct {
 	first uint64
 	seeds int
 
-	// Of campaigns that run in process: samples and stability.
+	// Of campaigns that run in process: samples, growing and stability.
 	rounds     int
 	samples    uint64 // per round
+	small      uint64 // of the first round, where rounds grow
 	evaluation uint64 // rows per round, half of each source
 	steps      int
 	long       int // rounds of uniform, until it is as good
@@ -83,6 +84,7 @@ func decisionCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "strategy", Usage: "campaigns by this `STRATEGY` and by uniform, repeatable (default: all)"},
 			&cli.IntFlag{Name: "rounds", Usage: "rounds per campaign", Value: 12},
 			&cli.IntFlag{Name: "samples", Usage: "training samples per round", Value: 1500},
+			&cli.IntFlag{Name: "first-samples", Usage: "training samples of the first round where rounds grow, at most --samples", Value: 300},
 			&cli.IntFlag{Name: "evaluation", Usage: "evaluation rows per round, half target, half mixture", Value: 3000},
 			&cli.IntFlag{Name: "steps", Usage: "optimiser steps per round", Value: 250},
 			&cli.IntFlag{Name: "long", Usage: "the most rounds for which uniform goes on until its worst slice is at .35", Value: 48},
@@ -142,17 +144,20 @@ func readOptions(c *cli.Context) (*options, []part, error) {
 	if out := c.String("output"); out != "table" && out != "json" {
 		return nil, nil, fmt.Errorf("--output %q: table or json", out)
 	}
-	for _, name := range []string{"seeds", "rounds", "samples", "steps", "arms"} {
+	for _, name := range []string{"seeds", "rounds", "samples", "first-samples", "steps", "arms"} {
 		if c.Int(name) < 1 {
 			return nil, nil, fmt.Errorf("--%s is at least 1", name)
 		}
+	}
+	if c.Int("first-samples") > c.Int("samples") {
+		return nil, nil, errors.New("--first-samples is at most --samples: rounds grow")
 	}
 	if c.Int("evaluation") < 0 || c.Int("long") < 0 {
 		return nil, nil, errors.New("--evaluation and --long are at least 0")
 	}
 	o := &options{
 		log: os.Stderr, first: c.Uint64("first"), seeds: c.Int("seeds"),
-		rounds: c.Int("rounds"), samples: uint64(c.Int("samples")), evaluation: uint64(c.Int("evaluation")),
+		rounds: c.Int("rounds"), samples: uint64(c.Int("samples")), small: uint64(c.Int("first-samples")), evaluation: uint64(c.Int("evaluation")),
 		steps: c.Int("steps"), long: max(c.Int("long"), c.Int("rounds")), arms: c.Int("arms"), store: c.String("store"),
 		explain: c.Bool("explain"), adult: c.String("adult"), python: c.String("python"),
 	}

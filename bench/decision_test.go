@@ -14,7 +14,7 @@ import (
 
 func small(t *testing.T) *options {
 	t.Helper()
-	return &options{log: io.Discard, first: 7, seeds: 2, rounds: 3, long: 4, samples: 200, evaluation: 400, steps: 4, arms: 2,
+	return &options{log: io.Discard, first: 7, seeds: 2, rounds: 3, long: 4, samples: 200, small: 50, evaluation: 400, steps: 4, arms: 2,
 		worlds: worldNames(), strategies: []string{loop.StrategyHone}, store: filepath.Join(t.TempDir(), "campaigns.jsonl")}
 }
 
@@ -66,6 +66,41 @@ func TestCampaigns(t *testing.T) {
 		a, b, c := line(t, first[i]), line(t, again[i]), line(t, anew[i])
 		if !bytes.Equal(a, b) || !bytes.Equal(a, c) {
 			t.Errorf("two runs of %s differ:\n%s\n%s\n%s", first[i].title(), a, b, c)
+		}
+	}
+}
+
+// TestGrowing: rounds grow from a small first one to the same samples, those after
+// them are as large as even ones, and each is held against both uniforms.
+func TestGrowing(t *testing.T) {
+	o := small(t)
+	o.seeds, o.worlds = 1, []string{"nose"}
+	measures, err := growing{}.run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	campaigns, err := o.campaigns(t.Context(), o.grown())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range campaigns {
+		want := []int{50, 193, 600, 800} // 50, 143 and 407, and an even one
+		if c.First == 0 {
+			want = []int{200, 400, 600, 800}
+		}
+		for i, p := range c.Points {
+			if p.Samples > want[i] || p.Samples < want[i]-10 {
+				t.Errorf("%s: %d samples after round %d, want %d, or just less where some were abandoned", c.title(), p.Samples, i+1, want[i])
+			}
+		}
+	}
+	names := map[string]bool{}
+	for i := range measures {
+		names[measures[i].Name] = measures[i].Met != nil
+	}
+	for name, goal := range map[string]bool{"growing/nose/hone/to-mark": true, "growing/nose/hone-against-even/to-mark": false, "growing/nose-null/hone/mean-lost": true} {
+		if got, ok := names[name]; !ok || got != goal {
+			t.Errorf("%s: there %v, with a goal %v, want one %v", name, ok, got, goal)
 		}
 	}
 }

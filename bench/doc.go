@@ -3,7 +3,8 @@
 // decision: what are decisions worth? A file per part, behind the interface
 // part, and a line per measure with --output json. samples: how many samples
 // does a strategy save over uniform sampling, in two worlds with a renderer and
-// a learner, in process? recall: which planted slices does the search find?
+// a learner, in process? growing: and how many where rounds grow from a small
+// first one? recall: which planted slices does the search find?
 // search: how fast is it? determinism: are equal decisions equal to the byte?
 // stability: how calmly do mixtures move? Decisions, scenarios, seeds and
 // importance weights are the product's own, so that the figures are those of the

@@ -38,11 +38,7 @@ func (samples) run(ctx context.Context, o *options) ([]measure, error) {
 			out = append(out, c.measures()...)
 		}
 		if hone := of(campaigns, name, true, loop.StrategyHone); len(hone) > 0 {
-			loss := lost(hone, of(campaigns, name, true, loop.StrategyUniform))
-			m, lower, upper := interval(loss)
-			out = append(out, measure{Name: "samples/" + name + "-null/hone/mean-lost", Value: m, Unit: "points", Seeds: o.seedList(),
-				Note: "accuracy in deployment lost to uniform where nothing is planted"}.
-				within(lower, upper).goal(m <= .5, "<= 0.5"))
+			out = append(out, lostToNull("samples/"+name, o.seedList(), hone, of(campaigns, name, true, loop.StrategyUniform)))
 		}
 	}
 	return out, nil
@@ -153,6 +149,14 @@ func lost(with, uniform []*campaign) []float64 {
 		out[i] = 100 * (uniform[i].last().Mean - with[i].last().Mean)
 	}
 	return out
+}
+
+// lostToNull is what hone loses where nothing is planted.
+func lostToNull(name string, seeds []uint64, hone, uniform []*campaign) measure {
+	m, lower, upper := interval(lost(hone, uniform))
+	return measure{Name: name + "-null/hone/mean-lost", Value: m, Unit: "points", Seeds: seeds,
+		Note: "accuracy in deployment lost to uniform where nothing is planted"}.
+		within(lower, upper).goal(m <= .5, "<= 0.5")
 }
 
 func (c *comparison) lost() measure {

@@ -110,7 +110,11 @@ func (w settings) title() string {
 	if w.Null {
 		null = " (null)"
 	}
-	return fmt.Sprintf("%s%s %s seed %d", w.World, null, w.Strategy, w.Seed)
+	growing := ""
+	if w.First > 0 {
+		growing = fmt.Sprintf(" from %d", w.First)
+	}
+	return fmt.Sprintf("%s%s %s%s seed %d", w.World, null, w.Strategy, growing, w.Seed)
 }
 
 // campaign runs one.
