@@ -41,7 +41,13 @@ type trial struct {
 	clip        int
 	correlation float64
 	loss        bool // a heavy-tailed loss instead of failures
-	find        func(t *table) ([]loop.Slice, error)
+	// levels of the factors, of which the first so many are ordinal; nil: tableLevels.
+	levels  []int
+	ordinal int
+	// runs are planted, and longest is how long one may be that is searched for.
+	runs    bool
+	longest int
+	find    func(t *table) ([]loop.Slice, error)
 
 	recall, null05 float64 // goals; 0: none
 }
@@ -78,7 +84,7 @@ var trials = func() []trial {
 		trial{name: "decide/3k-probes-null", rows: 3000, find: (*table).probe, null: true, null05: .05},
 		trial{name: "survey/10k-loss", rows: 10_000, find: (*table).survey, loss: true},
 		trial{name: "survey/10k-loss-null", rows: 10_000, find: (*table).survey, loss: true, null: true, null05: .05})
-	return all
+	return append(all, runTrials()...)
 }()
 
 func (recall) run(ctx context.Context, o *options) ([]measure, error) {
@@ -87,6 +93,7 @@ func (recall) run(ctx context.Context, o *options) ([]measure, error) {
 		t := &trials[i]
 		fmt.Fprintf(o.log, "recall: %d of %d, %s\n", i+1, len(trials), t.name)
 		var recalled, discovered, falseOnes []float64
+		var kinds recalledKinds
 		for _, seed := range o.seedList() {
 			for n := range uint64(tablesPerSeed) {
 				if err := ctx.Err(); err != nil {
@@ -99,6 +106,7 @@ func (recall) run(ctx context.Context, o *options) ([]measure, error) {
 				}
 				hits, wrong := table.judge(found)
 				recalled = append(recalled, float64(hits)/plantedSlices)
+				kinds.judge(table, found)
 				falseOnes = append(falseOnes, float64(wrong))
 				discovered = append(discovered, float64(wrong)/float64(max(1, len(found))))
 			}
@@ -117,7 +125,7 @@ func (recall) run(ctx context.Context, o *options) ([]measure, error) {
 		if t.recall > 0 {
 			found, wrong = found.goal(found.Value >= t.recall, ">= %v", t.recall), wrong.goal(m <= .05, "<= 0.05")
 		}
-		out = append(out, found, wrong)
+		out = append(append(out, found, wrong), kinds.measures(t, o.seedList(), note)...)
 	}
 	return out, nil
 }
@@ -127,6 +135,7 @@ type table struct {
 	*trial
 	space   *loop.Space
 	planted []loop.Slice
+	rates   []float64 // of what is planted
 	codes   [][]loop.Code
 	errors  []float64
 	groups  []uint32 // by row; nil without clips
@@ -135,8 +144,11 @@ type table struct {
 
 func (t *trial) table(seed, n uint64) *table {
 	out := &table{trial: t, space: &loop.Space{Name: "table", Version: 1}, random: rand.New(rand.NewPCG(seed, n))}
-	for f, levels := range tableLevels {
+	for f, levels := range t.factorLevels() {
 		factor := loop.Factor{Name: fmt.Sprintf("f%d", f), Kind: loop.Categorical}
+		if f < t.ordinal {
+			factor.Kind = loop.Ordinal
+		}
 		sum := 0.0
 		for l := range levels {
 			factor.Levels = append(factor.Levels, loop.Level{Name: fmt.Sprintf("l%d", l), Target: .4 + out.random.Float64()})
@@ -147,7 +159,9 @@ func (t *trial) table(seed, n uint64) *table {
 		}
 		out.space.Factors = append(out.space.Factors, factor)
 	}
-	if !t.null {
+	if !t.null && t.runs {
+		out.plantRuns()
+	} else if !t.null {
 		out.plant()
 	}
 	out.draw()
@@ -160,10 +174,10 @@ func (t *table) plant() {
 	for len(t.planted) < plantedSlices {
 		var slice loop.Slice
 		mass := 1.0
-		factors := t.random.Perm(len(tableLevels))[:2+t.random.IntN(2)]
+		factors := t.random.Perm(len(t.space.Factors))[:2+t.random.IntN(2)]
 		slices.Sort(factors)
 		for _, f := range factors {
-			p := loop.Predicate{Factor: f, Level: t.random.IntN(tableLevels[f])}
+			p := loop.Predicate{Factor: f, Level: t.random.IntN(len(t.space.Factors[f].Levels))}
 			slice = append(slice, p)
 			mass *= t.space.Factors[f].Levels[p.Level].Target
 		}
@@ -171,13 +185,13 @@ func (t *table) plant() {
 			return slices.ContainsFunc(slice, func(p loop.Predicate) bool { return other.Level(p.Factor) == p.Level })
 		})
 		if mass >= .005 && mass <= .02 && !shares {
-			t.planted = append(t.planted, slice)
+			t.planted, t.rates = append(t.planted, slice), append(t.rates, plantedRate)
 		}
 	}
 }
 
 func (t *table) draw() {
-	t.codes = make([][]loop.Code, len(tableLevels))
+	t.codes = make([][]loop.Code, len(t.space.Factors))
 	rate := tableRate
 	for row := range t.rows {
 		if t.clip > 0 {
@@ -187,7 +201,7 @@ func (t *table) draw() {
 			}
 			t.groups = append(t.groups, uint32(row/t.clip))
 		}
-		codes := make([]loop.Code, len(tableLevels))
+		codes := make([]loop.Code, len(t.space.Factors))
 		for f := range codes {
 			codes[f] = t.level(f)
 			if t.clip > 0 && f%2 == 0 && row%t.clip > 0 {
@@ -217,16 +231,18 @@ func (t *table) level(f int) loop.Code {
 // outcome is 1 for a failure and 0 for none; or a loss, log-normal with σ = 1.5,
 // four times as large in what is planted.
 func (t *table) outcome(codes []loop.Code, rate float64) float64 {
-	in := slices.ContainsFunc(t.planted, func(s loop.Slice) bool { return s.Matches(codes) })
+	in := false
+	for i, s := range t.planted {
+		if s.Matches(codes) {
+			in, rate = true, max(rate, t.rates[i])
+		}
+	}
 	if t.loss {
 		loss := math.Exp(1.5 * t.random.NormFloat64())
 		if in {
 			loss *= 4
 		}
 		return loss
-	}
-	if in {
-		rate = plantedRate
 	}
 	if t.random.Float64() < rate {
 		return 1
@@ -241,21 +257,22 @@ func (t *table) judge(found []loop.Slice) (hits, wrong int) {
 			hits++
 			continue
 		}
-		if !slices.ContainsFunc(t.planted, func(s loop.Slice) bool { return inside(slice, s) || inside(s, slice) }) {
+		if !slices.ContainsFunc(t.planted, func(s loop.Slice) bool {
+			return slice.Within(s) || s.Within(slice) || t.runs && t.overlap(s, slice) >= .5
+		}) {
 			wrong++
 		}
 	}
 	return hits, wrong
 }
 
-// inside reports whether every scenario of a lies in b.
-func inside(a, b loop.Slice) bool {
-	return !slices.ContainsFunc(b, func(p loop.Predicate) bool { return a.Level(p.Factor) != p.Level })
-}
-
 func (t *table) survey() ([]loop.Slice, error) {
 	rows := &loop.Rows{Space: t.space, Codes: t.codes, Error: t.errors, Group: t.groups}
-	found, err := rows.Survey(loop.DefaultSearch())
+	search := loop.DefaultSearch()
+	if t.levels != nil {
+		search.Runs = t.longest
+	}
+	found, err := rows.Survey(search)
 	if err != nil {
 		return nil, err
 	}
@@ -350,6 +367,9 @@ func (t *table) round(e *loop.Evidence) (*loop.Round, error) { return t.next(e, 
 func (t *table) next(e *loop.Evidence, previous *loop.Round, probes uint64) (*loop.Round, error) {
 	policy := loop.DefaultPolicy()
 	policy.Name, policy.Version = "recall", 1
+	if t.levels != nil {
+		policy.Search.Runs = t.longest
+	}
 	// Whatever is found is boosted, however little it is worth.
 	policy.Shares.Smallest = 1e-6
 	budget := loop.Budget{Campaign: "recall", Number: 1, Train: 1 << 20, Evaluation: loop.EvaluationPlan{Probe: probes}}

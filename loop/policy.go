@@ -51,6 +51,9 @@ type Search struct {
 	Descent float64 `json:"descent"`
 	// Slices is the most slices that one round boosts.
 	Slices int `json:"slices"`
+	// Runs is how many adjacent levels of an ordinal or numeric factor a predicate may
+	// hold for; 0 and 1: one.
+	Runs int `json:"runs,omitempty"`
 }
 
 // Shares says how much of the mixture goes where. Protected slices come first:
@@ -173,6 +176,7 @@ func (p *Policy) Validate() error {
 		{"search.minimum_z", p.Search.MinimumZ, 0, 100},
 		{"search.descent", p.Search.Descent, 0, 1},
 		{"search.slices", float64(p.Search.Slices), 0, 1000},
+		{"search.runs", float64(p.Search.Runs), 0, maxPairedLevels},
 		{"shares.boosted", p.Shares.Boosted, 0, 1},
 		{"shares.cap", p.Shares.Cap, 0, 1},
 		{"shares.base", p.Shares.Base, 1e-3, 1},

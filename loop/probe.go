@@ -45,11 +45,20 @@ func suspects(t *tally, l *lesson) []suspect {
 		for i := from; i < len(cells); i++ {
 			cells[i].q = cells[i].p * float64(tests)
 		}
+		found, supported := t.lookRuns(order, rate, 0)
+		for _, c := range found {
+			if c.p < suspicion {
+				c.slice, c.q = t.slice(&c), c.p*float64(supported)
+				cells = append(cells, c)
+			}
+		}
 	}
 	slices.SortFunc(cells, clearer)
 	var out []suspect
 	for _, c := range cells {
-		nested := slices.ContainsFunc(out, func(s suspect) bool { return c.within(s.cell.slice) || s.cell.within(c.slice) })
+		nested := slices.ContainsFunc(out, func(s suspect) bool {
+			return c.within(s.cell.slice) || s.cell.within(c.slice) || c.slice.overlaps(s.cell.slice)
+		})
 		if !nested && len(out) < mostSuspects {
 			out = append(out, suspect{c, l})
 		}

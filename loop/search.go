@@ -27,8 +27,9 @@ type cell struct {
 	// p is P(K >= k) at the rate, on as many rows as the cell's are worth; q its
 	// Benjamini-Hochberg value.
 	p, q float64
-	// table and place are where the cell was counted.
+	// table and place are where the cell was counted; or runs.
 	table *table
+	runs  *runTable
 	place int
 }
 
@@ -59,7 +60,7 @@ func (t *tally) cover(fit descent, first func(rate float64, tested []int)) (foun
 		best := slices.MaxFunc(significant, func(a, b cell) int {
 			return cmp.Or(cmp.Compare(a.z, b.z), b.slice.compare(a.slice))
 		})
-		best = descend(best, significant, rate, t.settings.Descent, fit)
+		best = t.stretch(descend(best, significant, rate, t.settings.Descent, fit), rate)
 		found = append(found, best)
 		t.remove(best.slice)
 	}
@@ -77,7 +78,8 @@ func descend(c cell, significant []cell, rate, part float64, fit descent) cell {
 		next := -1
 		for i := range significant {
 			child := &significant[i]
-			if len(child.slice) <= len(c.slice) || !child.within(c.slice) || child.excess(rate) < least || fit != nil && !fit(&c, child, rate) {
+			if len(child.slice) <= len(c.slice) || !child.within(c.slice) || !child.slice.narrows(c.slice) ||
+				child.excess(rate) < least || fit != nil && !fit(&c, child, rate) {
 				continue
 			}
 			if next < 0 || child.excess(rate) > significant[next].excess(rate) {
@@ -97,7 +99,7 @@ func (c *cell) within(slice Slice) bool { return c.slice.Within(slice) }
 // significant is every cell up to the order of the settings that passes the
 // test, and how many were tested of each order: Benjamini-Hochberg over all orders
 // together, among the cells that could become significant at all (Tarone 1990); and
-// the least support and standard score. Cells are in order of slices.
+// the least support and standard score. Slices with runs come after the others.
 //
 // So many as were found already count as discoveries beside those that are left:
 // whoever searches what remains after a slice is taken away has a longer list, and
@@ -106,22 +108,29 @@ func (c *cell) within(slice Slice) bool { return c.slice.Within(slice) }
 // false discoveries for 1 %; where nothing is planted, no difference.
 func (t *tally) significant(rate float64, already int) (out []cell, tested []int) {
 	var hits []hit
-	tests := 0
+	var withRuns []cell
+	tests, runTests := 0, 0
 	least := make([]float64, t.settings.Order)
 	for order := range least {
 		found, able, rows := t.able(order+1, rate)
-		hits, tested = append(hits, found...), append(tested, able)
-		tests, least[order] = tests+able, rows
+		runs, ableRuns := t.ableRuns(order+1, rate)
+		hits, withRuns, tested = append(hits, found...), append(withRuns, runs...), append(tested, able+ableRuns)
+		tests, runTests, least[order] = tests+able, runTests+ableRuns, rows
 	}
 	var candidates []cell
-	for _, h := range t.promising(hits, rate, tests, already) {
+	for _, h := range t.promising(hits, rate, tests, already+len(withRuns)) {
 		c := t.cell(h.table, h.cell)
 		t.test(&c, rate)
 		if c.z >= t.settings.MinimumZ && c.n/c.design >= least[h.table.order-1] {
 			candidates = append(candidates, c)
 		}
 	}
-	for _, c := range benjaminiHochberg(candidates, tests, already) {
+	if runTests == 0 {
+		candidates = benjaminiHochberg(candidates, tests, already)
+	} else {
+		candidates = weigh(candidates, withRuns, tests, runTests, already)
+	}
+	for _, c := range candidates {
 		if c.q <= t.settings.FalseDiscovery {
 			c.slice = t.slice(&c)
 			out = append(out, c)

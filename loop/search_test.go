@@ -35,8 +35,10 @@ func drawEvidence(t *rapid.T, s *Space, maxLines int) *Evidence {
 			case 1:
 				code = Absent
 			case 2, 3, 4:
-				if p := bad.Level(f); p >= 0 {
-					code = Code(p)
+				if p := bad.Of(f); p != nil {
+					if code = Code(p.Level); p.Run > 0 {
+						code += Code(draw(uint64(p.Run + 1)))
+					}
 				}
 			}
 			l.Codes = append(l.Codes, code)

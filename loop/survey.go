@@ -97,6 +97,8 @@ func (s *Search) Validate() error {
 		return refuse("fdr", "%v is not a false discovery rate", s.FalseDiscovery).remedy("above 0, at most 0.5")
 	case s.Slices < 1:
 		return refuse("top", "%d slices", s.Slices).remedy("1 or more")
+	case s.Runs < 0 || s.Runs > maxPairedLevels:
+		return refuse("runs", "%d levels", s.Runs).remedy("0 to %d; 0 and 1: no runs", maxPairedLevels)
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ type tally struct {
 	// tables are the counted ones, by order less 1, in order of slices.
 	tables [][]*table
 	root   *table
+	// runs are counted slices with runs; nil before they are asked for.
+	runs *runs
 	// gone lists what was removed; lasting: it will be restored. Recalled are the members
 	// of slices that were removed before the last restoration, and used since.
 	gone           []removal
@@ -200,9 +202,19 @@ func (t *tally) rate() (rate, worth float64) {
 
 // cell is the i-th of a table, without its slice.
 func (t *tally) cell(table *table, i int) cell {
+	mates := 1.0
+	if t.grouped {
+		mates = float64(table.mates[i])
+	}
 	at := table.place(i) * t.lanes
-	lanes := table.sums[at : at+t.lanes]
-	c := cell{mates: 1, p: 1, table: table, place: i}
+	c := t.weighed(table.sums[at:at+t.lanes], mates)
+	c.table, c.place = table, i
+	return c
+}
+
+// weighed is the cell of some sums.
+func (t *tally) weighed(lanes []uint64, mates float64) cell {
+	c := cell{mates: mates, p: 1}
 	even := 0.0
 	for s := range t.strata {
 		if rows, sums := t.read(lanes, s); rows > 0 {
@@ -217,7 +229,7 @@ func (t *tally) cell(table *table, i int) cell {
 	c.k, c.skew = min(c.k, c.n), even/c.n
 	correlation := 0.0
 	if t.grouped {
-		c.mates, correlation = float64(table.mates[i]), t.clusters.correlation(0, 0)
+		correlation = t.clusters.correlation(0, 0)
 	}
 	design := effect(c.mates, correlation)
 	c.worth, c.design = c.n/design, design*t.dispersion
@@ -227,6 +239,9 @@ func (t *tally) cell(table *table, i int) cell {
 
 // slice says which slice a cell counts.
 func (t *tally) slice(c *cell) Slice {
+	if c.runs != nil {
+		return c.runs.slice(c.place)
+	}
 	slice := make(Slice, c.table.order)
 	for at, place := c.table, c.place; at != t.root; at = at.prefix {
 		width := uint32(len(t.levels[at.factor]) + 1)

@@ -42,6 +42,7 @@ func (t *tally) add(l *lines) bool {
 	}
 	t.batches = append(t.batches, p)
 	t.sum(p)
+	t.runs.extend(p)
 	return true
 }
 

@@ -48,6 +48,7 @@ func (t *tally) remove(slice Slice) {
 			m.near.copyLanes(p, m.lines)
 			t.apply(m.near)
 		}
+		t.runs.remove(p, m.lines)
 		gone := removal{batch: p}
 		for _, i := range m.lines {
 			if p.lanes[0][i] == 0 {
@@ -160,6 +161,7 @@ func (t *tally) restore() {
 	}
 	t.gone = nil
 	t.recalled, t.used = t.used, nil
+	t.runs.restore()
 	for _, tables := range t.tables {
 		for _, o := range tables {
 			if o.changed {

@@ -148,8 +148,8 @@ type naive struct {
 	rows     []outcome
 	gone     []bool
 	// kept are the slices that are counted, by order less 1, with what their rows of
-	// a group are to each other.
-	kept [][]cell
+	// a group are to each other; withRuns those that have a run of levels.
+	kept, withRuns [][]cell
 }
 
 func newNaive(s *Space, settings Search, rows []outcome, without []Slice) *naive {
@@ -207,6 +207,7 @@ func newNaive(s *Space, settings Search, rows []outcome, without []Slice) *naive
 	for _, cells := range n.kept {
 		slices.SortFunc(cells, func(a, b cell) int { return a.slice.compare(b.slice) })
 	}
+	n.keepRuns()
 	return n
 }
 
@@ -322,9 +323,14 @@ func (n *naive) cover() (found []cell) {
 			tester.clusters = n.anova()
 		}
 		var significant []cell
-		var tested, candidates []*cell
-		for _, kept := range n.kept {
+		var candidates []*cell
+		tests, runTests, families := 0, 0, [][][]cell{n.kept, n.withRuns}
+		for at, kept := range slices.Concat(families...) {
 			var supported []*cell
+			part := 1.0
+			if at >= len(n.kept) {
+				part = runShare
+			}
 			for _, c := range kept {
 				s, _ := n.count(c.slice)
 				c.rows, c.n, c.k, c.skew, c.p = s.rows, s.n, s.k, s.skew, 1
@@ -339,29 +345,44 @@ func (n *naive) cover() (found []cell) {
 				}
 			}
 			for _, c := range supported {
-				if c.n/c.design >= math.Log(n.settings.FalseDiscovery/float64(len(supported)))/math.Log(rate) {
-					tested = append(tested, c)
+				if c.n/c.design < math.Log(part*n.settings.FalseDiscovery/float64(len(supported)))/math.Log(rate) {
+					continue
+				}
+				if tester.test(c, rate); c.z >= n.settings.MinimumZ {
+					candidates = append(candidates, c)
+				}
+				if at < len(n.kept) {
+					tests++
+				} else {
+					runTests++
 				}
 			}
 		}
-		for _, c := range tested {
-			if tester.test(c, rate); c.z >= n.settings.MinimumZ {
-				candidates = append(candidates, c)
+		// counts is how many tests a p-value stands against: those of its family, over
+		// the family's part of the false discoveries.
+		counts := func(c *cell) float64 {
+			hasRun := slices.ContainsFunc(c.slice, func(p Predicate) bool { return p.Run > 0 })
+			switch {
+			case hasRun:
+				return c.p * float64(runTests) / runShare
+			case runTests > 0:
+				return c.p * float64(tests) / (1 - runShare)
 			}
+			return c.p * float64(tests)
 		}
 		for _, c := range candidates {
 			c.q = 1
 			for _, other := range candidates {
-				if other.p < c.p {
+				if counts(other) < counts(c) {
 					continue
 				}
 				rank := 0
 				for _, third := range candidates {
-					if third.p <= other.p {
+					if counts(third) <= counts(other) {
 						rank++
 					}
 				}
-				c.q = min(c.q, other.p*float64(len(tested))/float64(rank+len(found)))
+				c.q = min(c.q, counts(other)/float64(rank+len(found)))
 			}
 			if c.q <= n.settings.FalseDiscovery {
 				significant = append(significant, *c)
@@ -379,7 +400,11 @@ func (n *naive) cover() (found []cell) {
 			for _, c := range significant {
 				inside := len(c.slice) > len(best.slice)
 				for _, p := range best.slice {
-					inside = inside && slices.Contains(c.slice, p)
+					q := c.slice.Of(p.Factor)
+					inside = inside && q != nil && (*q == p || q.Run == 0 && p.Holds(Code(q.Level)))
+				}
+				for _, q := range c.slice {
+					inside = inside && (q.Run == 0 || slices.Contains(best.slice, q))
 				}
 				if inside && c.k-c.n*rate >= n.settings.Descent*(best.k-best.n*rate) {
 					children = append(children, c)

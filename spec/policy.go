@@ -24,13 +24,14 @@ func ParsePolicy(doc []byte) (loop.Policy, error) {
 	root.number("memory", &p.Memory)
 	root.small("window", &p.Window)
 	if n := root.get("search"); n != nil {
-		if o, ok := d.object(n, "search", "order", "false_discovery", "minimum_support", "minimum_z", "descent", "slices"); ok {
+		if o, ok := d.object(n, "search", "order", "false_discovery", "minimum_support", "minimum_z", "descent", "slices", "runs"); ok {
 			o.small("order", &p.Search.Order)
 			o.number("false_discovery", &p.Search.FalseDiscovery)
 			o.number("minimum_support", &p.Search.MinimumSupport)
 			o.number("minimum_z", &p.Search.MinimumZ)
 			o.number("descent", &p.Search.Descent)
 			o.small("slices", &p.Search.Slices)
+			o.small("runs", &p.Search.Runs)
 		}
 	}
 	if n := root.get("shares"); n != nil {

@@ -39,6 +39,9 @@ func checkObjective(c *cli.Context) error {
 	case objectiveExcess:
 		return refuse([]string{"alpha", "support"}, "it is of SliceLine's score; add --objective sliceline")
 	case objectiveSliceLine:
+		if err := refuse([]string{"runs"}, "SliceLine's slices are of single bins; leave it out, or rank by --objective excess"); err != nil {
+			return err
+		}
 		return refuse([]string{"group", "fdr"}, "SliceLine's score tests nothing, and takes every row for itself; leave it out, or rank by --objective excess")
 	default:
 		return usage("--objective is excess or sliceline, not %q", name)

@@ -22,6 +22,7 @@ func slicesCommand() *cli.Command {
 		ArgsUsage: "FILE",
 		Flags: append(append(tableFlags(),
 			&cli.IntFlag{Name: "order", Usage: "search for conjunctions of up to `N` conditions", Value: search.Order, DefaultText: fmt.Sprintf("%d; with sliceline, of any number", search.Order)},
+			&cli.IntFlag{Name: "runs", Usage: "let a condition span up to `N` adjacent bins of a number; not with sliceline", Value: search.Runs},
 			&cli.IntFlag{Name: "top", Usage: "show the `N` best", Value: search.Slices},
 			&cli.Float64Flag{Name: "fdr", Usage: "hold the false discovery rate below `Q`", Value: search.FalseDiscovery}), objectiveFlags()...),
 		Description: "FILE is Parquet, CSV, NDJSON, JSON or Arrow IPC, one row per evaluated example; columns become factors, numbers are binned,\n" +
@@ -40,6 +41,7 @@ func slicesCommand() *cli.Command {
 				return err
 			}
 			search.Order, search.Slices, search.FalseDiscovery = c.Int("order"), c.Int("top"), c.Float64("fdr")
+			search.Runs = c.Int("runs")
 			scored := c.String("objective") == objectiveSliceLine
 			if err := search.Validate(); err != nil && !scored {
 				return flagged(err)
@@ -153,7 +155,7 @@ func flagged(err error) error {
 		return err
 	}
 	switch refusal.Field {
-	case "order", "top", "fdr", "alpha", "support":
+	case "order", "runs", "top", "fdr", "alpha", "support":
 		refusal.Field = "--" + refusal.Field
 	}
 	if strings.HasPrefix(refusal.Field, "--") {
