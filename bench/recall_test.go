@@ -53,7 +53,7 @@ func TestTables(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	one := loop.Slice{{Factor: 0, Level: 1}, {Factor: 2, Level: 3}}
-	table := &table{planted: []loop.Slice{one}}
+	table := &table{trial: &trial{}, planted: []loop.Slice{one}}
 	for name, c := range map[string]struct {
 		found       loop.Slice
 		hits, wrong int

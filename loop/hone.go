@@ -123,6 +123,8 @@ func (d *decision) merged(lessons []*lesson, importance float64) ([]boost, error
 		for _, m := range d.round.Memory.Slices {
 			if m.Quarantined {
 				t.remove(m.Slice)
+			} else {
+				t.remembered = append(t.remembered, m.Slice)
 			}
 		}
 		found := t.cover(nil, nil)

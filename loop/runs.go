@@ -508,6 +508,48 @@ func (t *tally) stretch(c cell, rate float64) cell {
 	return c
 }
 
+// familiar is a slice that is remembered, in the place of one with a run that is
+// nearly the same: where a run ends is a matter of chance, and what damping knows of
+// the one would be lost with every level more or less. Nearly the same is what has
+// most levels in common, and fits as ends of a run do that are within their 95 %
+// region: the standard scores' squares, which are twice log-likelihoods, differ by
+// less than χ² of two degrees of freedom.
+func (t *tally) familiar(c cell, remembered []Slice, rate float64) cell {
+	best := c
+	if t.settings.Runs < 2 || slices.ContainsFunc(remembered, c.slice.Equal) {
+		return c
+	}
+	for _, slice := range remembered {
+		if c.slice.shared(slice) < .5 {
+			continue
+		}
+		known := t.counted(slice)
+		if known.n == 0 {
+			continue
+		}
+		if t.test(&known, rate); known.z > 0 && c.z*c.z-known.z*known.z < 5.99 && (known.z > best.z || best.slice.Equal(c.slice)) {
+			known.q = c.q
+			best = known
+		}
+	}
+	return best
+}
+
+// shared is the part of the combinations of levels of two slices of the same factors
+// that both have.
+func (s Slice) shared(t Slice) float64 {
+	if !s.overlaps(t) {
+		return 0
+	}
+	one, other, both := 1.0, 1.0, 1.0
+	for _, p := range s {
+		q := t.Of(p.Factor)
+		one, other = one*float64(p.Run+1), other*float64(q.Run+1)
+		both *= float64(min(p.Last(), q.Last()) - max(p.Level, q.Level) + 1)
+	}
+	return both / (one + other - both)
+}
+
 // has reports whether slices of these factors are counted with runs.
 func (x *runs) has(slice Slice) bool {
 	return x != nil && slices.ContainsFunc(x.tables, func(o *runTable) bool {

@@ -279,3 +279,30 @@ func TestTriplesGrow(t *testing.T) {
 		t.Errorf("%v, %v", survey.Findings, err)
 	}
 }
+
+// A slice that was boosted keeps its name while its run fits nearly as well as
+// another that overlaps it; where it does not, the other is a slice of its own.
+func TestRunsKeepTheirNames(t *testing.T) {
+	search := DefaultPolicy().Search
+	search.Runs = 4
+	bad := Slice{{Factor: 0, Level: 5, Run: 2}}
+	r := ordered(4, 3000, bad, .18, .08)
+	cover := func(remembered ...Slice) Slice {
+		tally := newTally(r.Space, search, &lines{codes: r.Codes, errors: r.Error}, nil)
+		tally.remembered = remembered
+		found := tally.cover(nil, nil)
+		if len(found) == 0 || found[0].q > search.FalseDiscovery || !found[0].slice.Equal(bad) && found[0].k == 0 {
+			t.Fatalf("found %+v", found)
+		}
+		return found[0].slice
+	}
+	wider, elsewhere, other := Slice{{Factor: 0, Level: 5, Run: 3}}, Slice{{Factor: 0, Level: 7, Run: 2}}, Slice{{Factor: 1, Level: 5, Run: 2}}
+	for _, c := range []struct {
+		remembered []Slice
+		want       Slice
+	}{{nil, bad}, {[]Slice{wider}, wider}, {[]Slice{elsewhere, other}, bad}, {[]Slice{bad, wider}, bad}} {
+		if got := cover(c.remembered...); !got.Equal(c.want) {
+			t.Errorf("remembering %v it is %v, want %v", c.remembered, got, c.want)
+		}
+	}
+}

@@ -61,6 +61,7 @@ func (t *tally) cover(fit descent, first func(rate float64, tested []int)) (foun
 			return cmp.Or(cmp.Compare(a.z, b.z), b.slice.compare(a.slice))
 		})
 		best = t.stretch(descend(best, significant, rate, t.settings.Descent, fit), rate)
+		best = t.familiar(best, t.remembered, rate)
 		found = append(found, best)
 		t.remove(best.slice)
 	}

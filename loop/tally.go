@@ -40,8 +40,10 @@ type tally struct {
 	// tables are the counted ones, by order less 1, in order of slices.
 	tables [][]*table
 	root   *table
-	// runs are counted slices with runs; nil before they are asked for.
-	runs *runs
+	// runs are counted slices with runs; nil before they are asked for. Remembered are
+	// slices that a search rather finds than others that are nearly the same.
+	runs       *runs
+	remembered []Slice
 	// gone lists what was removed; lasting: it will be restored. Recalled are the members
 	// of slices that were removed before the last restoration, and used since.
 	gone           []removal
