@@ -27,6 +27,19 @@ type run struct{ stratum, from, to int }
 
 func (p *batch) len() int { return len(p.lanes[0]) }
 
+// column has the codes of a factor, in the batch's order.
+func (p *batch) column(factor int) []Code {
+	codes := p.lines.codes[factor]
+	if p.order == nil {
+		return codes
+	}
+	out := make([]Code, p.len())
+	for i, line := range p.order {
+		out[i] = codes[line]
+	}
+	return out
+}
+
 // at is the position in the lines of the batch's line i.
 func (p *batch) at(i int) int {
 	if p.order == nil {

@@ -168,8 +168,10 @@ func (t *tally) cells(batches []*batch, c *cube, f func(p *batch, r run, cells [
 			for from := r.from; from < r.to; from += cubeBlock {
 				to := min(r.to, from+cubeBlock)
 				out := cells[:to-from]
-				clear(out)
-				for _, factor := range c.factors {
+				for i, place := range p.places[c.factors[0]][from:to] {
+					out[i] = uint32(place)
+				}
+				for _, factor := range c.factors[1:] {
 					width := uint32(t.width(factor))
 					for i, place := range p.places[factor][from:to] {
 						out[i] = out[i]*width + uint32(place)

@@ -119,7 +119,7 @@ func (t *tally) significant(rate float64, already int) (out []cell, tested []int
 		tests, runTests, least[order] = tests+able, runTests+ableRuns, rows
 	}
 	var candidates []cell
-	for _, h := range t.promising(hits, rate, tests, already+len(withRuns)) {
+	for _, h := range t.promising(hits, tests, already+len(withRuns)) {
 		c := t.cell(h.table, h.cell)
 		t.test(&c, rate)
 		if c.z >= t.settings.MinimumZ && c.n/c.design >= least[h.table.order-1] {
@@ -140,8 +140,8 @@ func (t *tally) significant(rate float64, already int) (out []cell, tested []int
 	return out, tested
 }
 
-// hit is a cell of a table that perhaps reaches the least standard score. That is z,
-// but for rounding, where an exact test will be of it.
+// hit is a cell of a table that perhaps reaches the least standard score, and z that
+// score, but for rounding; infinite where it is no bound of the tail.
 type hit struct {
 	table *table
 	cell  int
@@ -151,11 +151,11 @@ type hit struct {
 // promising leaves out the hits that cannot change what is significant. One of p-value
 // p is only if p <= FDR·(r+a)/T, where r hits have a p-value as small, of T tests, and
 // as many as a were found already; and what is after it in that order does not change
-// what is before it. The tail of a binomial of a rate of 1/4 or less is above that of
-// the normal distribution at its standard score (Slud 1977), so that the number of hits
-// of a score is at least r.
-func (t *tally) promising(hits []hit, rate float64, tests, already int) []hit {
-	for t.even() && !t.graded && rate <= .25 {
+// what is before it. The tail of a binomial is above that of the normal distribution at
+// its standard score, where the hits' scores are bounds, so that r is at most the number
+// of hits of a score.
+func (t *tally) promising(hits []hit, tests, already int) []hit {
+	for t.even() && !t.graded {
 		// Twice that is far above what rounding does.
 		p := 2 * t.settings.FalseDiscovery * float64(len(hits)+already) / float64(max(tests, 1))
 		if p >= .5 {
@@ -232,6 +232,14 @@ func (t *tally) hits(table *table, rate float64) (hits []hit, supported int) {
 // large counts the cells of a table that have the least support, and rows enough
 // to become significant.
 func (t *tally) large(table *table, least float64) (n int) {
+	if t.even() {
+		for i := range table.keys {
+			if rows := float64(table.sums[table.place(i)] >> rowShift); rows >= t.settings.MinimumSupport && rows/t.dispersion >= least {
+				n++
+			}
+		}
+		return n
+	}
 	for i := range table.keys {
 		if c := t.cell(table, i); c.worth >= t.settings.MinimumSupport && c.n/c.design >= least {
 			n++

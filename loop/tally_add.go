@@ -20,7 +20,7 @@ func (t *tally) add(l *lines) bool {
 		}
 		p.places[f] = make([]uint16, p.len())
 		for i, code := range l.codes[f] {
-			if !code.IsLevel() || t.space.Factors[f].Pin != nil {
+			if int(code) >= len(place) || t.space.Factors[f].Pin != nil {
 				t.unknown[f] = true
 				continue
 			}

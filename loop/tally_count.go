@@ -6,7 +6,7 @@ import (
 )
 
 // Bounds of a search: the lines times the sets of factors, which is time (some 20
-// seconds), and the cells of tables, which is memory (some 800 MB).
+// seconds), and the cells of tables, which is memory (some 1 GB).
 const (
 	maxWork = 2e10
 	maxKept = 4e7
@@ -75,12 +75,7 @@ func (t *tally) count(order int) []*table {
 		if n := len(t.tables); n > 0 {
 			prefixes = t.tables[n-1]
 		}
-		for _, p := range prefixes {
-			p.next, p.wanted = make([]*table, len(t.levels)), make([]bool, len(t.levels))
-			for f := p.factor + 1; f < len(t.levels); f++ {
-				p.wanted[f] = len(t.levels[f]) > 0 && t.known(p, f)
-			}
-		}
+		t.want(prefixes)
 		cubes := t.cubes(prefixes)
 		t.each.run(len(cubes), func(i int) { t.tabulateCube(&cubes[i]) })
 		t.each.run(len(prefixes), func(i int) { t.widen(prefixes[i]) })
@@ -96,6 +91,16 @@ func (t *tally) count(order int) []*table {
 		t.tables = append(t.tables, tables)
 	}
 	return t.tables[order-1]
+}
+
+// want notes which tables add a factor to a prefix.
+func (t *tally) want(prefixes []*table) {
+	for _, p := range prefixes {
+		p.next, p.wanted = make([]*table, len(t.levels)), make([]bool, len(t.levels))
+		for f := p.factor + 1; f < len(t.levels); f++ {
+			p.wanted[f] = len(t.levels[f]) > 0 && t.known(p, f)
+		}
+	}
 }
 
 // place finds the frequent levels, and each line's among them.
@@ -116,8 +121,8 @@ func (t *tally) place() {
 		}
 		for _, p := range t.batches {
 			p.places[f] = make([]uint16, p.len())
-			for i := range p.places[f] {
-				if code := p.lines.codes[f][p.at(i)]; code.IsLevel() {
+			for i, code := range p.column(f) {
+				if int(code) < len(place) {
 					p.places[f][i] = place[code]
 				} else {
 					t.unknown[f] = true
@@ -138,9 +143,14 @@ func (t *tally) frequent(factor int) []int {
 	levels := len(t.space.Factors[factor].Levels)
 	rows, meetings := make([]uint64, levels), make([]meeting, levels)
 	for _, p := range t.batches {
-		for i := range p.len() {
-			code := p.lines.codes[factor][p.at(i)]
-			if n := t.rowsOf(p, i); n > 0 && code.IsLevel() {
+		column := p.column(factor)
+		for _, r := range p.runs {
+			shift := t.rowsAbove(r.stratum)
+			for i := r.from; i < r.to; i++ {
+				code, n := column[i], p.lanes[laneRows][i]>>shift
+				if int(code) >= levels || n == 0 {
+					continue
+				}
 				rows[code] += n
 				if t.grouped {
 					meetings[code].meet(p.group[i], n)
@@ -159,10 +169,15 @@ func (t *tally) frequent(factor int) []int {
 
 // rowsOf are those of the batch's line i that are left.
 func (t *tally) rowsOf(p *batch, i int) uint64 {
-	if t.strata[p.lines.of(p.at(i))].packed {
-		return p.lanes[0][i] >> rowShift
+	return p.lanes[laneRows][i] >> t.rowsAbove(p.lines.of(p.at(i)))
+}
+
+// rowsAbove is how many bits of a stratum's first lane are not of rows.
+func (t *tally) rowsAbove(stratum int) int {
+	if t.strata[stratum].packed {
+		return rowShift
 	}
-	return p.lanes[laneRows][i]
+	return 0
 }
 
 // support is the least rows of a cell. No cell is worth more than its rows.
