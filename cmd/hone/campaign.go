@@ -86,7 +86,7 @@ func writeCampaign(w io.Writer, c *api.Campaign) {
 		"why", steeredWhy(c),
 		"waiting for", c.Waiting,
 		"proposed", proposed(c.Proposal),
-		"round", fmt.Sprintf("%d of %d", c.Round, c.Rounds)+growing(c),
+		"round", fmt.Sprintf("%d of %d", c.Round, c.Rounds) + growing(c),
 		"space", c.Space,
 		"policy", c.Policy,
 		"canary", canaryOf(c),

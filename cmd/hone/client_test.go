@@ -99,7 +99,7 @@ func (s *service) answers() {
 	summary := []api.CampaignSummary{{Name: "loop", State: "running", Space: "shapes@1", Requested: 18000, Committed: 4400, Round: 3, Rounds: 12},
 		{Name: "exam", State: "done", Space: "shapes@1", Requested: 10, Committed: 10, Round: 1, Rounds: 1}}
 	s.answer("GET /v1/campaigns", api.CampaignList{Campaigns: summary})
-	s.answer("GET /v1/campaigns/loop", api.Campaign{Name: "loop", State: "running", Counts: counts, Round: 3, Rounds: 12, Space: "shapes@1",
+	s.answer("GET /v1/campaigns/loop", api.Campaign{Name: "loop", State: "running", Counts: counts, Round: 3, Rounds: 12, FirstSamples: 60, Space: "shapes@1",
 		Policy: "plain@3", Generator: "shapes", Seed: 7, Waiting: "outcomes of learner@3", Evaluation: &api.Counts{Requested: 10, Committed: 10}})
 	s.answer("GET /v1/campaigns/loop/rounds/3", api.Round{Campaign: "loop", Round: 3, State: "published", Dataset: "loop@3",
 		EvalDataset: "loop.eval@3", Counts: counts, Sequence: 42, Decision: &decision})
