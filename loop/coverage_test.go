@@ -249,3 +249,39 @@ func TestCoverageOutlivesASmallRound(t *testing.T) {
 		previous = &r
 	}
 }
+
+// Rows over very many factors are less likely than any slice; each has its level of
+// quota_by all the same, and every sample a weight (C6).
+func TestCoverageOfVeryManyFactors(t *testing.T) {
+	s := wide(120, 0)
+	last := len(s.Factors) - 1
+	s.Constraints = []Constraint{{When: []LevelSet{{Factor: 0, Levels: []int{1}}, {Factor: last, Levels: []int{2}}}}}
+	p := policy()
+	p.Coverage = Coverage{Order: 1, Samples: 5, Share: .1}
+	b := Budget{Campaign: "c", Number: 1, Train: 1000, QuotaBy: s.Factors[last].Name}
+	r, err := Decide(s, p, nil, nil, b, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sampler, err := NewSampler(s, &r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for i := range r.Components {
+		c := &r.Components[i]
+		rows += len(c.Cover)
+		for index := range min(c.Quota, 5) {
+			x, err := sampler.Scenario(Train, c.Number, index)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w := sampler.Weight(Train, c.Number, x.Codes); !(w > 0) || math.IsInf(w, 0) {
+				t.Fatalf("a weight of %v", w)
+			}
+		}
+	}
+	if rows != 100 || r.Quota(Train) != 1000 {
+		t.Errorf("%d rows, %d samples", rows, r.Quota(Train))
+	}
+}

@@ -81,15 +81,12 @@ func (x *feasibility) mass(marginals []Marginal, slice Slice) (float64, error) {
 	return mass * accepted / all, nil
 }
 
-// leastMass is the least mass of a slice that can be drawn: with it importance
-// weights, which have it as a factor, stay far from being rounded to 0.
-const leastMass = 1e-100
-
 // drawable reports whether a component that fixes the slice can be drawn by
-// rejection: it has mass, and the constraints leave enough of it.
+// rejection: it has mass, if only too little for a number, and the constraints leave
+// enough of it.
 func (x *feasibility) drawable(marginals []Marginal, slice Slice) (bool, error) {
-	inside, mass := x.space.condition(marginals, slice)
-	if inside == nil || mass < leastMass {
+	inside, _ := x.space.condition(marginals, slice)
+	if inside == nil {
 		return false, nil
 	}
 	accepted, err := x.acceptance(inside)
