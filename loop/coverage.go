@@ -77,6 +77,9 @@ func (d *decision) cover(mixture []boost) ([]boost, error) {
 		return nil, err
 	}
 	d.round.Memory.Covered = c.covered() // also by a round that is too small for any
+	if n := c.ban(d.protected.bans, settings.Samples); n > 0 {
+		d.note("%d combinations of %d levels lie inside what is banned: they are not completed.", n, settings.Order)
+	}
 	lacked := c.lacking(settings.Samples)
 	rows, err := c.rows(d.feasibility, d.round.Base, settings.Samples, limit, d.space.Factor(d.budget.QuotaBy))
 	if err != nil || len(rows) == 0 {

@@ -23,6 +23,8 @@ type covering struct {
 	sets  []Slice
 	first []int
 	count []uint8
+	// bans are slices of which no row is made.
+	bans []Slice
 }
 
 // Counts of a cell. Whatever is never of counts as covered.
@@ -126,11 +128,7 @@ func (c *covering) rows(x *feasibility, base []Marginal, least, limit, by int) (
 	var rows []Slice
 	for depth := range w.least {
 		for set := range c.sets {
-			end := len(c.count)
-			if set+1 < len(c.first) {
-				end = c.first[set+1]
-			}
-			for cell := c.first[set]; cell < end && len(rows) < limit; cell++ {
+			for cell := c.first[set]; cell < c.end(set) && len(rows) < limit; cell++ {
 				if c.count[cell] != depth {
 					continue
 				}
@@ -148,6 +146,34 @@ func (c *covering) rows(x *feasibility, base []Marginal, least, limit, by int) (
 		}
 	}
 	return rows, nil
+}
+
+// ban takes slices, and all that lies inside them, out of what is to be covered: as
+// many cells as lacked samples.
+func (c *covering) ban(bans []Slice, least int) (n int) {
+	if c.bans = bans; len(bans) == 0 {
+		return 0
+	}
+	for set := range c.sets {
+		for cell := c.first[set]; cell < c.end(set); cell++ {
+			if !banned(bans, c.slice(set, cell)) {
+				continue
+			}
+			if c.count[cell] < uint8(least) {
+				n++
+			}
+			c.count[cell] = never
+		}
+	}
+	return n
+}
+
+// end is the place after the last cell of a set.
+func (c *covering) end(set int) int {
+	if set+1 < len(c.first) {
+		return c.first[set+1]
+	}
+	return len(c.count)
 }
 
 // lacking is how many cells have fewer samples than least, and could have more as
@@ -174,7 +200,8 @@ type coverer struct {
 	tangled []bool
 }
 
-// row widens a cell to a row, or returns nil where the cell cannot be drawn.
+// row widens a cell to a row, or returns nil where the cell cannot be drawn, or not
+// beside any level of the factor by.
 func (w *coverer) row(cell Slice) (Slice, error) {
 	row := cell
 	for f := range w.codes {
@@ -198,7 +225,10 @@ func (w *coverer) row(cell Slice) (Slice, error) {
 	if w.by >= 0 && w.codes[w.by] == Unknown {
 		// It covers nothing more with one level or another: the likeliest that it can
 		// have, then.
-		return w.widen(row, w.by, w.masses(w.by))
+		if row, err := w.widen(row, w.by, w.masses(w.by)); err != nil || w.codes[w.by] != Unknown {
+			return row, err
+		}
+		return nil, nil
 	}
 	return row, nil
 }
@@ -217,8 +247,8 @@ func (w *coverer) widen(row Slice, f int, gains []uint64) (Slice, error) {
 			return row, nil
 		}
 		wider := row.With(Predicate{Factor: f, Level: best})
-		ok := true
-		if w.tangled[f] {
+		ok := !banned(w.bans, wider)
+		if ok && w.tangled[f] {
 			var err error
 			if ok, err = w.x.drawable(w.base, wider); err != nil {
 				return nil, err

@@ -12,7 +12,8 @@ import (
 // says. A pin gives the slice exactly Share of every training mixture, as a
 // component of its own; what the base and other components have of the slice
 // comes on top. A ban keeps the slice, and all that lies inside it, from being
-// boosted or probed; the base draws it as ever, and its rows count as evidence.
+// boosted, probed or completed by a coverage: nothing is made because of it. The base
+// draws it as ever, and its rows count as evidence.
 // Both hold from the next round on, at once, as what a space protects does. A
 // campaign that lists what to make is held to its list alone.
 type Override struct {

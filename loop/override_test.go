@@ -65,6 +65,11 @@ func checkOverrides(t rapid.TB, s *Space, p *Policy, r *Round) {
 			t.Fatal(err)
 		}
 		for _, c := range r.Components {
+			for _, row := range c.Cover {
+				if banned([]Slice{ban}, row) {
+					t.Fatalf("%s is banned, yet a coverage asks for %s", s.Describe(ban), s.Describe(row))
+				}
+			}
 			if c.Domain != Evaluation && len(c.Slice) > 0 && (&cell{slice: c.Slice}).within(ban) {
 				t.Fatalf("%s is banned, yet there is a component of %s", s.Describe(ban), s.Describe(c.Slice))
 			}
