@@ -110,11 +110,11 @@ func (d *decision) damp(r *Remembered, v verdict) {
 		return
 	}
 	r.Damping = max(settings.Least, r.Damping/2)
-	what := fmt.Sprintf("%s failed %s when first boosted in round %d and fails %s now, after %d samples of its own",
-		d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), r.Samples)
+	what := fmt.Sprintf("%s failed %s when first boosted in round %d and %s in round %d, after %d samples of its own",
+		d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), d.budget.Number, r.Samples)
 	if !v.transfers {
-		what = fmt.Sprintf("%s is fixed in synthetic and unchanged in real rows, which failed %s in round %d and fail %s now, after %d samples of its own: what is made does not transfer",
-			d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), r.Samples)
+		what = fmt.Sprintf("%s is fixed in synthetic and unchanged in real rows, which failed %s in round %d and %s in round %d, after %d samples of its own: what is made does not transfer",
+			d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), d.budget.Number, r.Samples)
 	}
 	r.Sentence = fmt.Sprintf("%s: its share is damped to %s.", what, percent(r.Damping))
 	if r.Damping <= settings.Quarantine && !d.mendsWithin(r.Slice) {
@@ -173,6 +173,44 @@ func (d *decision) remember(b *boost, samples uint64) {
 	r.Samples, r.Of = samples, b.lesson.of(d.lessons())
 	m.Slices = append(m.Slices, r)
 	slices.SortFunc(m.Slices, func(a, b Remembered) int { return a.Slice.compare(b.Slice) })
+}
+
+// mostIdle is for how many rounds a slice is remembered that gets no samples, unless the
+// policy looks back further.
+const mostIdle = 20
+
+// recount ends a round's memory: what is in quarantine and what is new about the
+// others is said; what has had no samples for longer than any evidence counts, and
+// than a quarantine lasts, is forgotten. It would come again as if it were new.
+func (d *decision) recount() {
+	made := func(slice Slice) bool {
+		return slices.ContainsFunc(d.round.Components, func(c Component) bool { return c.Quota > 0 && c.Slice.Equal(slice) })
+	}
+	most := max(mostIdle, d.policy.Window, d.policy.Damping.Reopen)
+	var kept []Remembered
+	for _, r := range d.round.Memory.Slices {
+		if before := d.remembered(r.Slice); r.Sentence != "" && (r.Quarantined || before == nil || before.Sentence != r.Sentence) {
+			d.note("%s", r.Sentence)
+		}
+		switch {
+		case made(r.Slice):
+			r.Idle = 0
+		case d.budget.Train > 0:
+			r.Idle++
+		}
+		if r.Quarantined || r.Idle <= most {
+			kept = append(kept, r)
+		}
+	}
+	d.round.Memory.Slices = kept
+}
+
+// remembered is what the round before remembers of a slice, or nil.
+func (d *decision) remembered(slice Slice) *Remembered {
+	if d.previous == nil {
+		return nil
+	}
+	return d.previous.Memory.find(slice)
 }
 
 // anchored is a slice whose progress counts from the evidence of a lesson.

@@ -120,7 +120,7 @@ func TestDampingFollowsRealRows(t *testing.T) {
 	}{
 		"both better":    {40, 40, 100, 1, ""},
 		"real alone":     {40, 80, 100, 1, ""},
-		"made alone":     {80, 40, 100, .25, "is fixed in synthetic and unchanged in real rows, which failed 80% in round 1 and fail 80% now"},
+		"made alone":     {80, 40, 100, .25, "is fixed in synthetic and unchanged in real rows, which failed 80% in round 1 and 80% in round 9, after 200 samples"},
 		"neither":        {80, 80, 100, .25, "failed 80% when first boosted"},
 		"no real anchor": {80, 20, 0, 1, ""},
 	} {
@@ -235,5 +235,40 @@ func TestPercent(t *testing.T) {
 		if got := percent(x); got != want {
 			t.Errorf("percent(%v) = %q, want %q", x, got, want)
 		}
+	}
+}
+
+// A slice that has had no samples for long is forgotten, so that a memory does not
+// grow with every slice that was ever boosted; one in quarantine is not, and none is
+// while its evidence counts.
+func TestIdleSlicesAreForgotten(t *testing.T) {
+	s := shapes()
+	glare, low := s.slice(t, "light", "glare", "scale", "near"), s.slice(t, "light", "low")
+	p := policy()
+	p.Damping.Reopen = 0
+	previous := &Round{Campaign: "c", Number: 1, SpaceVersion: s.Version, Memory: Memory{Slices: []Remembered{
+		{Slice: low, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 500, Judged: 500, Damping: .25, Quarantined: true, Sentence: "it is quarantined"},
+		{Slice: glare, Round: 1, AnchorRows: 100, AnchorFailures: 50, Samples: 500, Judged: 500, Damping: .5, Sentence: "it was damped in round 1"}}}}
+	for number := 2; number <= mostIdle+3; number++ {
+		r, err := Decide(s, p, previous, nil, Budget{Campaign: "c", Number: number, Train: 1500}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := r.Memory.find(glare)
+		if kept := number-1 <= mostIdle; (m != nil) != kept || kept && (m.Idle != number-1 || m.Damping != .5) {
+			t.Fatalf("round %d remembers %+v", number, m)
+		}
+		if r.Memory.find(low) == nil {
+			t.Fatalf("round %d has forgotten what is in quarantine", number)
+		}
+		// What is in force is said every time, what was done once.
+		if text := strings.Join(r.Notes, "\n"); text != "it is quarantined" {
+			t.Errorf("round %d notes %q", number, text)
+		}
+		evaluated, err := Decide(s, p, &r, nil, Budget{Campaign: "c", Number: number + 1, Evaluation: EvaluationPlan{Target: 10}}, 1)
+		if again := evaluated.Memory.find(glare); err != nil || m != nil && again.Idle != m.Idle {
+			t.Errorf("a round without training samples counts: %+v (%v)", again, err)
+		}
+		previous = &r
 	}
 }

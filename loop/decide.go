@@ -166,11 +166,7 @@ func (d *decision) train() error {
 	if err := d.split(); err != nil {
 		return err
 	}
-	for i := range d.round.Memory.Slices {
-		if m := &d.round.Memory.Slices[i]; m.Sentence != "" {
-			d.round.Notes = append(d.round.Notes, m.Sentence)
-		}
-	}
+	d.recount()
 	return nil
 }
 

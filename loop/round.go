@@ -134,7 +134,7 @@ type Loss struct {
 }
 
 // Memory is what damping must remember of earlier rounds. It is ordered by
-// slice and never holds a slice twice.
+// slice and never holds a slice twice; what has been idle for long is forgotten.
 type Memory struct {
 	Slices []Remembered `json:"slices,omitempty"`
 	// Covered is what a coverage must remember; nil without one.
@@ -171,7 +171,11 @@ type Remembered struct {
 	RealFailures float64 `json:"real_failures,omitempty"`
 	// Improved: when last judged, it had made progress.
 	Improved bool `json:"improved,omitempty"`
-	// Sentence says why the slice is damped or quarantined, if it is.
+	// Idle is how many rounds have made nothing because of the slice since it last had
+	// samples of its own.
+	Idle int `json:"idle,omitempty"`
+	// Sentence says why the slice is damped or quarantined, if it is, and of which round
+	// that is so.
 	Sentence string `json:"sentence,omitempty"`
 }
 
