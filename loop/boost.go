@@ -66,6 +66,9 @@ func (r *Reason) fill(c *counted, l *lesson) {
 	r.Rows, r.Groups, r.Failures = c.rows, c.groups, c.failures
 	r.Effective, r.Measured = c.worth, c.rate()
 	r.Lower, r.Upper = alwaysValid(c.failed, c.worth)
+	if l.learned.Graded() {
+		r.Graded = &Grade{Unit: l.learned.Unit, Best: l.learned.Best, Cap: l.learned.Cap}
+	}
 	if l.learned.Unit != "" && c.rows > 0 {
 		r.Loss = &Loss{Metric: l.learned.Metric, Unit: l.learned.Unit, Slice: c.loss, Deployment: l.loss}
 	}

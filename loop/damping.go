@@ -45,7 +45,7 @@ func (d *decision) judge(lessons []*lesson) {
 			continue
 		}
 		if verdict, ok := d.verdict(r, l, &now); ok {
-			d.damp(r, verdict)
+			d.damp(r, l, verdict)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (d *decision) verdict(r *Remembered, l *lesson, now *counted) (verdict, boo
 }
 
 // damp takes share from a slice without progress, and gives it back to one with.
-func (d *decision) damp(r *Remembered, v verdict) {
+func (d *decision) damp(r *Remembered, l *lesson, v verdict) {
 	settings := d.policy.Damping
 	r.Judged, r.Improved, r.Sentence = r.Samples, v.progress, ""
 	if v.progress {
@@ -110,11 +110,11 @@ func (d *decision) damp(r *Remembered, v verdict) {
 		return
 	}
 	r.Damping = max(settings.Least, r.Damping/2)
-	what := fmt.Sprintf("%s failed %s when first boosted in round %d and %s in round %d, after %d samples of its own",
-		d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), d.budget.Number, r.Samples)
+	what := fmt.Sprintf("%s %s when first boosted in round %d and %s in round %d, after %d samples of its own",
+		d.space.Describe(r.Slice), l.failed(v.before), r.Round, percent(v.now), d.budget.Number, r.Samples)
 	if !v.transfers {
-		what = fmt.Sprintf("%s is fixed in synthetic and unchanged in real rows, which failed %s in round %d and %s in round %d, after %d samples of its own: what is made does not transfer",
-			d.space.Describe(r.Slice), percent(v.before), r.Round, percent(v.now), d.budget.Number, r.Samples)
+		what = fmt.Sprintf("%s is fixed in synthetic and unchanged in real rows, which %s in round %d and %s in round %d, after %d samples of its own: what is made does not transfer",
+			d.space.Describe(r.Slice), l.failed(v.before), r.Round, percent(v.now), d.budget.Number, r.Samples)
 	}
 	r.Sentence = fmt.Sprintf("%s: its share is damped to %s.", what, percent(r.Damping))
 	if r.Damping <= settings.Quarantine && !d.mendsWithin(r.Slice) {

@@ -31,7 +31,17 @@ func (s *Space) explain(c *Component) string {
 	}
 	sentence := fmt.Sprintf("%s fails %s of the time (%d of %d rows%s, 95%% interval %s to %s), %.1f times the rate in deployment.",
 		s.Describe(c.Slice), percent(r.Measured), r.Failures, r.Rows, worth, percent(r.Lower), percent(r.Upper), r.Lift)
-	if r.Rows == 0 {
+	switch {
+	case r.Graded != nil && r.Rows == 0:
+		sentence = fmt.Sprintf("%s had a mean severity of %s in versions before the newest, which has no rows of it: %.1f times that in deployment; %s.",
+			s.Describe(c.Slice), percent(r.Rate), r.Lift, r.Graded)
+	case r.Graded != nil:
+		sentence = fmt.Sprintf("%s has a mean severity of %s (%d rows%s, 95%% interval %s to %s), %.1f times that in deployment; %s.",
+			s.Describe(c.Slice), percent(r.Measured), r.Rows, worth, percent(r.Lower), percent(r.Upper), r.Lift, r.Graded)
+		if r.Failures > 0 {
+			sentence += fmt.Sprintf(" %d of the rows were posted as failures.", r.Failures)
+		}
+	case r.Rows == 0:
 		sentence = fmt.Sprintf("%s failed %s of the time in versions before the newest, which has no rows of it: %.1f times the rate in deployment.",
 			s.Describe(c.Slice), percent(r.Rate), r.Lift)
 	}
@@ -42,7 +52,11 @@ func (s *Space) explain(c *Component) string {
 		sentence += fmt.Sprintf(" So %s %s.", map[bool]string{true: "say", false: "says"}[len(r.LearnedFrom) > 1], join(r.LearnedFrom))
 	}
 	if r.Since > 0 && r.Rows > 0 {
-		sentence += fmt.Sprintf(" It failed %s when first boosted in round %d.", percent(max(0, r.Measured+r.Progress)), r.Since)
+		failed := "failed"
+		if r.Graded != nil {
+			failed = "had"
+		}
+		sentence += fmt.Sprintf(" It %s %s when first boosted in round %d.", failed, percent(max(0, r.Measured+r.Progress)), r.Since)
 	}
 	sentence += fmt.Sprintf(" It is %s of deployment and gets %s of the round: %d samples.", percent(r.Prevalence), percent(share), c.Quota)
 	if r.Capped {
@@ -64,6 +78,12 @@ func (s *Space) explain(c *Component) string {
 		sentence += " " + s.explainProtection(c.Slice, r.Protected)
 	}
 	return sentence
+}
+
+// String says what the ends of the scale are: "0% is 0 mm, and 100% 40 mm or worse".
+func (g *Grade) String() string {
+	of := Learned{Unit: g.Unit, Best: g.Best, Cap: g.Cap}
+	return fmt.Sprintf("0%% is %s, and 100%% %s or worse", of.Measure(0), of.Measure(1))
 }
 
 // text is a mean in the metric's unit.

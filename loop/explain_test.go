@@ -25,6 +25,11 @@ func TestExplain(t *testing.T) {
 		"tasks":    {func(r *Reason) { r.LearnedFrom = []string{"detect", "pose"} }, strings.Replace(plain, "deployment. It is", "deployment. So say detect and pose. It is", 1)},
 		"progress": {func(r *Reason) { r.Since, r.Progress = 3, .1 }, strings.Replace(plain, "deployment. It is", "deployment. It failed 80% when first boosted in round 3. It is", 1)},
 		"cost":     {func(r *Reason) { r.Cost = 2.13 }, plain + " A sample of it costs 2.1 times as much as one of the base."},
+		"graded": {func(r *Reason) { r.Graded = &Grade{Unit: "mm", Cap: 40} },
+			"background=metal ∧ light=low has a mean severity of 70% (120 rows, 95% interval 61% to 78%), 12.3 times that in deployment; 0% is 0 mm, and 100% 40 mm or worse. 84 of the rows were posted as failures. It is 2.0% of deployment and gets 12% of the round: 188 samples."},
+		"graded, before": {func(r *Reason) {
+			r.Graded, r.Rate, r.Rows, r.Failures = &Grade{Best: .9, Cap: .2}, .4, 0, 0
+		}, "background=metal ∧ light=low had a mean severity of 40% in versions before the newest, which has no rows of it: 12.3 times that in deployment; 0% is 0.9, and 100% 0.2 or worse. It is 2.0% of deployment and gets 12% of the round: 188 samples."},
 		"former":   {func(r *Reason) { r.Value = 0 }, "background=metal ∧ light=low is no longer among the failing slices; its share is being handed back and is 12% now (188 samples)."},
 	} {
 		changed, reason := c, *c.Reason

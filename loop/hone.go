@@ -174,10 +174,10 @@ func (d *decision) noteWorthless(b *boost, l *lesson) {
 	slice := d.space.Describe(b.cell.slice)
 	switch r := b.reason; {
 	case r.Prevalence == 0:
-		d.note("%s fails %s of the time, but deployment never shows it: it is not boosted.", slice, percent(r.Measured))
+		d.note("%s %s, but deployment never shows it: it is not boosted.", slice, l.fails(r.Measured))
 	case banned(d.protected.bans, b.cell.slice): // which the ban's own note says
 	case b.worth == 0 && r.Rate > l.goal:
-		d.note("%s fails %s of the time, but the constraints or the base all but forbid to draw it: it is not boosted.", slice, percent(r.Measured))
+		d.note("%s %s, but the constraints or the base all but forbid to draw it: it is not boosted.", slice, l.fails(r.Measured))
 	case b.worth == 0:
 		d.note("%s fails more than what is left of the evidence, but no more than deployment as a whole: it is not boosted.", slice)
 	}

@@ -239,6 +239,31 @@ func (l *lesson) plainName() string {
 	return fmt.Sprintf("%s of %s", of, l.learned.ModelLine)
 }
 
+// fails says to a person how badly something fails: rows that fail are counted, and of
+// how badly they fail there is a mean.
+func (l *lesson) fails(rate float64) string {
+	if l.learned.Graded() {
+		return "has a mean severity of " + percent(rate)
+	}
+	return "fails " + percent(rate) + " of the time"
+}
+
+// failed is fails of what is past.
+func (l *lesson) failed(rate float64) string {
+	if l.learned.Graded() {
+		return "had a mean severity of " + percent(rate)
+	}
+	return "failed " + percent(rate)
+}
+
+// rows says of how many rows a rate is.
+func (l *lesson) rows(c *counted) string {
+	if l.learned.Graded() {
+		return fmt.Sprintf("%d rows", c.rows)
+	}
+	return fmt.Sprintf("%d of %d rows", c.failures, c.rows)
+}
+
 // combined says how several lessons are weighed against each other.
 func combined(lessons []*lesson) string {
 	parts := make([]string, len(lessons))

@@ -95,8 +95,8 @@ func (d *decision) probe(found []suspect) error {
 			continue
 		}
 		now := s.lesson.count(s.cell.slice, nil)
-		what := fmt.Sprintf("%s fails %s of the time (%d of %d rows), which may be chance among so many slices",
-			d.space.Describe(s.cell.slice), percent(now.rate()), now.failures, now.rows)
+		what := fmt.Sprintf("%s %s (%s), which may be chance among so many slices",
+			d.space.Describe(s.cell.slice), s.lesson.fails(now.rate()), s.lesson.rows(&now))
 		if len(d.round.Memory.Probed) < probes {
 			d.round.Memory.Probed = append(d.round.Memory.Probed, Probed{s.cell.slice, s.lesson.of(d.lessons())})
 			d.note("%s: evaluation samples of it are made to tell.", what)
@@ -143,11 +143,15 @@ func (d *decision) confirmed(l *lesson) []cell {
 		c.z = c.excess(l.overall) / math.Sqrt(c.n*l.overall*(1-l.overall))
 		c.p = binomialTail(c.k, c.n, l.overall)
 		c.q = min(1, c.p*float64(len(probed)))
+		told := fmt.Sprintf("%d of %d fresh rows fail", now.failures, now.rows)
+		if l.learned.Graded() {
+			told = fmt.Sprintf("%d fresh rows have a mean severity of %s", now.rows, percent(now.rate()))
+		}
 		if c.q <= d.policy.Search.FalseDiscovery && c.excess(l.overall) > 0 {
-			d.note("%s is confirmed by its probes: %d of %d fresh rows fail.", d.space.Describe(p.Slice), now.failures, now.rows)
+			d.note("%s is confirmed by its probes: %s.", d.space.Describe(p.Slice), told)
 			out = append(out, c)
 		} else {
-			d.note("%s is not confirmed by its probes: %d of %d fresh rows fail.", d.space.Describe(p.Slice), now.failures, now.rows)
+			d.note("%s is not confirmed by its probes: %s.", d.space.Describe(p.Slice), told)
 		}
 	}
 	return out

@@ -114,6 +114,10 @@ type Reason struct {
 	LearnedFrom []string `json:"learned_from,omitempty"`
 	// Loss is what was measured, where the metric has a unit.
 	Loss *Loss `json:"loss,omitempty"`
+	// Graded says between which values a metric without a threshold is graded: Measured,
+	// Rate, Lower and Upper are mean severities then, and Failures are the rows that were
+	// not posted as correct. nil elsewhere.
+	Graded *Grade `json:"graded,omitempty"`
 	// Protected is the least that the mixture has of a protected slice. A slice
 	// that is there only for that was not tested: its P and Q are 1.
 	Protected float64 `json:"protected,omitempty"`
@@ -131,6 +135,14 @@ type Loss struct {
 	Unit       string  `json:"unit"`
 	Slice      float64 `json:"slice"`
 	Deployment float64 `json:"deployment"`
+}
+
+// Grade is the scale of a metric that is graded: the measured values that count as
+// severity 0 and 1.
+type Grade struct {
+	Unit string  `json:"unit,omitempty"`
+	Best float64 `json:"best"`
+	Cap  float64 `json:"cap"`
 }
 
 // Memory is what damping must remember of earlier rounds. It is ordered by
