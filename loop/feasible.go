@@ -93,6 +93,10 @@ func (x *feasibility) drawable(marginals []Marginal, slice Slice) (bool, error) 
 	return accepted >= minAcceptance, err
 }
 
+// leastMass is the least mass of a slice that a person may ask for: with less its
+// samples have importance weights that say nothing.
+const leastMass = 1e-100
+
 // inTarget refuses a slice of which nothing can be drawn from the target; otherwise
 // says what to do where levels have no share of it.
 func (x *feasibility) inTarget(target []Marginal, field string, slice Slice, otherwise string) error {
@@ -101,7 +105,7 @@ func (x *feasibility) inTarget(target []Marginal, field string, slice Slice, oth
 			remedy("remove the pin, or the slice")
 	}
 	drawable, err := x.drawable(target, slice)
-	if err == nil && !drawable {
+	if _, mass := x.space.condition(target, slice); err == nil && (!drawable || mass < leastMass) {
 		err = refuse(field, "%s hardly occurs in the target distribution, or the constraints all but forbid it", x.space.Describe(slice)).
 			remedy("%s", otherwise)
 	}

@@ -169,7 +169,7 @@ func BenchmarkMake(b *testing.B) {
 
 // What can never be made is refused when it is asked for, in words that say why:
 // at another level of a pinned factor, or so rare that its importance weight
-// would be rounded to nothing and no sample of it could ever be counted.
+// would say nothing.
 func TestNeverMade(t *testing.T) {
 	s := &Space{Name: "s"}
 	var rare Slice
