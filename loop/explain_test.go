@@ -30,7 +30,7 @@ func TestExplain(t *testing.T) {
 		"graded, before": {func(r *Reason) {
 			r.Graded, r.Rate, r.Rows, r.Failures = &Grade{Best: .9, Cap: .2}, .4, 0, 0
 		}, "background=metal ∧ light=low had a mean severity of 40% in versions before the newest, which has no rows of it: 12.3 times that in deployment; 0% is 0.9, and 100% 0.2 or worse. It is 2.0% of deployment and gets 12% of the round: 188 samples."},
-		"former":   {func(r *Reason) { r.Value = 0 }, "background=metal ∧ light=low is no longer among the failing slices; its share is being handed back and is 12% now (188 samples)."},
+		"former": {func(r *Reason) { r.Value = 0 }, "background=metal ∧ light=low is no longer among the failing slices; its share is being handed back and is 12% now (188 samples)."},
 	} {
 		changed, reason := c, *c.Reason
 		changed.Reason = &reason
