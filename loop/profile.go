@@ -151,27 +151,28 @@ func (p *profiler) profile(sampler *Sampler, samples []drawn, named []Slice, mad
 }
 
 // prices says what an accepted sample of a component has taken so far, in
-// milliseconds: those of its own slice where there are any, of the base, or of all.
+// milliseconds, with the attempts that were sent back: those of its own slice where
+// there are any, of the base, or of all.
 func prices(made []Made) (price func(Slice) float64, known bool) {
-	millis, accepted, base := 0.0, 0.0, 0.0
+	total, accepted, base := Spent(made), 0.0, 0.0
+	each := func(i int) float64 { return over(Spent(made[i:i+1]), float64(made[i].Accepted)) }
 	for i := range made {
-		millis += float64(made[i].Millis)
 		accepted += float64(made[i].Accepted)
 		if len(made[i].Slice) == 0 {
-			base = over(float64(made[i].Millis), float64(made[i].Accepted))
+			base = each(i)
 		}
 	}
 	if base == 0 {
-		base = over(millis, accepted)
+		base = over(total, accepted)
 	}
 	return func(slice Slice) float64 {
 		for i := range made {
 			if made[i].Accepted > 0 && made[i].Slice.Equal(slice) {
-				return float64(made[i].Millis) / float64(made[i].Accepted)
+				return each(i)
 			}
 		}
 		return base
-	}, millis > 0
+	}, total > 0
 }
 
 // relativeEntropy is KL(one || other) in nats over what was drawn of one. What the other

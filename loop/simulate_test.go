@@ -120,8 +120,9 @@ func TestProfileCountsSamples(t *testing.T) {
 		if err != nil {
 			return // no mixture, no profile
 		}
-		// A sample takes 10 ms, but three times as long in the first slice.
-		made := []Made{{Accepted: 10, Millis: 100}}
+		// A sample takes 10 ms, as every other attempt is sent back, but three times as
+		// long in the first slice.
+		made := []Made{{Accepted: 10, Rejected: 10, Millis: 50}}
 		for _, c := range r.Components {
 			if len(made) == 1 && c.Domain == Train && len(c.Slice) > 0 {
 				made = append(made, Made{Slice: c.Slice, Accepted: 10, Millis: 300})
