@@ -44,6 +44,7 @@ type Campaign struct {
 	Proposal     *Proposal   `json:"proposal,omitempty" doc:"The last proposal of the next round, where the campaign decides by proposals"`
 	Steered      *Steered    `json:"steered,omitempty" doc:"Who paused, resumed or closed it last, when and why"`
 	Samples      uint64      `json:"samples,omitempty" doc:"How many training samples it asks for in all, by its latest version"`
+	Money        float64     `json:"money,omitempty" doc:"The most that it may cost, by its latest version; missing: there is no bound"`
 	Version      int         `json:"version,omitempty" doc:"The version of what the campaign asks for, from 1; each extension makes the next"`
 	Amendments   []Amendment `json:"amendments,omitempty" doc:"The versions from the second on"`
 	Document     string      `json:"document,omitempty" doc:"The campaign's source text"`
@@ -85,13 +86,14 @@ type Steered struct {
 
 // Amendment is a later version of what a campaign asks for.
 type Amendment struct {
-	Version int    `json:"version" doc:"From 2"`
-	Samples uint64 `json:"samples" doc:"Training samples in all"`
-	Rounds  int    `json:"rounds" doc:"Rounds in all"`
-	Policy  string `json:"policy,omitempty" doc:"NAME@VERSION of the policy that it followed from then on; empty where that stayed as it was"`
-	At      string `json:"at" format:"date-time"`
-	Author  string `json:"author,omitempty"`
-	Reason  string `json:"reason,omitempty"`
+	Version int     `json:"version" doc:"From 2"`
+	Samples uint64  `json:"samples" doc:"Training samples in all"`
+	Rounds  int     `json:"rounds" doc:"Rounds in all"`
+	Money   float64 `json:"money,omitempty" doc:"The most that it may cost; missing where that stayed as it was"`
+	Policy  string  `json:"policy,omitempty" doc:"NAME@VERSION of the policy that it followed from then on; empty where that stayed as it was"`
+	At      string  `json:"at" format:"date-time"`
+	Author  string  `json:"author,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
 }
 
 // Steer says who pauses, resumes or closes a campaign, and why.
@@ -103,9 +105,10 @@ type Steer struct {
 // Extend sets what a campaign asks for in all, so that the same request again
 // changes nothing. What is left out stays as it is.
 type Extend struct {
-	Samples *uint64 `json:"samples,omitempty" doc:"Training samples in all, never fewer than the rounds so far have decided on" example:"9000"`
-	Rounds  *int    `json:"rounds,omitempty" minimum:"1" doc:"Rounds in all, never fewer than there are" example:"8"`
-	Version int     `json:"version,omitempty" minimum:"0" doc:"The campaign's version that the numbers were computed from; refused if it is another by now"`
+	Samples *uint64  `json:"samples,omitempty" doc:"Training samples in all, never fewer than the rounds so far have decided on" example:"9000"`
+	Rounds  *int     `json:"rounds,omitempty" minimum:"1" doc:"Rounds in all, never fewer than there are" example:"8"`
+	Money   *float64 `json:"money,omitempty" exclusiveMinimum:"0" maximum:"1e12" doc:"The most that it may cost in all, by its price. Where the samples follow from that and none are named, each round to come is planned as the first was"`
+	Version int      `json:"version,omitempty" minimum:"0" doc:"The campaign's version that the numbers were computed from; refused if it is another by now"`
 	Steer
 }
 

@@ -160,14 +160,14 @@ func (c *Control) showCampaign(_ context.Context, in *named) (out api.Campaign, 
 			Name: in.Name, State: string(campaign.State), Round: campaign.Round, Rounds: campaign.Campaign.Rounds, FirstSamples: campaign.Campaign.FirstSamples,
 			Space:     fmt.Sprintf("%s@%d", campaign.Campaign.Space, campaign.SpaceVersion),
 			Generator: campaign.Campaign.Generator, Owner: campaign.Campaign.Owner, Seed: campaign.Campaign.Seed,
-			Document: campaign.Document, Sequence: s.Sequence(), Version: campaign.Version, Samples: campaign.Campaign.Samples,
+			Document: campaign.Document, Sequence: s.Sequence(), Version: campaign.Version, Samples: campaign.Campaign.Samples, Money: campaign.Campaign.Money,
 		}
 		if by := campaign.Steered; by.To != "" {
 			out.Steered = &api.Steered{To: string(by.To), At: rfc3339(by.At), Author: by.Author, Reason: by.Reason}
 		}
 		for i, a := range campaign.Amendments {
 			amendment := api.Amendment{Version: 2 + i, Samples: a.Samples, Rounds: a.Rounds,
-				At: rfc3339(a.At), Author: a.Author, Reason: a.Reason}
+				Money: a.Money, At: rfc3339(a.At), Author: a.Author, Reason: a.Reason}
 			if a.Policy != "" {
 				amendment.Policy = fmt.Sprintf("%s@%d", a.Policy, a.PolicyVersion)
 			}

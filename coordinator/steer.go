@@ -114,11 +114,20 @@ func (in *extension) command(s *state.State) (state.Command, error) {
 	if in.Body.Rounds != nil {
 		next.Rounds = *in.Body.Rounds
 	}
+	money := 0.0
+	if in.Body.Money != nil {
+		money, next.Money = *in.Body.Money, *in.Body.Money
+		if next.ByMoney && in.Body.Samples == nil {
+			// What the money pays for is seen when the next round would be decided.
+			decided := campaign.Domains[loop.Train].Quota
+			next.Samples = max(next.Samples, decided+uint64(max(0, next.Rounds-campaign.Round))*loop.PilotSamples)
+		}
+	}
 	if err := next.Validate(space.Space); err != nil {
 		return state.Command{}, err
 	}
 	return state.Command{ExtendCampaign: &state.ExtendCampaign{Campaign: in.Name, Version: cmp.Or(in.Body.Version, campaign.Version),
-		Samples: next.Samples, Rounds: next.Rounds, Author: in.Body.Author, Reason: in.Body.Reason}}, nil
+		Samples: next.Samples, Rounds: next.Rounds, Money: money, Author: in.Body.Author, Reason: in.Body.Reason}}, nil
 }
 
 // How often a watcher is told: of counts alone once in countsEvery, and of

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hone/api"
 	"hone/loop"
 )
 
@@ -101,6 +102,16 @@ func TestMoney(t *testing.T) {
 				if c.State != "done" || c.Samples != c.Committed {
 					t.Errorf("nothing is left, and %+v", c)
 				}
+				// There is more to spend, and on it goes.
+				w.refused(http.StatusUnprocessableEntity, "money", "POST", "/v1/campaigns/c/extend", `{"money": 0}`)
+				more := `{"samples": 60, "rounds": 2, "money": 0.5, "author": "ann"}`
+				w.must("POST", "/v1/campaigns/c/extend", more)
+				w.must("POST", "/v1/campaigns/c/extend", more)
+				w.idle(lookEvery)
+				if c := w.show("c"); c.Round != 2 || c.Money != .5 || len(c.Amendments) != 2 || c.Amendments[1].Money != .5 || c.Samples != 60 {
+					t.Errorf("for half a euro: %+v", c)
+				}
+				w.check(exact)
 			} else if c.Round != 2 || c.Samples != 76 {
 				t.Errorf("46 more, and %+v", c)
 			}
@@ -146,5 +157,20 @@ func TestLastDayIsOver(t *testing.T) {
 		w.pass(72 * time.Hour)
 		w.must("POST", "/v1/campaigns", head+document)
 		w.refused(http.StatusUnprocessableEntity, "2000-01-02 is over: the server has 2000-01-0", "POST", "/v1/campaigns", head+strings.Replace(document, "name: c\n", "name: d\n", 1))
+	})
+}
+
+// Who asks for as many samples as money pays for may raise the money alone: the rounds
+// to come are planned as the first was, until it is seen what they pay for.
+func TestMoreMoney(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.campaign(strings.Replace(threeRounds, "samples: 90", "money: 2\nprice: {gpu_hour: 3.6, currency: EUR}", 1))
+		if c := w.show("c"); c.Samples != 3*loop.PilotSamples || c.Money != 2 {
+			t.Fatalf("%+v", c)
+		}
+		c := asked[api.Campaign](w, "POST", "/v1/campaigns/c/extend", `{"money": 9, "rounds": 5}`)
+		if c.Samples != 5*loop.PilotSamples || c.Rounds != 5 || c.Money != 9 {
+			t.Errorf("%+v", c)
+		}
 	})
 }

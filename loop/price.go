@@ -17,7 +17,8 @@ type Price struct {
 // Bounds of prices and amounts.
 const (
 	maxPrice = 1e6
-	maxMoney = 1e12
+	// MaxMoney bounds amounts.
+	MaxMoney = 1e12
 )
 
 // currency is a code or a sign.
@@ -86,8 +87,8 @@ const PilotSamples = 1000
 // validateMoney refuses an amount that nothing can be held against.
 func (c *Campaign) validateMoney() error {
 	switch {
-	case !(c.Money >= 0 && c.Money <= maxMoney):
-		return refuse("money", "%v is not an amount", c.Money).remedy("above 0, at most %g", maxMoney)
+	case !(c.Money >= 0 && c.Money <= MaxMoney):
+		return refuse("money", "%v is not an amount", c.Money).remedy("above 0, at most %g", MaxMoney)
 	case c.Money == 0 && c.ByMoney:
 		return refuse("samples", "neither samples nor money bound the campaign").remedy("set samples, money, or both")
 	case c.Money == 0:

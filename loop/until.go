@@ -90,7 +90,7 @@ func (u *Until) validate(field string, s *Space) error {
 				set++
 			}
 		}
-		if set != 1 || !(g.GPUHours >= 0 && g.GPUHours <= 1e9) || !(g.Money >= 0 && g.Money <= maxMoney) {
+		if set != 1 || !(g.GPUHours >= 0 && g.GPUHours <= 1e9) || !(g.Money >= 0 && g.Money <= MaxMoney) {
 			return refuse(field+".gain", "what is to bring the gain is %d samples, %v GPU hours and %v of money", g.Samples, g.GPUHours, g.Money).
 				remedy("set one of samples, gpu_hours and money, above 0")
 		}
@@ -103,9 +103,9 @@ func (u *Until) validate(field string, s *Space) error {
 		}
 	case u.Spend != nil:
 		h, m := u.Spend.GPUHours, u.Spend.Money
-		if (h > 0) == (m > 0) || !(h >= 0 && h <= 1e9) || !(m >= 0 && m <= maxMoney) {
+		if (h > 0) == (m > 0) || !(h >= 0 && h <= 1e9) || !(m >= 0 && m <= MaxMoney) {
 			return refuse(field+".spend", "what may be spent is %v GPU hours and %v of money", h, m).
-				remedy("set one of gpu_hours, at most 1e9, and money, at most %g", maxMoney)
+				remedy("set one of gpu_hours, at most 1e9, and money, at most %g", MaxMoney)
 		}
 	default:
 		if _, ok := dayOf(u.Date); !ok {

@@ -14,6 +14,7 @@ import (
 
 	"hone/api"
 	"hone/examples/shapes"
+	"hone/loop"
 )
 
 // errEndedShort is the exit code 1 of a campaign that ended otherwise than done.
@@ -71,22 +72,23 @@ func steerCommand(verb, what string, steer func(*api.Client, context.Context, st
 func extendCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "extend",
-		Usage:     "change how many samples and rounds a campaign has in all",
+		Usage:     "change how many samples and rounds a campaign has in all, and what it may cost",
 		ArgsUsage: "NAME",
 		Description: "A number with a sign is added to what the campaign asks for now. Later rounds share what is left; " +
 			"a campaign that is done runs again. Never fewer than the rounds so far have decided on.\n\n" +
-			"Examples:\n   hone campaign extend loop --samples +6000 --rounds +4\n   hone campaign extend loop --samples 12000 --rounds 8",
+			"Examples:\n   hone campaign extend loop --samples +6000 --rounds +4\n   hone campaign extend loop --samples 12000 --rounds 8\n   hone campaign extend loop --money +200 --rounds +2",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "samples", Usage: "`N` training samples in all, or +N more"},
 			&cli.StringFlag{Name: "rounds", Usage: "`N` rounds in all, or +N more"},
+			&cli.StringFlag{Name: "money", Usage: "it may cost `X` in all, or +X more, where it has a price"},
 		}, whyFlags()...),
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, "NAME")
 			if err != nil {
 				return err
 			}
-			if !c.IsSet("samples") && !c.IsSet("rounds") {
-				return usage("%s needs --samples or --rounds (see %s --help)", c.Command.HelpName, c.Command.HelpName)
+			if !c.IsSet("samples") && !c.IsSet("rounds") && !c.IsSet("money") {
+				return usage("%s needs --samples, --rounds or --money (see %s --help)", c.Command.HelpName, c.Command.HelpName)
 			}
 			now, err := client(c).Campaign(c.Context, args[0])
 			if err != nil {
@@ -105,6 +107,18 @@ func extendCommand() *cli.Command {
 			}
 			rounds := int(n)
 			to.Samples, to.Rounds = &samples, &rounds
+			if text := c.String("money"); text != "" {
+				money, err := strconv.ParseFloat(text, 64)
+				if strings.HasPrefix(text, "+") {
+					money += now.Money
+				}
+				if err != nil || !(money > 0 && money <= loop.MaxMoney) {
+					return usage("--money is an amount above 0, or one to add as in +200, not %q", text)
+				}
+				if to.Money = &money; !c.IsSet("samples") {
+					to.Samples = nil
+				}
+			}
 			if now, err = client(c).ExtendCampaign(c.Context, args[0], to); err != nil {
 				return err
 			}
@@ -223,6 +237,9 @@ func amendments(c *api.Campaign) []string {
 	all := make([]string, len(c.Amendments))
 	for i, a := range c.Amendments {
 		all[i] = fmt.Sprintf("to %s samples in %d rounds", thousands(a.Samples), a.Rounds)
+		if a.Money > 0 {
+			all[i] += fmt.Sprintf(", for %.2f", a.Money)
+		}
 		if a.Policy != "" {
 			all[i] = "to follow " + a.Policy
 		}

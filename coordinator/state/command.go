@@ -88,6 +88,8 @@ type ExtendCampaign struct {
 	Rounds  int    `cbor:"4,keyasint"`
 	Author  string `cbor:"5,keyasint,omitempty"`
 	Reason  string `cbor:"6,keyasint,omitempty"`
+	// Money is the most that the campaign may cost; 0 leaves that as it is.
+	Money float64 `cbor:"7,keyasint,omitempty"`
 }
 
 // AdoptPolicy makes a campaign follow a version of a policy from its next round

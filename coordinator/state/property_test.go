@@ -129,7 +129,7 @@ func (m *machine) extend(t *rapid.T) {
 	now, _ := m.state.Campaign(rapid.SampledFrom(m.campaigns).Draw(t, "campaign").Name)
 	m.propose(Command{ExtendCampaign: &ExtendCampaign{Campaign: now.Campaign.Name, Version: rapid.SampledFrom([]int{0, now.Version}).Draw(t, "version"),
 		Samples: now.Campaign.Samples + rapid.Uint64Range(0, 6).Draw(t, "samples") - min(2, now.Campaign.Samples),
-		Rounds:  now.Campaign.Rounds + rapid.IntRange(-1, 1).Draw(t, "rounds")}})
+		Rounds:  now.Campaign.Rounds + rapid.IntRange(-1, 1).Draw(t, "rounds"), Money: rapid.SampledFrom([]float64{0, 0, 2.5}).Draw(t, "money")}})
 }
 
 // tune proposes a version of a policy, computed from what stands or of any.

@@ -74,8 +74,9 @@ type amendmentRecord struct {
 	Author  string `cbor:"4,keyasint,omitempty"`
 	Reason  string `cbor:"5,keyasint,omitempty"`
 	// Policy and its version are of an adoption alone.
-	Policy        string `cbor:"6,keyasint,omitempty"`
-	PolicyVersion int    `cbor:"7,keyasint,omitempty"`
+	Policy        string  `cbor:"6,keyasint,omitempty"`
+	PolicyVersion int     `cbor:"7,keyasint,omitempty"`
+	Money         float64 `cbor:"8,keyasint,omitempty"`
 }
 
 // roundRecord is followed by its components. Time and sequence are those of its

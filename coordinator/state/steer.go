@@ -153,7 +153,7 @@ func (s *State) extend(e *ExtendCampaign) Event {
 	if c.steered.To == Closed {
 		return *refused(Conflict, "campaign", "campaign %q is closed, and stays so", e.Campaign).remedy("create another campaign")
 	}
-	if e.Samples == c.loop.Samples && e.Rounds == c.loop.Rounds {
+	if e.Samples == c.loop.Samples && e.Rounds == c.loop.Rounds && (e.Money == 0 || e.Money == c.loop.Money) {
 		return CampaignExtended{Name: e.Campaign, Version: c.version(), Duplicate: true}
 	}
 	if e.Version != 0 && e.Version != c.version() {
@@ -169,7 +169,7 @@ func (s *State) extend(e *ExtendCampaign) Event {
 	if p := c.waiting(); p != nil && p.Number > e.Rounds {
 		c.rule(ProposalVoid, s.last, e.Author, e.Reason)
 	}
-	c.amend(Amendment{Samples: e.Samples, Rounds: e.Rounds, At: s.last, Author: e.Author, Reason: e.Reason})
+	c.amend(Amendment{Samples: e.Samples, Rounds: e.Rounds, At: s.last, Author: e.Author, Reason: e.Reason, Money: e.Money})
 	return CampaignExtended{Name: e.Campaign, Version: c.version()}
 }
 
@@ -196,6 +196,8 @@ func (c *campaign) checkExtension(e *ExtendCampaign) *Refused {
 	switch {
 	case len(c.amendments) >= maxAmendments:
 		return refused(Conflict, "campaign", "campaign %q was extended or given a policy %d times already", c.loop.Name, maxAmendments).remedy("create another campaign")
+	case !(e.Money >= 0 && e.Money <= loop.MaxMoney):
+		return refused(Invalid, "money", "%v is not an amount", e.Money).remedy("above 0")
 	case e.Samples >= loop.MaxQuota:
 		return refused(Invalid, "samples", "%d samples; at most %d are allowed", e.Samples, loop.MaxQuota-1)
 	case e.Rounds < opened:
@@ -216,6 +218,9 @@ func (c *campaign) checkExtension(e *ExtendCampaign) *Refused {
 func (c *campaign) amend(a Amendment) {
 	next := *c.loop
 	next.Samples, next.Rounds = a.Samples, a.Rounds
+	if a.Money > 0 {
+		next.Money = a.Money
+	}
 	if a.Policy != "" {
 		next.Policy, c.policyVersion = a.Policy, a.PolicyVersion
 	}

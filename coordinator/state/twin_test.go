@@ -39,6 +39,7 @@ type twinImport struct {
 type twinCampaign struct {
 	samples, evaluation uint64
 	rounds, maxAttempts int
+	money               float64
 	opened              []*twinRound
 	lastRevoke          uint64
 	steered             CampaignState
@@ -569,7 +570,7 @@ func (w *twin) extend(e *ExtendCampaign) (Event, bool) {
 	if c.steered == Closed {
 		return nil, true
 	}
-	if e.Samples == c.samples && e.Rounds == c.rounds {
+	if e.Samples == c.samples && e.Rounds == c.rounds && (e.Money == 0 || e.Money == c.money) {
 		return CampaignExtended{Name: e.Campaign, Version: c.version, Duplicate: true}, false
 	}
 	decided := uint64(0)
@@ -589,6 +590,9 @@ func (w *twin) extend(e *ExtendCampaign) (Event, bool) {
 		p.state, p.by = ProposalVoid, e.Author
 	}
 	c.samples, c.rounds = e.Samples, e.Rounds
+	if e.Money > 0 {
+		c.money = e.Money
+	}
 	c.version++
 	return CampaignExtended{Name: e.Campaign, Version: c.version}, false
 }

@@ -66,6 +66,8 @@ type Amendment struct {
 	// Policy is empty where the policy stayed as it was.
 	Policy        string
 	PolicyVersion int
+	// Money is 0 where that stayed as it was.
+	Money float64
 }
 
 // Campaign is a campaign as state knows it. Campaign is shared and must not be
