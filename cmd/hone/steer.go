@@ -75,7 +75,8 @@ func extendCommand() *cli.Command {
 		Usage:     "change how many samples and rounds a campaign has in all, and what it may cost",
 		ArgsUsage: "NAME",
 		Description: "A number with a sign is added to what the campaign asks for now. Later rounds share what is left; " +
-			"a campaign that is done runs again. Never fewer than the rounds so far have decided on.\n\n" +
+			"a campaign that is done runs again. Never fewer than the rounds so far have decided on. Where samples follow from money, " +
+			"rounds to come are planned as the first was, until what they pay for is seen.\n\n" +
 			"Examples:\n   hone campaign extend loop --samples +6000 --rounds +4\n   hone campaign extend loop --samples 12000 --rounds 8\n   hone campaign extend loop --money +200 --rounds +2",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "samples", Usage: "`N` training samples in all, or +N more"},
@@ -238,7 +239,7 @@ func amendments(c *api.Campaign) []string {
 	for i, a := range c.Amendments {
 		all[i] = fmt.Sprintf("to %s samples in %d rounds", thousands(a.Samples), a.Rounds)
 		if a.Money > 0 {
-			all[i] += fmt.Sprintf(", for %.2f", a.Money)
+			all[i] += fmt.Sprintf(", to cost %.2f at most", a.Money)
 		}
 		if a.Policy != "" {
 			all[i] = "to follow " + a.Policy
