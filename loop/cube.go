@@ -19,7 +19,7 @@ type margin struct {
 }
 
 const (
-	// maxCube is how many cells a cube has at most, so that they stay near, and
+	// maxCube is how many sums a cube has at most, so that they stay near, and
 	// cubeLines how many lines each is worth: below that, adding cells up would take
 	// as long as counting lines.
 	maxCube   = 1 << 18
@@ -30,10 +30,10 @@ const (
 
 // cubes puts together what prefixes want counted: to the first table that no cube has,
 // the factors that add most of the others, as long as that is any and there is room.
-// What a cube has is no longer wanted of its prefix. Groups do not add up, so there is
-// no cube of them.
+// What a cube has is no longer wanted of its prefix. A cube of one table would save
+// nothing. Groups do not add up, so there is no cube of them.
 func (t *tally) cubes(prefixes []*table) (out []cube) {
-	room := min(maxCube, t.batches[0].len()/cubeLines)
+	room := min(maxCube/max(1, t.lanes), t.batches[0].len()/cubeLines)
 	if t.grouped {
 		room = 0
 	}
@@ -57,10 +57,12 @@ func (t *tally) cubes(prefixes []*table) (out []cube) {
 					c.factors, c.cells = with(c.factors, next), c.cells*t.width(next)
 				}
 			}
-			t.margins(c.factors, -1, prefix.order+1, func(m margin) {
+			if t.margins(c.factors, -1, prefix.order+1, func(m margin) { c.tables = append(c.tables, m) }); len(c.tables) == 1 {
+				continue
+			}
+			for _, m := range c.tables {
 				m.prefix.wanted[m.factor] = false
-				c.tables = append(c.tables, m)
-			})
+			}
 			out = append(out, c)
 		}
 	}
