@@ -12,6 +12,7 @@ import (
 type PolicyPut struct {
 	Put
 	Canary    float64      `json:"canary,omitempty" doc:"The share of every round of these campaigns that is the canary's, from their next one on, where the version is one"`
+	Ended     int          `json:"ended,omitempty" doc:"The version that was the canary until now, and is tried no more"`
 	Campaigns []PolicyUser `json:"campaigns,omitempty" doc:"The campaigns, running or paused, that follow an older version, and do so until they are told otherwise"`
 }
 

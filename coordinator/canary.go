@@ -94,7 +94,7 @@ func tried(latest *state.PolicyVersion) error {
 }
 
 // canaryShare is the share in micro-units of a policy that is put, 0 for no canary.
-// A canary differs from what is beside it, and every campaign that would try it can.
+// A canary differs from what is beside it, and campaigns that would try it can.
 func (c *Control) canaryShare(policy *loop.Policy, share float64) (uint32, error) {
 	if share == 0 {
 		return 0, nil
@@ -114,7 +114,8 @@ func (c *Control) canaryShare(policy *loop.Policy, share float64) (uint32, error
 			err = loop.Conflict("canary", "%s@%d, the stable version, says the same", policy.Name, stable.Policy.Version)
 			return
 		}
-		for _, user := range behind(s, policy.Name, math.MaxInt) {
+		users := behind(s, policy.Name, math.MaxInt)
+		for _, user := range users[:min(len(users), maxTrials)] {
 			campaign, _ := s.Campaign(user.Campaign)
 			beside := arms
 			beside.Stable = armsOf(s, &campaign).Stable

@@ -85,8 +85,13 @@ func TestCanaryIsTried(t *testing.T) {
 			t.Errorf("simulated: %s", said)
 		}
 
+		simulated = asked[api.Simulation](w, "POST", "/v1/campaigns/c/simulate", `{"policy":"name: other\n","rounds":1}`)
+		if said := strings.Join(simulated.Unpredicted, " "); !strings.Contains(said, "what stands here as the current policy is plain@1 alone") {
+			t.Errorf("simulated: %s", said)
+		}
+
 		promoted := asked[api.PolicyEdited](w, "POST", plainRoutes+"promote", `{"author":"bob","reason":"it finds more"}`)
-		if promoted.Version != 3 || len(promoted.Diff.Changes) != 1 || promoted.Diff.Changes[0].String() != "canary removed" || promoted.Diff.Text != "" {
+		if promoted.Version != 3 || promoted.Ended != 2 || len(promoted.Campaigns) != 1 || len(promoted.Diff.Changes) != 1 || promoted.Diff.Changes[0].String() != "canary removed" || promoted.Diff.Text != "" {
 			t.Errorf("%+v", promoted)
 		}
 		w.refused(409, "plain@3, the latest version, is no canary", "POST", plainRoutes+"promote", `{}`)
@@ -132,7 +137,9 @@ func TestCanaryIsRefused(t *testing.T) {
 		}
 		// Withdrawn it is what it was; a version that says what the canary did is no canary.
 		w.must("POST", tenPercent, boldPolicy)
-		w.must("POST", plainRoutes+"withdraw", `{"reason":"enough"}`)
+		if end := asked[api.PolicyEdited](w, "POST", plainRoutes+"withdraw", `{"reason":"enough"}`); end.Version != 3 || end.Ended != 2 || len(end.Campaigns) != 0 {
+			t.Errorf("withdrawn: %+v", end)
+		}
 		if diff := asked[api.PolicyDiff](w, "GET", "/v1/policies/plain/diff?from=1&to=3", ""); len(diff.Changes) != 0 || diff.Text != "" {
 			t.Errorf("withdrawn it differs: %+v", diff)
 		}
@@ -213,6 +220,8 @@ func TestCanaryIsCompared(t *testing.T) {
 					failed = append(failed, append(number, 20, 18.))
 				case k.Source == "mixture":
 					failed = append(failed, append(number, 40, 4.))
+				default: // of the target, which is of no arm
+					failed = append(failed, append(number, 20, 20.))
 				}
 			}
 		}

@@ -149,8 +149,8 @@ func (t *tally) yield(price *loop.Price) api.CanaryYield {
 	return out
 }
 
-// arms says what two arms come to, and by how much the one fails more.
-func arms(stable, canary *tally, price *loop.Price) api.CanaryArms {
+// compared says what two arms come to, and by how much the canary fails more.
+func compared(stable, canary *tally, price *loop.Price) api.CanaryArms {
 	out := api.CanaryArms{Stable: stable.yield(price), Canary: canary.yield(price)}
 	if least := min(stable.evaluated, canary.evaluated); least < leastEvaluated {
 		out.Refused = fmt.Sprintf("a sealed model was evaluated on %.0f samples of the stable arm and %.0f of the canary's; at least %d of each are needed to tell a difference: "+
@@ -211,12 +211,12 @@ func (c *Control) fill(ctx context.Context, k *contrasted) error {
 				own[arm].effective = effective * float64(own[arm].samples)
 				together[arm].add(&own[arm])
 			}
-			out := api.CanaryRound{Round: decided.Number, CanaryArms: arms(&own[0], &own[1], &k.campaign.Price)}
+			out := api.CanaryRound{Round: decided.Number, CanaryArms: compared(&own[0], &own[1], &k.campaign.Price)}
 			out.OnlyStable, out.OnlyCanary = only(k.spaces[i], decided, false), only(k.spaces[i], decided, true)
 			k.trial.Rounds = append(k.trial.Rounds, out)
 		}
 	}
-	k.trial.Together = arms(&together[0], &together[1], &k.campaign.Price)
+	k.trial.Together = compared(&together[0], &together[1], &k.campaign.Price)
 	return nil
 }
 

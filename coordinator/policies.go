@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -87,9 +88,11 @@ func (c *Control) putPolicy(ctx context.Context, in *writtenPolicy) (api.PolicyP
 // there is none, and makes it anew where somebody was faster; unless the author
 // expects to see a version.
 func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, change func(*state.State, *state.PolicyVersion) (*state.PutPolicy, error)) (api.PolicyPut, error) {
+	ended := 0
 	event, err := c.c.node.proposeAnew(ctx, func(s *state.State) (state.Command, error) {
 		var latest *state.PolicyVersion
 		version := 0
+		ended = 0
 		if versions := s.PolicyVersions(name); len(versions) > 0 {
 			version = len(versions)
 			latest = &versions[version-1]
@@ -104,6 +107,9 @@ func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, c
 		if why.Expected != 0 && why.Expected != version && !same {
 			return state.Command{}, loop.Conflict("expected", "version %d of policy %q is the latest, not %d: somebody was faster", version, name, why.Expected)
 		}
+		if latest != nil && latest.Canary > 0 {
+			ended = version
+		}
 		put.Next, put.Author, put.Reason = version+1, why.Author, why.Reason
 		return state.Command{PutPolicy: put}, nil
 	})
@@ -116,7 +122,14 @@ func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, c
 	c.c.node.View(func(s *state.State) {
 		v, _ := s.Policy(put.Name, put.Version)
 		out.Canary, out.Campaigns = micro(v.Canary), behind(s, put.Name, put.Version)
+		out.Campaigns = slices.DeleteFunc(out.Campaigns, func(user api.PolicyUser) bool {
+			own, _ := s.Policy(put.Name, user.Version)
+			return len(own.Policy.Changes(v.Policy)) == 0 // it says what that campaign follows already
+		})
 		for _, user := range out.Campaigns[:min(len(out.Campaigns), maxTrials)] {
+			if v.Canary > 0 {
+				break // which was tried beside what they follow, before it was put
+			}
 			campaign, _ := s.Campaign(user.Campaign)
 			trials = append(trials, trial(s, &campaign, loop.Arms{Stable: v.Policy}, fmt.Sprintf("follow %s@%d", put.Name, put.Version)))
 		}
@@ -125,6 +138,9 @@ func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, c
 		if refused, ok := errors.AsType[*loop.Error](try()); ok {
 			out.Campaigns[i].Refused = refused.Error()
 		}
+	}
+	if put.Created {
+		out.Ended = ended
 	}
 	return out, nil
 }

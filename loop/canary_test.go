@@ -24,6 +24,7 @@ func TestArmsAreTwoRoundsInOne(t *testing.T) {
 		tried := drawPolicy(t)
 		tried.Version = 2
 		drawOverrides(t, s, tried)
+		tried.Value.Time = rapid.Bool().Draw(t, "timed")
 		for _, p := range []*Policy{arms.Stable, tried} {
 			if rapid.IntRange(0, 3).Draw(t, "covers") == 0 {
 				p.Coverage = Coverage{Order: 1, Samples: 2, Share: .2}
@@ -109,7 +110,7 @@ func checkArms(t rapid.TB, s *Space, a Arms, previous, r *Round, e *Evidence, b 
 		own := []Budget{stable, canary}[i]
 		before := previous.Arm(i == 1)
 		var err error
-		if twins[i], err = Decide(s, p, before, e, own, 42); err != nil {
+		if twins[i], err = Decide(s, p, before, p.asked(e), own, 42); err != nil {
 			t.Fatal(err)
 		}
 		// A canary that began beside the stable arm is on its way from another policy's
@@ -124,7 +125,7 @@ func checkArms(t rapid.TB, s *Space, a Arms, previous, r *Round, e *Evidence, b 
 		}
 	}
 	part := [2]float64{float64(b.Train-n) / float64(b.Train), float64(n) / float64(b.Train)}
-	var shares, quota, mixture uint64
+	var shares, quota, mixture, tried uint64
 	var at [2]int
 	number := map[Domain]int{}
 	for _, c := range r.Components {
@@ -147,15 +148,24 @@ func checkArms(t rapid.TB, s *Space, a Arms, previous, r *Round, e *Evidence, b 
 			}
 		case c.Source == SourceMixture:
 			mixture += c.Quota
+			if c.Canary {
+				tried += c.Quota
+			}
 		case c.Canary:
 			t.Fatalf("the canary has evaluation samples of source %s", c.Source)
 		}
 	}
-	if shares != whole || quota != b.Train || mixture != b.Evaluation.Mixture || twins[0].Quota(Train) != b.Train-n || twins[1].Quota(Train) != n {
+	if shares != whole || quota != b.Train || mixture != b.Evaluation.Mixture || tried != canaryPart(mixture, a.Share) || twins[0].Quota(Train) != b.Train-n || twins[1].Quota(Train) != n {
 		t.Fatalf("shares %d, quotas %d and %d of %+v: %s", shares, quota, mixture, b, text)
 	}
 	if r.Canary.KL != twins[1].KL || r.Canary.Step != twins[1].Step || r.KL != twins[0].KL || !slices.Equal(r.Canary.Notes, twins[1].Notes) {
 		t.Fatalf("the arms moved otherwise: %s", text)
+	}
+	if e.Len() > 0 && r.Evidence != e.Digest() {
+		t.Fatal("the round names other evidence than it was decided from")
+	}
+	if d := r.ShareDistance(r); d != 0 {
+		t.Fatalf("it is %v from itself: %s", d, text)
 	}
 	sampler, err := NewSampler(s, r)
 	if err != nil {
@@ -270,6 +280,43 @@ func TestCanaryRefused(t *testing.T) {
 	}
 }
 
+// What samples took is of value to the policy that asks for it, and to no other,
+// also where both are decided from the same evidence.
+func TestArmIsDecidedByWhatItAskedFor(t *testing.T) {
+	s, e, _ := press(.01)
+	s.Protected = nil
+	dear := s.slice(t, "light", "low", "part", "gear")
+	e.Made = []Made{{Accepted: 1000, Millis: 1000}, {Slice: dear, Accepted: 1000, Millis: 8000}}
+	plain, thrifty := policy(), policy()
+	plain.Shares.Cap, thrifty.Shares.Cap = 1, 1
+	thrifty.Value.Time = true
+	share := func(a Arms, canary bool) uint64 {
+		r, err := a.Decide(s, nil, e, Budget{Campaign: "c", Number: 1, Train: 10_000}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return boostOf(r.Arm(canary), dear).Share
+	}
+	untimed := *e
+	untimed.Made = []Made{{Accepted: 1000}, {Slice: dear, Accepted: 1000}}
+	alone, err := Decide(s, plain, nil, &untimed, Budget{Campaign: "c", Number: 1, Train: 10_000}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := boostOf(&alone, dear).Share
+	for _, a := range []Arms{{plain, thrifty, MostCanary}, {thrifty, plain, MostCanary}} {
+		if got := share(a, a.Canary == plain); got != want {
+			t.Errorf("who did not ask for it gives %d, want %d", got, want)
+		}
+		if got := share(a, a.Canary == thrifty); got >= want {
+			t.Errorf("who asked for it gives %d of what is dear, not less than %d", got, want)
+		}
+	}
+	if e.Made[1].Millis != 8000 {
+		t.Error("the evidence was changed")
+	}
+}
+
 // Two samples are enough for two arms, one is not; and a canary that makes less than
 // its share would make all that there is.
 func TestCanaryPart(t *testing.T) {
@@ -297,6 +344,10 @@ func TestCanaryIsWritten(t *testing.T) {
 	var read Round
 	if err := json.Unmarshal(r.Canonical(), &read); err != nil || !bytes.Equal(read.Canonical(), r.Canonical()) || read.Canary.Base == nil {
 		t.Errorf("%v: %s", err, read.Canonical())
+	}
+	r.Memory.Probed = []Probed{{Slice: s.slice(t, "hand", "bare")}}
+	if arm := r.Arm(true); len(arm.Memory.Probed) != 1 || len(r.Canary.Memory.Probed) != 0 {
+		t.Errorf("the probes of the round tell its arm %+v", arm.Memory.Probed)
 	}
 	if d := r.Differences(r.Arm(false), 100); len(d) == 0 {
 		t.Error("an arm is the round")

@@ -119,7 +119,7 @@ func (r *Round) ShareDistance(other *Round) float64 {
 			}
 			there := uint64(0)
 			for j := range pair[1].Components {
-				if k := &pair[1].Components[j]; k.Domain == Train && k.Canary == c.Canary && k.Over == c.Over && k.Fixed().Equal(c.Fixed()) {
+				if k := &pair[1].Components[j]; k.Domain == Train && k.Canary == c.Canary && k.Over == c.Over && len(k.Cover) == len(c.Cover) && k.Slice.Equal(c.Slice) && k.Fixed().Equal(c.Fixed()) {
 					there = k.Share
 				}
 			}

@@ -137,7 +137,7 @@ func TestCanaryByCommands(t *testing.T) {
 		typed{"policy canary careful", 0, []string{"1 canary 100 100", "90.0% of 80", "all stable 200", "The models fail on 90.0% of what the canary makes and on 10.0% of what the stable version does: +80.0 percentage points, with 95 % confidence"}},
 		typed{"policy canary careful --campaign none", 3, nil},
 		typed{"policy canary none", 3, nil},
-		typed{"policy promote careful --author bob --reason more", 0, []string{"policy careful@3 created", "campaign c follows careful@1; from its next round on it can follow this: hone campaign policy c careful@3"}},
+		typed{"policy promote careful --author bob --reason more", 0, []string{"policy careful@3 created", "the canary careful@2 is tried no more", "campaign c follows careful@1; from its next round on it can follow this: hone campaign policy c careful@3"}},
 		typed{"policy promote careful", 4, nil},
 		typed{"policy withdraw careful", 4, nil},
 		typed{"policy history careful", 0, []string{"canary: 50% of each round; strategy target → uniform", "canary removed"}},

@@ -72,6 +72,9 @@ func putPolicy(c *cli.Context, text []byte) error {
 // writePolicyPut says what was made, and which campaigns do not follow it yet.
 func writePolicyPut(w io.Writer, made *api.PolicyPut) {
 	writePut(w, "policy", &made.Put)
+	if made.Ended > 0 {
+		fmt.Fprintf(w, "the canary %s@%d is tried no more\n", made.Name, made.Ended)
+	}
 	if made.Canary > 0 {
 		writeCanaryPut(w, made)
 		return
