@@ -19,7 +19,7 @@ const (
 // there are any: they are many times as many as those of levels, and nearly alike, so
 // that a slice of levels would pay for them with most of its power if all were tested
 // as one family. Weights of p-values are those of Genovese, Roeder & Wasserman (2006).
-const runShare = .25
+const runShare = .1
 
 // runs counts slices of one or two predicates of which at least one is a run of
 // adjacent levels: every one that has the least support, up to the longest run.
@@ -508,12 +508,32 @@ func (t *tally) stretch(c cell, rate float64) cell {
 	return c
 }
 
+// fits reports whether the cell is as good as the best one of its factors, as far as
+// chance lets one tell where the ends of a run are: the squares of their standard
+// scores, which are twice log-likelihoods, differ by less than the 95 % quantile of χ²
+// with two degrees of freedom.
+func (c *cell) fits(best *cell) bool { return c.z > 0 && best.z*best.z-c.z*c.z < 5.99 }
+
+// plainest is the best significant cell of levels alone that lies inside one with a
+// run, and fits: a level more is no news where it may be chance.
+func plainest(best cell, significant []cell) cell {
+	if best.runs == nil {
+		return best
+	}
+	out := best
+	for i := range significant {
+		c := &significant[i]
+		if c.runs == nil && len(c.slice) == len(best.slice) && c.within(best.slice) && c.fits(&best) && (out.runs != nil || c.z > out.z) {
+			out = *c
+		}
+	}
+	return out
+}
+
 // familiar is a slice that is remembered, in the place of one with a run that is
 // nearly the same: where a run ends is a matter of chance, and what damping knows of
 // the one would be lost with every level more or less. Nearly the same is what has
-// most levels in common, and fits as ends of a run do that are within their 95 %
-// region: the standard scores' squares, which are twice log-likelihoods, differ by
-// less than χ² of two degrees of freedom.
+// most levels in common, and fits.
 func (t *tally) familiar(c cell, remembered []Slice, rate float64) cell {
 	best := c
 	if t.settings.Runs < 2 || slices.ContainsFunc(remembered, c.slice.Equal) {
@@ -527,7 +547,7 @@ func (t *tally) familiar(c cell, remembered []Slice, rate float64) cell {
 		if known.n == 0 {
 			continue
 		}
-		if t.test(&known, rate); known.z > 0 && c.z*c.z-known.z*known.z < 5.99 && (known.z > best.z || best.slice.Equal(c.slice)) {
+		if t.test(&known, rate); known.fits(&c) && (known.z > best.z || best.slice.Equal(c.slice)) {
 			known.q = c.q
 			best = known
 		}

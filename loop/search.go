@@ -60,7 +60,7 @@ func (t *tally) cover(fit descent, first func(rate float64, tested []int)) (foun
 		best := slices.MaxFunc(significant, func(a, b cell) int {
 			return cmp.Or(cmp.Compare(a.z, b.z), b.slice.compare(a.slice))
 		})
-		best = t.stretch(descend(best, significant, rate, t.settings.Descent, fit), rate)
+		best = t.stretch(descend(plainest(best, significant), significant, rate, t.settings.Descent, fit), rate)
 		best = t.familiar(best, t.remembered, rate)
 		found = append(found, best)
 		t.remove(best.slice)

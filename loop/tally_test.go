@@ -395,6 +395,17 @@ func (n *naive) cover() (found []cell) {
 			return cmp.Or(-cmp.Compare(a.z, b.z), a.slice.compare(b.slice))
 		})
 		best := significant[0]
+		runs := func(slice Slice) bool { return slices.ContainsFunc(slice, func(p Predicate) bool { return p.Run > 0 }) }
+		for _, c := range significant[1:] { // the greatest score first
+			inside := len(c.slice) == len(best.slice) && !runs(c.slice) && runs(best.slice) && best.z*best.z-c.z*c.z < 5.99 && c.z > 0
+			for _, p := range c.slice {
+				q := best.slice.Of(p.Factor)
+				inside = inside && q != nil && q.Holds(Code(p.Level))
+			}
+			if inside {
+				best = c
+			}
+		}
 		for {
 			var children []cell
 			for _, c := range significant {
