@@ -81,10 +81,10 @@ type Detectable struct {
 }
 
 // DefaultSearch is the search of a survey: that of the default policy, with as
-// many slices as one reads.
+// many slices as one reads, and runs of up to half of the eight bins of a number.
 func DefaultSearch() Search {
 	search := DefaultPolicy().Search
-	search.Slices = 20
+	search.Slices, search.Runs = 20, 4
 	return search
 }
 

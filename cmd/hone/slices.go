@@ -25,7 +25,7 @@ func slicesCommand() *cli.Command {
 			&cli.IntFlag{Name: "runs", Usage: "let a condition span up to `N` adjacent bins of a number; not with sliceline", Value: search.Runs},
 			&cli.IntFlag{Name: "top", Usage: "show the `N` best", Value: search.Slices},
 			&cli.Float64Flag{Name: "fdr", Usage: "hold the false discovery rate below `Q`", Value: search.FalseDiscovery}), objectiveFlags()...),
-		Description: "FILE is Parquet, CSV, NDJSON, JSON or Arrow IPC, one row per evaluated example; columns become factors, numbers are binned,\n" +
+		Description: "FILE is Parquet, CSV, NDJSON, JSON or Arrow IPC, one row per evaluated example; columns become factors, numbers are binned (a condition may span adjacent bins: speed=40..60),\n" +
 			"NULL is unknown and counts nowhere. --error is an expression of DuckDB's SQL: a condition, 0 or 1, or a loss of 0 or more. A loss\n" +
 			"is tested by its mean. Without it the column correct is taken, if there is one. Rows of one clip, image or patient are not independent: name\n" +
 			"the column by --group, and a slice counts as many rows as it is worth. Each slice below the first is tested among the rows that those above it leave.\n\n" +
