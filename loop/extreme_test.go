@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 )
@@ -265,5 +266,65 @@ func TestDecideRefusals(t *testing.T) {
 	var refused *Error
 	if _, err := Decide(narrow, uniform, nil, nil, good, 1); !errors.As(err, &refused) || refused.Field != "floor" {
 		t.Errorf("a base that cannot be drawn: %v", err)
+	}
+}
+
+// Every strategy decides at the ends of the scale, and what it decides can be drawn
+// from, is compared with another's, and is estimated or refused: no panic, no NaN.
+func TestEverythingAtTheExtremes(t *testing.T) {
+	empty := oneFactor(5)
+	empty.Factors[0].Levels[0].Target, empty.Factors[0].Levels[1].Target = 0, .4
+	none := func(int) int64 { return 0 }
+	for name, test := range map[string]struct {
+		space    *Space
+		evidence *Evidence
+	}{
+		"no evidence":   {oneFactor(3), &Evidence{}},
+		"one row":       {oneFactor(3), uniformEvidence(1, 1, none)},
+		"one failure":   {oneFactor(3), uniformEvidence(1, 1, func(int) int64 { return 1 })},
+		"no failures":   {oneFactor(3), uniformEvidence(3, 5000, none)},
+		"all failures":  {oneFactor(3), uniformEvidence(3, 5000, func(int) int64 { return 5000 })},
+		"one level":     {oneFactor(1), uniformEvidence(1, 5000, func(int) int64 { return 700 })},
+		"empty cells":   {empty, uniformEvidence(5, 3000, func(l int) int64 { return int64(2900 / (l + 1)) })},
+		"10,000 levels": {oneFactor(MaxLevels), uniformEvidence(MaxLevels, 40, func(l int) int64 { return int64(l % 40) })},
+		"most rows":     {oneFactor(3), uniformEvidence(3, maxEvidenceRows/3, func(l int) int64 { return 1e9 * int64(1+l/2) })},
+	} {
+		for _, strategy := range Strategies() {
+			p := policy()
+			p.Strategy, p.MinimumRows, p.Curriculum.Share = strategy, 1, .3
+			var previous, base *Round
+			for number := 1; number <= 2; number++ {
+				b := Budget{Campaign: "c", Number: number, Train: 1500, Evaluation: EvaluationPlan{Target: 50, Mixture: 50, Probe: 50}}
+				r, err := Decide(test.space, p, previous, test.evidence, b, 1)
+				if err != nil {
+					t.Fatalf("%s, %s: %v", name, strategy, err)
+				}
+				r.Canonical() // panics on a NaN
+				if previous = &r; base == nil {
+					base = &r
+				}
+			}
+			outcomes, err := NewOffPolicy(test.space, test.evidence, nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", name, strategy, err)
+			}
+			m := NewSimulation(test.space)
+			if err := m.Add(outcomes, nil, []*Round{previous}, []*Round{base}); err != nil {
+				t.Fatalf("%s, %s: %v", name, strategy, err)
+			}
+			for _, round := range m.Rounds {
+				numbers := []float64{round.KL, round.Beyond, round.Candidate.Effective, round.Current.Effective}
+				for _, y := range round.Yields {
+					if y.Candidate != nil {
+						numbers = append(numbers, y.Candidate.Rate.Lower, y.Candidate.Rate.Expected, y.Candidate.Rate.Upper)
+					}
+				}
+				for _, x := range numbers {
+					if math.IsNaN(x) || math.IsInf(x, 0) || x < 0 {
+						t.Errorf("%s, %s: %v", name, strategy, numbers)
+					}
+				}
+			}
+		}
 	}
 }
