@@ -107,3 +107,43 @@ func TestDivergenceEqualsAnEnumeration(t *testing.T) {
 		}
 	}
 }
+
+// The closed form λ = limit/KL(to || from) certifies a step: it is within the region,
+// as the divergence is convex in λ. The step that is taken is no shorter, is within it
+// too, and is well longer where the region binds hard.
+func TestStepIsCertified(t *testing.T) {
+	s := rig()
+	p := policy()
+	p.Shares.Smallest = leastShare
+	parts := []boost{{over: OverBase}, {cell: cell{slice: Slice{{Factor: 1, Level: 1}}}}, {cell: cell{slice: Slice{{Factor: 1, Level: 1}, {Factor: 4, Level: 2}}}}, {cell: cell{slice: Slice{{Factor: 3, Level: 1}}}}}
+	for i := range parts {
+		parts[i].over = OverBase
+	}
+	from, to := mixture{shares: []float64{.8, .15, .05, 0}}, mixture{shares: []float64{.4, .05, .25, .3}}
+	r := &Round{Number: 1, Seed: 3, Base: s.baseMarginals(.2), Target: s.targetMarginals(), Components: []Component{{}}}
+	d := decision{space: s, policy: p, round: r, feasibility: s.feasibility()}
+	k, err := d.compare(parts, from, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := k.of(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []float64{.9, .5, .1, .01} {
+		p.Shares.TrustRegion = part * all
+		certified := mixture{shares: make([]float64, len(parts))}
+		for i := range parts {
+			certified.shares[i] = (1-part)*from.shares[i] + part*to.shares[i]
+		}
+		if kl, err := k.of(certified); err != nil || kl > p.Shares.TrustRegion {
+			t.Errorf("the certified step of %v diverges by %v of %v (%v)", part, kl, p.Shares.TrustRegion, err)
+		}
+		if _, err := d.approach(parts, from, to, &protection{}); err != nil {
+			t.Fatal(err)
+		}
+		if r.Step < part || r.KL > p.Shares.TrustRegion || part <= .1 && r.Step < 2*part {
+			t.Errorf("a step of %v where %v is certified, divergence %v of %v", r.Step, part, r.KL, p.Shares.TrustRegion)
+		}
+	}
+}
