@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -59,5 +60,35 @@ func TestSplitKeepsSharesPositive(t *testing.T) {
 	checkRound(t, s, p, nil, &r, b)
 	if len(r.Components) != 6 {
 		t.Errorf("%d components, want base and one boost by three classes: %+v", len(r.Components), r.Components)
+	}
+}
+
+// The least share that a pin may have is enough for the most levels that quota_by may
+// have, beside a coverage, however few or many samples there are: shares and samples
+// sum exactly, and nothing has a share of 0 (C6, I9).
+func TestSplitOfTheLeastShare(t *testing.T) {
+	s := oneFactor(3)
+	s.Factors = append(s.Factors, oneFactor(maxQuotaLevels).Factors[0])
+	s.Factors[1].Name = "class"
+	p := policy()
+	p.Pins = []Override{{Slice: map[string]string{"f": "l1"}, Share: leastShare}}
+	p.Coverage = Coverage{Order: 1, Samples: 1, Share: .5}
+	for _, train := range []uint64{1, 100, 1e6, MaxQuota - 1} {
+		r, err := Decide(s, p, nil, nil, Budget{Campaign: "c", Number: 1, Train: train, QuotaBy: "class"}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var share, quota, pinned uint64
+		for _, c := range r.Components {
+			if share, quota = share+c.Share, quota+c.Quota; c.Share == 0 || c.Share > whole || len(c.Cover) > 0 && c.Quota != uint64(len(c.Cover)) {
+				t.Fatalf("%d samples: %+v has a share of %d and %d samples", train, c.By, c.Share, c.Quota)
+			}
+			if len(c.Slice) > 0 {
+				pinned += c.Share
+			}
+		}
+		if share != whole || quota != train || math.Abs(float64(pinned)-leastShare*whole) > 1 {
+			t.Errorf("%d samples: shares of %d, %d samples, %d of 2^32 pinned", train, share, quota, pinned)
+		}
 	}
 }
