@@ -59,3 +59,24 @@ func wilson(k, n float64) (lower, upper float64) {
 	half := z / (1 + z*z/n) * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
 	return max(0, centre-half), min(1, centre+half)
 }
+
+// proportion is a rate of such a variance with its 95 % interval: Wilson's, of as
+// many rows as would have that variance, and Student's where they are few
+// (Dean & Pagano 2015 compare intervals of weighted proportions).
+func proportion(rate, variance, effective float64) Interval {
+	n := effective
+	if spread := rate * (1 - rate); spread > 0 && variance > 0 {
+		n = spread / variance
+	}
+	z := studentQuantile(max(1, effective-1))
+	centre := (rate + z*z/(2*n)) / (1 + z*z/n)
+	half := z / (1 + z*z/n) * math.Sqrt(rate*(1-rate)/n+z*z/(4*n*n))
+	return Interval{Lower: max(0, centre-half), Expected: rate, Upper: min(1, centre+half)}
+}
+
+// studentQuantile is the 97.5 % point of Student's t with so many degrees of
+// freedom, to a hundredth from 10 on (the first terms of Cornish & Fisher).
+func studentQuantile(freedom float64) float64 {
+	const z = 1.959963984540054
+	return z + (z*z*z+z)/(4*freedom) + (5*z*z*z*z*z+16*z*z*z+3*z)/(96*freedom*freedom)
+}

@@ -46,98 +46,6 @@ type SliceYield struct {
 	variance float64
 }
 
-// section is one slice of a mixture, which quota_by may have split.
-type section struct {
-	slice Slice
-	over  Over
-	// cover is for the part that completes a coverage.
-	cover bool
-	share float64
-	parts [][]*part // by fold
-
-	weight, failed, squares float64   // Σw, Σw of failures, Σw² over rows and groups
-	groups                  []float64 // Σw by group
-	// variance is that of the rate, and pull the influence of each group on it.
-	variance float64
-	pull     []float64
-}
-
-// sections are the slices of the mixtures of all folds, of which some may be nil,
-// with room for so many groups. Shares are means over folds.
-func sections(mixtures []*Sampler, groups int) []section {
-	var out []section
-	n := 0.0
-	for _, s := range mixtures {
-		if s != nil {
-			n++
-		}
-	}
-	for fold, s := range mixtures {
-		if s == nil {
-			continue
-		}
-		for _, i := range s.train {
-			p := &s.parts[i]
-			c := p.component
-			at := slices.IndexFunc(out, func(k section) bool {
-				return k.over == c.Over && k.cover == (len(c.Cover) > 0) && k.slice.Equal(c.Slice)
-			})
-			if at < 0 {
-				at = len(out)
-				out = append(out, section{slice: c.Slice, over: c.Over, cover: len(c.Cover) > 0, parts: make([][]*part, len(mixtures)),
-					groups: make([]float64, groups), pull: make([]float64, groups)})
-			}
-			out[at].share += float64(c.Share) / whole / n
-			out[at].parts[fold] = append(out[at].parts[fold], p)
-		}
-	}
-	return out
-}
-
-// weigh is the weight q_k/p of a row of the line: 0 where the mixture of its fold
-// does not have the slice.
-func (k *section) weigh(l *yieldLine) float64 {
-	q, share := density{}, 0.0
-	for _, p := range k.parts[l.fold] {
-		share += float64(p.component.Share) / whole
-		q = q.plus(p.density(l.codes).times(float64(p.component.Share) / whole))
-	}
-	q.of = over(q.of, share)
-	return q.over(l.density)
-}
-
-func (k *section) rate() float64 { return over(k.failed, k.weight) }
-
-func (k *section) effective() float64 { return over(k.weight*k.weight, k.squares) }
-
-func over(x, y float64) float64 {
-	if y == 0 {
-		return 0
-	}
-	return x / y
-}
-
-// add counts a line that has weight w.
-func (k *section) add(l *yieldLine, w float64) {
-	k.weight += l.n * w
-	k.failed += l.k * w
-	if l.group < 0 {
-		k.squares += l.n * w * w
-	} else {
-		k.groups[l.group] += l.n * w
-	}
-}
-
-// influence is that of a row with weight w and residual e on the section's rate:
-// the jackknife's, by what is left without the row, or without its group.
-func (k *section) influence(l *yieldLine, w, e float64) float64 {
-	without := w
-	if l.group >= 0 {
-		without = k.groups[l.group]
-	}
-	return over(w*e, max(k.weight-without, k.weight/2))
-}
-
 // Yield estimates the failure rate of samples of a training mixture, in what is
 // learned from Learned[from]. Where the mixture was decided from the rows that judge
 // it, without are those that were decided without each fold. It returns an *Error
@@ -251,13 +159,6 @@ func (y *Yield) seen() float64 {
 		}
 	}
 	return min(1, seen)
-}
-
-// close adds the squares of the groups' weights.
-func (k *section) close() {
-	for _, w := range k.groups {
-		k.squares += w * w
-	}
 }
 
 const (
@@ -410,25 +311,4 @@ func (y *Yield) variance(other *Yield) float64 {
 		sum += g * g
 	}
 	return sum
-}
-
-// proportion is a rate of such a variance with its 95 % interval: Wilson's, of as
-// many rows as would have that variance, and Student's where they are few
-// (Dean & Pagano 2015 compare intervals of weighted proportions).
-func proportion(rate, variance, effective float64) Interval {
-	n := effective
-	if spread := rate * (1 - rate); spread > 0 && variance > 0 {
-		n = spread / variance
-	}
-	z := studentQuantile(max(1, effective-1))
-	centre := (rate + z*z/(2*n)) / (1 + z*z/n)
-	half := z / (1 + z*z/n) * math.Sqrt(rate*(1-rate)/n+z*z/(4*n*n))
-	return Interval{Lower: max(0, centre-half), Expected: rate, Upper: min(1, centre+half)}
-}
-
-// studentQuantile is the 97.5 % point of Student's t with so many degrees of
-// freedom, to a hundredth from 10 on (the first terms of Cornish & Fisher).
-func studentQuantile(freedom float64) float64 {
-	const z = 1.959963984540054
-	return z + (z*z*z+z)/(4*freedom) + (5*z*z*z*z*z+16*z*z*z+3*z)/(96*freedom*freedom)
 }
