@@ -61,18 +61,19 @@ type CanaryArm struct {
 
 // Component is one part of a mixture.
 type Component struct {
-	Domain string            `json:"domain" enum:"train,probe,evaluation"`
-	Number int               `json:"number" doc:"Within the domain, from 0"`
-	Name   string            `json:"name" example:"light=low ∧ glove=yes" doc:"The slice in words; \"everything\" for the base"`
-	Over   string            `json:"over" enum:"base,target,curriculum" doc:"What the factors that the slice leaves free are drawn from"`
-	Slice  map[string]string `json:"slice" doc:"Level by factor; empty for the base"`
-	By     map[string]string `json:"by,omitempty" doc:"What quota_by fixes beside the slice"`
-	Share  float64           `json:"share" doc:"Of the domain's mixture"`
-	Quota  uint64            `json:"quota"`
-	Rows   int               `json:"rows,omitempty" doc:"Of the coverage: how many combinations of levels it has a sample of each"`
-	Source string            `json:"source,omitempty" enum:"target,mixture,probe,pinned" doc:"What an evaluation component was drawn from"`
-	Canary bool              `json:"canary,omitempty" doc:"It is of the canary's arm"`
-	Reason *loop.Reason      `json:"reason,omitempty" doc:"The evidence behind a boost, and a sentence that says it"`
+	Domain   string            `json:"domain" enum:"train,probe,evaluation"`
+	Number   int               `json:"number" doc:"Within the domain, from 0"`
+	Name     string            `json:"name" example:"light=low ∧ glove=yes" doc:"The slice in words; \"everything\" for the base"`
+	Over     string            `json:"over" enum:"base,target,curriculum" doc:"What the factors that the slice leaves free are drawn from"`
+	Slice    map[string]string `json:"slice" doc:"Level by factor; empty for the base"`
+	By       map[string]string `json:"by,omitempty" doc:"What quota_by fixes beside the slice"`
+	Share    float64           `json:"share" doc:"Of the domain's mixture"`
+	Quota    uint64            `json:"quota"`
+	Rows     int               `json:"rows,omitempty" doc:"Of the coverage: how many combinations of levels it has a sample of each"`
+	Source   string            `json:"source,omitempty" enum:"target,mixture,probe,pinned" doc:"What an evaluation component was drawn from"`
+	Canary   bool              `json:"canary,omitempty" doc:"It is of the canary's arm"`
+	Accepted float64           `json:"accepted,omitempty" doc:"The part of its draws that the space's constraints leave, exactly; missing where there are none"`
+	Reason   *loop.Reason      `json:"reason,omitempty" doc:"The evidence behind a boost, and a sentence that says it"`
 }
 
 // Memory is a slice that was boosted at some time.
@@ -110,6 +111,10 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 		Evidence: round.Evidence, EvidenceRows: round.EvidenceRows, FailureRate: round.FailureRate,
 		Step: round.Step, KL: round.KL, Effective: round.Effective, Components: []Component{}, Notes: round.Notes,
 	}
+	var sampler *loop.Sampler
+	if len(space.Constraints) > 0 {
+		sampler, _ = loop.NewSampler(space, round) // what was decided can be drawn; else there is nothing to say
+	}
 	for i := range round.Components {
 		c := &round.Components[i]
 		out := Component{
@@ -119,6 +124,9 @@ func NewDecision(space *loop.Space, round *loop.Round) *Decision {
 		}
 		if out.Rows > 0 {
 			out.Name = "coverage"
+		}
+		if sampler != nil {
+			out.Accepted = sampler.Accepted(c.Domain, c.Number)
 		}
 		if c.By != nil {
 			out.By = space.Names(loop.Slice{*c.By})

@@ -53,6 +53,27 @@ func TestNewDecision(t *testing.T) {
 	}
 }
 
+// What the constraints leave of a component's draws is said where there are any.
+func TestDecisionSaysWhatConstraintsLeave(t *testing.T) {
+	const half, all = 1 << 31, 1 << 32
+	space := &loop.Space{Name: "s", Version: 1, Factors: []loop.Factor{
+		{Name: "light", Levels: []loop.Level{{Name: "low", Target: .5}, {Name: "high", Target: .5}}},
+		{Name: "glove", Levels: []loop.Level{{Name: "yes", Target: .25}, {Name: "no", Target: .75}}},
+	}, Constraints: []loop.Constraint{{When: []loop.LevelSet{{Factor: 0, Levels: []int{0}}}, Then: []loop.LevelSet{{Factor: 1, Levels: []int{1}}}}}}
+	marginals := []loop.Marginal{{half, all}, {all / 4, all}}
+	round := &loop.Round{SpaceVersion: 1, Base: marginals, Target: marginals, Components: []loop.Component{
+		{Domain: loop.Train, Over: loop.OverBase, Share: half, Quota: 5},
+		{Domain: loop.Train, Number: 1, Over: loop.OverBase, Slice: loop.Slice{{Factor: 0, Level: 0}}, Share: half, Quota: 5},
+	}}
+	d := NewDecision(space, round)
+	if got := d.Components[0].Accepted; got != 1-.5*.25 {
+		t.Errorf("of the base %v, want 7/8", got)
+	}
+	if got := d.Components[1].Accepted; got != .75 {
+		t.Errorf("of light=low %v, want 3/4", got)
+	}
+}
+
 // TestSchemas: huma derives a schema of every type, in which digests are text
 // and the counts of a campaign stand beside its name.
 func TestSchemas(t *testing.T) {

@@ -195,6 +195,15 @@ func (p *part) point(node int, index uint32, try uint64) uint32 {
 	return uint32(mix(mix(p.redraw^uint64(index)<<16^try)^p.keys[node]) >> 32)
 }
 
+// Accepted is which part of a component's draws the constraints leave, computed
+// exactly; 0 for a coverage, whose rows each have their own.
+func (s *Sampler) Accepted(domain Domain, component int) float64 {
+	if p := s.part(domain, component); p != nil {
+		return p.acceptance
+	}
+	return 0
+}
+
 func (s *Sampler) part(domain Domain, component int) *part {
 	if i, ok := s.places[place{domain, component}]; ok {
 		return &s.parts[i]

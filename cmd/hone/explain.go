@@ -60,6 +60,9 @@ func explain(w io.Writer, r *api.Round) {
 				paragraph(w, "    ", because(k.Reason))
 			}
 		}
+		if k.Accepted > 0 && k.Accepted < 1 {
+			paragraph(w, "    ", fmt.Sprintf("The constraints leave %s of its draws.", percent(k.Accepted)))
+		}
 	}
 	if boosts == 0 {
 		fmt.Fprint(w, "\nNo slice was boosted.\n")
