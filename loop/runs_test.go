@@ -105,6 +105,13 @@ func TestRunsCoverEqualsItsTwin(t *testing.T) {
 				s.Factors[f].Kind = rapid.SampledFrom([]Kind{Ordinal, Numeric, Categorical}).Draw(t, "kind")
 			}
 		}
+		if bad := drawSlice(t, s, 2); rapid.Bool().Draw(t, "planted") {
+			for i := range rows {
+				if bad.Matches(rows[i].codes) {
+					rows[i].err = 1
+				}
+			}
+		}
 		settings := DefaultPolicy().Search
 		settings.Order = rapid.IntRange(1, 2).Draw(t, "order")
 		settings.Runs = rapid.IntRange(2, 5).Draw(t, "runs")
