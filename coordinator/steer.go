@@ -123,7 +123,11 @@ func (in *extension) command(s *state.State) (state.Command, error) {
 			next.Samples = max(next.Samples, decided+uint64(max(0, next.Rounds-campaign.Round))*loop.PilotSamples)
 		}
 	}
-	if err := next.Validate(space.Space); err != nil {
+	asked := next
+	if campaign.Round > 0 {
+		asked.FirstSamples = 0 // which are decided, and hold nobody to as many in each round
+	}
+	if err := asked.Validate(space.Space); err != nil {
 		return state.Command{}, err
 	}
 	return state.Command{ExtendCampaign: &state.ExtendCampaign{Campaign: in.Name, Version: cmp.Or(in.Body.Version, campaign.Version),

@@ -174,3 +174,29 @@ func TestMoreMoney(t *testing.T) {
 		}
 	})
 }
+
+// A campaign whose money pays for less than its first round led to expect may be
+// extended: that round is made, and holds nobody to anything.
+func TestMoreForWhatGrows(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.campaign("name: c\nsamples: 90\nrounds: 3\nfirst_samples: 25\nmoney: 0.07\nprice: {gpu_hour: 3.6}\nlearn_from: [{model_line: net}]\n")
+		w.view.set(func(v *reading) {
+			v.evidence = func(q loop.EvidenceQuery) (loop.Evidence, error) {
+				e := loop.Evidence{}
+				e.Append(loop.Line{Codes: []loop.Code{0, 1}, Source: loop.SourceTarget, Origin: loop.Synthetic, Rows: 100, Failures: 20})
+				if q.Timed {
+					e.AddMade(loop.Made{Accepted: 25, Millis: 50_000})
+				}
+				return e, nil
+			}
+		})
+		w.work(w.join("ann"), "ann")
+		w.train("1")
+		if c := w.show("c"); c.Samples != 35 || c.Rounds != 3 || c.Round != 2 {
+			t.Fatalf("cut to what 7 cents pay for: %+v", c)
+		}
+		if c := asked[api.Campaign](w, "POST", "/v1/campaigns/c/extend", `{"samples": 60, "money": 0.5}`); c.Samples != 60 || c.Money != .5 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
