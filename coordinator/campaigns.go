@@ -52,7 +52,7 @@ func (c *Control) createCampaign(ctx context.Context, in *document) (api.Put, er
 		}
 		if v, ok := s.Policy(campaign.Policy, 0); ok {
 			arms.Stable, command.PolicyVersion = v.Policy, v.Policy.Version
-			if canary, ok := s.Canary(campaign.Policy); ok {
+			if canary, ok := s.Canary(campaign.Policy); ok && campaign.TriesCanaries() {
 				arms.Canary, arms.Share = canary.Policy, canary.Canary
 			}
 		} else {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -93,6 +94,14 @@ func tried(latest *state.PolicyVersion) error {
 	return loop.Conflict("policy", "%s@%d is a canary, and an edit would end it: promote or withdraw it first (hone policy promote %[1]s, hone policy withdraw %[1]s), or put another canary", name, latest.Policy.Version)
 }
 
+// trying are those of the campaigns that try canaries.
+func trying(s *state.State, users []api.PolicyUser) []api.PolicyUser {
+	return slices.DeleteFunc(users, func(user api.PolicyUser) bool {
+		campaign, _ := s.Campaign(user.Campaign)
+		return !campaign.Campaign.TriesCanaries()
+	})
+}
+
 // canaryShare is the share in micro-units of a policy that is put, 0 for no canary.
 // A canary differs from what is beside it, and campaigns that would try it can.
 func (c *Control) canaryShare(policy *loop.Policy, share float64) (uint32, error) {
@@ -114,7 +123,7 @@ func (c *Control) canaryShare(policy *loop.Policy, share float64) (uint32, error
 			err = loop.Conflict("canary", "%s@%d, the stable version, says the same", policy.Name, stable.Policy.Version)
 			return
 		}
-		users := behind(s, policy.Name, math.MaxInt)
+		users := trying(s, behind(s, policy.Name, math.MaxInt))
 		for _, user := range users[:min(len(users), maxTrials)] {
 			campaign, _ := s.Campaign(user.Campaign)
 			beside := arms

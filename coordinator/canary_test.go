@@ -120,6 +120,37 @@ func TestCanaryIsTried(t *testing.T) {
 	})
 }
 
+// A campaign that tries no canaries, as the arms of an experiment, follows its policy
+// alone, whether it begins before a canary or beside one; what it could not try is no
+// reason to refuse the canary.
+func TestCanaryLeavesAlone(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		const arm = "space: lab\npolicy: plain\ngenerator: shapes\nunit_size: 10\ncanaries: none\n"
+		session := w.learning(fiveRounds + "canaries: none\n")
+		put := asked[api.PolicyPut](w, "POST", tenPercent, boldPolicy+"bans: [{slice: {gloves: bare}}]\n")
+		if put.Canary != .1 || len(put.Campaigns) != 0 {
+			t.Errorf("%+v", put)
+		}
+		w.must("POST", "/v1/campaigns", arm+"name: later\nsamples: 100\n")
+		w.must("POST", "/v1/policies", "name: other\n")
+		w.must("POST", "/v1/campaigns/c/policy", `{"policy":"other"}`)
+		w.must("POST", "/v1/campaigns/c/policy", `{"policy":"plain","version":1}`)
+		for _, version := range []string{"v2", "v3"} {
+			w.work(session, "ann")
+			w.train(version)
+		}
+		if c := asked[api.Campaign](w, "GET", "/v1/campaigns/c", ""); c.Round != 4 || c.Canary != nil {
+			t.Errorf("%+v", c)
+		}
+		if w.decided(4).Round.Canary != nil {
+			t.Error("it tries a canary")
+		}
+		if r := asked[api.Round](w, "GET", "/v1/campaigns/later/rounds/1", ""); r.Decision.Canary != nil {
+			t.Errorf("a campaign that begins now: %+v", r.Decision.Canary)
+		}
+	})
+}
+
 // What no campaign could try is refused where it is put, with whose it is.
 func TestCanaryIsRefused(t *testing.T) {
 	inWorld(t, Options{}, func(t *testing.T, w *world) {

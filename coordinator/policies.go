@@ -122,6 +122,9 @@ func (c *Control) newPolicy(ctx context.Context, name string, why api.Because, c
 	c.c.node.View(func(s *state.State) {
 		v, _ := s.Policy(put.Name, put.Version)
 		out.Canary, out.Campaigns = micro(v.Canary), behind(s, put.Name, put.Version)
+		if v.Canary > 0 {
+			out.Campaigns = trying(s, out.Campaigns)
+		}
 		out.Campaigns = slices.DeleteFunc(out.Campaigns, func(user api.PolicyUser) bool {
 			own, _ := s.Policy(put.Name, user.Version)
 			return len(own.Policy.Changes(v.Policy)) == 0 // it says what that campaign follows already
@@ -348,7 +351,7 @@ func adoption(s *state.State, in *edit[api.Adopt]) (state.AdoptPolicy, func() er
 		return command, func() error { return nil }, nil // which state refuses
 	}
 	arms := loop.Arms{Stable: policy.Policy}
-	if canary, ok := s.Canary(name); ok && canary.Policy.Version != policy.Policy.Version {
+	if canary, ok := s.Canary(name); ok && canary.Policy.Version != policy.Policy.Version && campaign.Campaign.TriesCanaries() {
 		arms.Canary, arms.Share = canary.Policy, canary.Canary
 	}
 	return command, trial(s, &campaign, arms, fmt.Sprintf("follow %s@%d", name, policy.Policy.Version)), nil

@@ -52,7 +52,14 @@ type Campaign struct {
 	// Decide is "auto": the leader opens the round that it decided; or "propose": it
 	// waits until somebody approves, amends or rejects it (C8).
 	Decide string `json:"decide"`
+	// Canaries is CanariesNone where no canary of the policy is tried, as in an arm of
+	// an experiment, that is to be of one policy; empty: whichever is put.
+	Canaries string `json:"canaries,omitempty"`
 }
+
+// TriesCanaries reports whether the campaign gives a canary of its policy a share of
+// its rounds.
+func (c *Campaign) TriesCanaries() bool { return c.Canaries == "" }
 
 // EvaluationPlan counts the evaluation samples of each round by source.
 type EvaluationPlan struct {
@@ -109,6 +116,8 @@ const (
 	AdvanceSealed      = "sealed"
 	DecideAuto         = "auto"
 	DecidePropose      = "propose"
+	CanariesTry        = "try" // as a document says it; a campaign says nothing then
+	CanariesNone       = "none"
 )
 
 // MaxRounds bounds the rounds of a campaign.
@@ -144,6 +153,8 @@ func (c *Campaign) Validate(s *Space) error {
 		return refuse("advance", "%q is not a way to advance", c.Advance).remedy("sealed")
 	case c.Decide != DecideAuto && c.Decide != DecidePropose:
 		return refuse("decide", "%q is not a way to decide", c.Decide).remedy("auto or propose")
+	case c.Canaries != "" && c.Canaries != CanariesNone:
+		return refuse("canaries", "%q is not what a campaign does with canaries", c.Canaries).remedy("try or none")
 	}
 	if c.QuotaBy != "" {
 		if err := s.validateQuotaBy(c.QuotaBy); err != nil {

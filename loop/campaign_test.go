@@ -39,6 +39,7 @@ func TestCampaignRefusals(t *testing.T) {
 		"no attempt":         {func(c *Campaign) { c.MaxAttempts = 0 }, "max_attempts"},
 		"advance":            {func(c *Campaign) { c.Advance = "continuous" }, "advance"},
 		"decide":             {func(c *Campaign) { c.Decide = "ask" }, "decide"},
+		"canaries":           {func(c *Campaign) { c.Canaries = "some" }, "canaries"},
 		"unknown quota_by":   {func(c *Campaign) { c.QuotaBy = "colour" }, "quota_by"},
 		"absent quota_by":    {func(c *Campaign) { c.QuotaBy = "occluder_side" }, "quota_by"},
 		"mixture of nothing": {func(c *Campaign) { c.Samples, c.Rounds = 0, 1 }, "evaluation.mixture"},

@@ -20,7 +20,7 @@ func (a Arm) Campaign() string { return a.Experiment + "." + a.Name }
 
 // Document is the base campaign's document, which ParseCampaign has read as base,
 // for the arm: with a name and a policy of its own, and model lines that nothing but
-// this arm moves. The seed is the base's in all arms, so that what is drawn from the
+// this arm moves. No canary is tried in it: an arm is of one policy. The seed is the base's in all arms, so that what is drawn from the
 // target for evaluation is the same scenarios. Comments are not kept.
 func (a Arm) Document(doc []byte, base *loop.Campaign) ([]byte, error) {
 	var root yaml.MapSlice
@@ -30,6 +30,7 @@ func (a Arm) Document(doc []byte, base *loop.Campaign) ([]byte, error) {
 	root = put(root, "name", a.Campaign())
 	root = put(root, "policy", a.Policy)
 	root = put(root, "seed", base.Seed)
+	root = put(root, "canaries", loop.CanariesNone)
 	if len(base.LearnFrom) > 0 {
 		var lines []yaml.MapSlice
 		for i := range base.LearnFrom {

@@ -30,7 +30,7 @@ func TestArmDocument(t *testing.T) {
 			t.Fatalf("%v:\n%s", err, text)
 		}
 		want := base
-		want.Name, want.Policy = "trial.bold", "bolder"
+		want.Name, want.Policy, want.Canaries = "trial.bold", "bolder", loop.CanariesNone
 		want.LearnFrom = append([]loop.LearnFrom(nil), base.LearnFrom...)
 		for i := range want.LearnFrom {
 			l := &want.LearnFrom[i]

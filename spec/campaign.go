@@ -29,7 +29,7 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	c := loop.Campaign{Rounds: 1, UnitSize: loop.DefaultUnitSize, MaxAttempts: loop.DefaultMaxAttempts,
 		Advance: loop.AdvanceSealed, Decide: loop.DecideAuto}
 	root, ok := d.object(d.root, "", "name", "owner", "space", "policy", "generator", "seed", "samples", "rounds", "first_samples",
-		"make", "evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "price", "money", "until", "advance", "decide")
+		"make", "evaluation", "learn_from", "gates", "unit_size", "max_attempts", "quota_by", "price", "money", "until", "advance", "decide", "canaries")
 	if !ok {
 		return loop.Campaign{}, d.err()
 	}
@@ -68,6 +68,9 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	root.text("quota_by", &c.QuotaBy)
 	root.text("advance", &c.Advance)
 	root.text("decide", &c.Decide)
+	if root.text("canaries", &c.Canaries); c.Canaries == loop.CanariesTry {
+		c.Canaries = ""
+	}
 	for i, n := range root.list("gates") {
 		var gate string
 		d.readText(n, at("gates", i), &gate)

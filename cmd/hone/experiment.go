@@ -33,7 +33,8 @@ func experimentCommand() *cli.Command {
 				Description: `FILE is a campaign's document. Each arm becomes the campaign NAME.ARM, with its own
 dataset NAME.ARM, its own evaluation sets NAME.ARM.eval, and model lines of its own: line
 L of FILE is L.ARM. Budget, rounds, seed and evaluation are the same for all, so that what
-differs in the end is what the policies did. The same command again changes nothing.
+differs in the end is what the policies did; a canary of a policy is tried in none of
+them. The same command again changes nothing.
 
 Example:
    hone experiment create campaign.yaml --arm hone=hone --arm bolder=bolder.yaml`,

@@ -104,7 +104,7 @@ func (s *State) Canary(policy string) (PolicyVersion, bool) {
 // canary is the version that a campaign tries beside the one that it follows; 0
 // where there is none.
 func (s *State) canary(c *campaign) int {
-	if v, ok := s.Canary(c.loop.Policy); ok && v.Policy.Version != c.policyVersion {
+	if v, ok := s.Canary(c.loop.Policy); ok && v.Policy.Version != c.policyVersion && c.loop.TriesCanaries() {
 		return v.Policy.Version
 	}
 	return 0
