@@ -117,7 +117,7 @@ func (d *decision) damp(r *Remembered, l *lesson, v verdict) {
 			d.space.Describe(r.Slice), l.failed(v.before), r.Round, percent(v.now), d.budget.Number, r.Samples)
 	}
 	r.Sentence = fmt.Sprintf("%s: its share is damped to %s.", what, percent(r.Damping))
-	if r.Damping <= settings.Quarantine && !d.mendsWithin(r.Slice) {
+	if r.Damping <= settings.Quarantine {
 		r.Quarantined = true
 		if settings.Reopen > 0 {
 			r.Until = d.budget.Number + settings.Reopen
@@ -126,12 +126,15 @@ func (d *decision) damp(r *Remembered, l *lesson, v verdict) {
 	}
 }
 
-// mendsWithin reports whether a narrower slice makes progress: in quarantine the
-// wider one would take its rows along, and nobody would boost what does get better.
-func (d *decision) mendsWithin(slice Slice) bool {
-	return slices.ContainsFunc(d.round.Memory.Slices, func(r Remembered) bool {
-		return r.Improved && !r.Quarantined && r.Slice.Within(slice) && !r.Slice.Equal(slice)
-	})
+// mending are the narrower slices that make progress: their rows stay in the search
+// when those of a wider one leave it, or nobody would boost what does get better.
+func (d *decision) mending(slice Slice) (out []Slice) {
+	for _, r := range d.round.Memory.Slices {
+		if r.Improved && !r.Quarantined && r.Slice.Within(slice) && !r.Slice.Equal(slice) {
+			out = append(out, r.Slice)
+		}
+	}
+	return out
 }
 
 // revive lets a slice that had been fixed, and was given back, come again as if it

@@ -201,31 +201,46 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// A slice is damped, but not quarantined, while a narrower one makes progress: its
-// rows would leave the search with the wider one's.
-func TestNoQuarantineAroundProgress(t *testing.T) {
+// A slice in quarantine leaves the rows of a narrower one that makes progress in the
+// search.
+func TestQuarantineLeavesWhatMends(t *testing.T) {
 	s := oneFactor(2)
 	s.Factors = append(s.Factors, Factor{Name: "g", Kind: Categorical, Levels: []Level{{Name: "a", Target: .5}, {Name: "b", Target: .5}}})
 	wide := Slice{{Factor: 0, Level: 0}}
 	narrow, beside := wide.With(Predicate{Factor: 1, Level: 0}), Slice{{Factor: 1, Level: 0}}
 	for name, test := range map[string]struct {
-		other       Remembered
-		quarantined bool
+		other Remembered
+		left  float64 // of 300 rows
 	}{
-		"progress within":            {Remembered{Slice: narrow, Improved: true}, false},
-		"none within":                {Remembered{Slice: narrow}, true},
-		"quarantined since":          {Remembered{Slice: narrow, Improved: true, Quarantined: true}, true},
-		"progress beside":            {Remembered{Slice: beside, Improved: true}, true},
-		"progress of its own before": {Remembered{Slice: Slice{{Factor: 0, Level: 1}}, Improved: true}, true},
+		"progress within":   {Remembered{Slice: narrow, Improved: true}, 200},
+		"none within":       {Remembered{Slice: narrow}, 100},
+		"quarantined since": {Remembered{Slice: narrow, Improved: true, Quarantined: true}, 100},
+		"progress beside":   {Remembered{Slice: beside, Improved: true}, 100},
 	} {
 		m := Memory{Slices: []Remembered{{Slice: wide, Round: 1, AnchorRows: 100, AnchorFailures: 40, Samples: 200, Judged: 150, Damping: .5, Improved: true}, test.other}}
 		e := &Evidence{}
-		e.Append(Line{Codes: []Code{0, 0}, Source: SourceTarget, Origin: Synthetic, Rows: 100, Failures: 40})
+		for _, codes := range [][]Code{{0, 0}, {0, 1}, {1, 0}} {
+			e.Append(Line{Codes: codes, Source: SourceTarget, Origin: Synthetic, Rows: 100, Failures: 40})
+		}
 		e.Sort()
 		d := &decision{space: s, policy: policy(), evidence: e, round: &Round{Memory: m}, budget: Budget{Number: 9}}
-		d.judge(d.lessons())
-		if got := m.Slices[0]; got.Quarantined != test.quarantined || got.Damping != .25 || got.Sentence == "" {
+		lessons := d.lessons()
+		d.judge(lessons)
+		if got := m.Slices[0]; !got.Quarantined || got.Damping != .25 || got.Sentence == "" {
 			t.Errorf("%s: %+v", name, got)
+		}
+		for _, counted := range []bool{false, true} {
+			tally := newTally(s, d.policy.Search, lessons[0].evidence.lines(1, 1), nil)
+			if counted {
+				tally.significant(.4, 0)
+			}
+			tally.remove(wide, d.mending(wide)...)
+			if all := tally.counted(nil); all.n != test.left {
+				t.Errorf("%s, counted %v: %v rows are left, want %v", name, counted, all.n, test.left)
+			}
+			if c := tally.counted(narrow); c.n != test.left-100 {
+				t.Errorf("%s, counted %v: %v rows within are left, want %v", name, counted, c.n, test.left-100)
+			}
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (d *decision) merged(lessons []*lesson, importance float64) ([]boost, error
 		}
 		for _, m := range d.round.Memory.Slices {
 			if m.Quarantined {
-				t.remove(m.Slice)
+				t.remove(m.Slice, d.mending(m.Slice)...)
 			} else {
 				t.remembered = append(t.remembered, m.Slice)
 			}

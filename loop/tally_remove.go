@@ -35,14 +35,32 @@ func (t *tally) members(slice Slice) (out []*members) {
 	return out
 }
 
-// remove takes the rows of a slice away, from every cell that was counted.
+// outside are members that lie in none of some slices.
+func (t *tally) outside(m *members, but []Slice) *members {
+	out := &members{slice: m.slice, batch: m.batch}
+	for _, i := range m.lines {
+		if !slices.ContainsFunc(but, func(s Slice) bool { return within(m.batch.lines.codes, s, m.batch.at(int(i))) }) {
+			out.lines = append(out.lines, i)
+		}
+	}
+	if m.near != nil {
+		out.near = t.gather(out.batch, out.lines)
+	}
+	return out
+}
+
+// remove takes the rows of a slice away, but for those in some others, from every
+// cell that was counted.
 // Mates of cells stay as they were counted: they are of the slice, not of what
 // others leave of it.
-func (t *tally) remove(slice Slice) {
+func (t *tally) remove(slice Slice, but ...Slice) {
 	for _, m := range t.members(slice) {
 		p := m.batch
 		if t.lasting {
 			t.used = append(t.used, m)
+		}
+		if len(but) > 0 {
+			m = t.outside(m, but)
 		}
 		if m.near != nil {
 			m.near.copyLanes(p, m.lines)
