@@ -113,10 +113,10 @@ func (c *Campaign) validateMoney() error {
 // most of the money went into evaluation.
 func (c *Campaign) Afford(now *Progress) (samples uint64, rounds int, why string) {
 	decided, left := now.Decided, c.Rounds-now.Round
-	if c.Money == 0 || left < 1 || now.Samples+now.Evaluation == 0 || !(now.Money > 0) {
+	each := over(now.Money, float64(now.Samples+now.Evaluation))
+	if c.Money == 0 || left < 1 || !(each > 0) {
 		return c.Samples, c.Rounds, ""
 	}
-	each := now.Money / float64(now.Samples+now.Evaluation)
 	pays := max(0, (c.Money-now.Money)/each)
 	asked := float64(c.Samples - min(c.Samples, decided))
 	least := max(1, min(float64(c.Evaluation.Samples()), asked/float64(left)))

@@ -133,6 +133,51 @@ func TestAffordable(t *testing.T) {
 	})
 }
 
+// A campaign whose rounds grow, and that its money bounds: whatever samples come to
+// take, every round has one, they sum to what is asked for in the end, and none is
+// smaller than the one before while money pays for what was asked.
+func TestGrowingByMoney(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := &Campaign{Rounds: rapid.IntRange(2, 20).Draw(t, "rounds"), Price: Price{GPUHour: 1}, ByMoney: rapid.Bool().Draw(t, "by money"),
+			Money: math.Pow(10, rapid.Float64Range(-3, 9).Draw(t, "money")), Evaluation: EvaluationPlan{Target: rapid.Uint64Range(0, 500).Draw(t, "target")}}
+		c.Samples = uint64(c.Rounds) * rapid.Uint64Range(1, 1e5).Draw(t, "samples")
+		c.FirstSamples = rapid.Uint64Range(1, c.Samples/uint64(c.Rounds)).Draw(t, "first")
+		now, last, cut := Progress{}, uint64(0), false
+		for now.Round < c.Rounds {
+			next := c.NextSamples(now.Round+1, now.Decided)
+			switch {
+			case next < 1 || next > c.Samples-now.Decided:
+				t.Fatalf("round %d of %d: %d samples of %d, with %d decided", now.Round+1, c.Rounds, next, c.Samples, now.Decided)
+			case now.Round == 0 && next != c.FirstSamples:
+				t.Fatalf("a first round of %d, not %d", next, c.FirstSamples)
+			case !cut && next+1 < last:
+				t.Fatalf("round %d has %d samples after %d", now.Round+1, next, last)
+			}
+			now.Round, now.Decided, last = now.Round+1, now.Decided+next, next
+			now.Samples, now.Evaluation = now.Decided, now.Evaluation+c.Evaluation.Samples()
+			now.Money += float64(next+c.Evaluation.Samples()) * rapid.Float64Range(1e-6, 1).Draw(t, "each")
+			samples, rounds, why := c.Afford(&now)
+			if rounds < now.Round || samples < now.Decided || samples >= MaxQuota || rounds == now.Round && samples != now.Decided {
+				t.Fatalf("%d samples in %d rounds, with %d in %d decided: %s", samples, rounds, now.Decided, now.Round, why)
+			}
+			cut = cut || samples < c.Samples || rounds < c.Rounds
+			c.Samples, c.Rounds = samples, rounds
+		}
+		if now.Decided != c.Samples {
+			t.Fatalf("%d samples of %d", now.Decided, c.Samples)
+		}
+	})
+}
+
+// The least amounts that there are bound nothing, and are no reason to count with NaN.
+func TestAffordTheLeast(t *testing.T) {
+	least := math.SmallestNonzeroFloat64
+	c := &Campaign{Samples: 800, Rounds: 4, Price: Price{GPUHour: least}, Money: least, ByMoney: true}
+	if samples, rounds, _ := c.Afford(&Progress{Round: 1, Decided: 200, Samples: 200, Money: least}); samples > 800 || rounds > 4 {
+		t.Errorf("%d in %d rounds", samples, rounds)
+	}
+}
+
 func TestPays(t *testing.T) {
 	c := &Campaign{Samples: 1000, Rounds: 4, Price: Price{GPUHour: 2}, Money: 100, Evaluation: EvaluationPlan{Target: 50}}
 	// 0.1 a sample: 70 are 700 samples, of which 100 are still to be evaluated on.
