@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"hone/loop"
@@ -293,6 +294,23 @@ func TestCampaignDefaults(t *testing.T) {
 		c, err := spec.ParseCampaign([]byte(campaignHead+"seed: "+text+"\n"), lookup(smallSpace(t)))
 		if err != nil || c.Seed != seed {
 			t.Errorf("seed %s: %d, %v", text, c.Seed, err)
+		}
+	}
+}
+
+// Whose samples follow from money may begin with more than a pilot's: what is planned
+// follows the first round, and no number is refused that nobody wrote.
+func TestCampaignByMoney(t *testing.T) {
+	doc := strings.Replace(campaignHead, "samples: 10\n", "money: 5\nprice: {gpu_hour: 1}\nrounds: 3\nlearn_from: [{model_line: m}]\n", 1)
+	for text, samples := range map[string]uint64{"": 3 * loop.PilotSamples, "first_samples: 40\n": 3 * loop.PilotSamples, "first_samples: 4000\n": 12_000} {
+		c, err := spec.ParseCampaign([]byte(doc+text), lookup(smallSpace(t)))
+		if err != nil || c.Samples != samples || !c.ByMoney {
+			t.Errorf("%q: %d samples, %v", text, c.Samples, err)
+		}
+	}
+	for _, text := range []string{"4294967296", "18446744073709551615", "9223372036854775807"} {
+		if c, err := spec.ParseCampaign([]byte(doc+"first_samples: "+text+"\n"), lookup(smallSpace(t))); err == nil {
+			t.Errorf("%s: %d samples", text, c.Samples)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func ParseCampaign(doc []byte, lookup func(space string) (*loop.Space, error)) (
 	if root.get("money") != nil {
 		root.positive("money", "an amount above 0; leave it out for no bound", &c.Money)
 		if c.ByMoney = root.get("samples") == nil && root.get("make") == nil; c.ByMoney {
-			c.Samples = uint64(c.Rounds) * loop.PilotSamples
+			c.Samples = uint64(c.Rounds) * max(loop.PilotSamples, min(c.FirstSamples, loop.MaxQuota))
 		}
 	}
 	root.small("unit_size", &c.UnitSize)
