@@ -220,6 +220,34 @@ func TestCanaryIsProposed(t *testing.T) {
 	})
 }
 
+// What was rejected is proposed again when a canary ends or begins: the campaign's
+// policy has changed.
+func TestCanaryIsRejected(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.must("POST", "/v1/spaces", spaceDocument)
+		w.must("POST", "/v1/policies", eagerPolicy)
+		w.must("POST", tenPercent, boldPolicy)
+		w.must("POST", "/v1/campaigns", "space: lab\npolicy: plain\ngenerator: shapes\nunit_size: 10\ndecide: propose\n"+twoRounds)
+		w.settle()
+		for serial, put := range []string{"", plainRoutes + "withdraw", tenPercent} {
+			switch put {
+			case "":
+			case tenPercent:
+				w.must("POST", put, boldPolicy)
+			default:
+				w.must("POST", put, `{}`)
+			}
+			w.settle()
+			p := asked[api.Preview](w, "GET", "/v1/campaigns/c/rounds/1/preview", "")
+			if p.Standing != "proposed" || p.Proposal.Serial != serial+1 || (p.Decision.Canary != nil) != (serial != 1) {
+				t.Fatalf("after %q: %+v, %+v", put, p.Proposal, p.Decision)
+			}
+			w.must("POST", "/v1/campaigns/c/rounds/1/reject", fmt.Sprintf(`{"digest":%q}`, p.Digest))
+			w.restart()
+		}
+	})
+}
+
 // The arms are compared by what they were given, what was sent back, what it took and
 // how the models fail on it; where too little is known that is said, and no number.
 func TestCanaryIsCompared(t *testing.T) {

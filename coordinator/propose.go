@@ -41,6 +41,8 @@ func (t *term) propose(ctx context.Context, campaign *state.Campaign, previous *
 	case !there:
 	case last.CampaignVersion != campaign.Version:
 		next.reason = "the campaign was extended, or follows another policy"
+	case last.Canary != campaign.Canary:
+		next.reason = "a canary of its policy began or ended"
 	case !same:
 		next.reason = "there is new evidence"
 	case void != nil:

@@ -34,9 +34,10 @@ type Proposal struct {
 	At     int64
 	Author string
 	Reason string
-	// CampaignVersion, PolicyVersion and Models are what it was decided from.
+	// CampaignVersion, PolicyVersion, Canary and Models are what it was decided from.
 	CampaignVersion int
 	PolicyVersion   int
+	Canary          int
 	EvidenceKey     string
 	Models          []loop.EvidenceModel
 	// Changes are how an amendment moved the mixture of the proposal before it;
@@ -105,7 +106,7 @@ func (s *State) proposeRound(p *ProposeRound) Event {
 
 	c = s.ownCampaign(c.loop.Name)
 	next := Proposal{Serial: p.Serial, Number: o.Round.Number, Digest: digest, At: s.last, Author: p.Author, Reason: p.Reason,
-		CampaignVersion: o.CampaignVersion, PolicyVersion: o.PolicyVersion, Models: o.Models, Open: o}
+		CampaignVersion: o.CampaignVersion, PolicyVersion: o.PolicyVersion, Canary: o.Canary, Models: o.Models, Open: o}
 	if o.EvidenceKey != "" {
 		next.EvidenceKey = s.reference(o.EvidenceKey)
 	}
@@ -217,7 +218,7 @@ func (s *State) Proposed(campaign string) (p Proposal, void *loop.Error, ok bool
 }
 
 func recordProposal(p *Proposal) *proposalRecord {
-	r := &proposalRecord{p.Number, p.Digest, p.At, p.Author, p.Reason, p.CampaignVersion, p.PolicyVersion, p.EvidenceKey, p.Models, p.Changes, p.Open, nil}
+	r := &proposalRecord{p.Number, p.Digest, p.At, p.Author, p.Reason, p.CampaignVersion, p.PolicyVersion, p.EvidenceKey, p.Models, p.Changes, p.Open, nil, p.Canary}
 	if p.Ruling != nil {
 		ruling := rulingRecord(*p.Ruling)
 		r.Ruling = &ruling
@@ -233,7 +234,7 @@ func (b *builder) addProposal(r *proposalRecord) error {
 		return errOrder
 	}
 	p := Proposal{Serial: len(b.campaign.proposals) + 1, Number: r.Number, Digest: r.Digest, At: r.At, Author: r.Author, Reason: r.Reason,
-		CampaignVersion: r.CampaignVersion, PolicyVersion: r.PolicyVersion, EvidenceKey: r.EvidenceKey, Models: r.Models, Changes: r.Changes, Open: r.Open}
+		CampaignVersion: r.CampaignVersion, PolicyVersion: r.PolicyVersion, Canary: r.Canary, EvidenceKey: r.EvidenceKey, Models: r.Models, Changes: r.Changes, Open: r.Open}
 	if r.Ruling != nil {
 		ruling := Ruling(*r.Ruling)
 		p.Ruling = &ruling

@@ -134,6 +134,7 @@ type proposalRecord struct {
 	// Open is of the one that waits, Ruling of every other.
 	Open   *OpenRound    `cbor:"11,keyasint,omitempty"`
 	Ruling *rulingRecord `cbor:"12,keyasint,omitempty"`
+	Canary int           `cbor:"13,keyasint,omitempty"`
 }
 
 type rulingRecord struct {
