@@ -123,6 +123,9 @@ func (in *extension) command(s *state.State) (state.Command, error) {
 			next.Samples = max(next.Samples, decided+uint64(max(0, next.Rounds-campaign.Round))*loop.PilotSamples)
 		}
 	}
+	if in.Body.Money != nil && money != campaign.Campaign.Money && next.Rounds == campaign.Round && next.Samples == campaign.Domains[loop.Train].Quota {
+		return state.Command{}, loop.Conflict("rounds", "all %d rounds are decided, so that more money pays for nothing: ask for more rounds, too", next.Rounds)
+	}
 	asked := next
 	if campaign.Round > 0 {
 		asked.FirstSamples = 0 // which are decided, and hold nobody to as many in each round

@@ -102,6 +102,7 @@ func TestMoney(t *testing.T) {
 				if c.State != "done" || c.Samples != c.Committed {
 					t.Errorf("nothing is left, and %+v", c)
 				}
+				w.refused(http.StatusConflict, "all 1 rounds are decided, so that more money pays for nothing: ask for more rounds, too", "POST", "/v1/campaigns/c/extend", `{"money": 0.5}`)
 				// There is more to spend, and on it goes.
 				w.refused(http.StatusUnprocessableEntity, "money", "POST", "/v1/campaigns/c/extend", `{"money": 0}`)
 				more := `{"samples": 60, "rounds": 2, "money": 0.5, "author": "ann"}`
