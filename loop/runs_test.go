@@ -92,7 +92,6 @@ func (n *naive) tells(slice Slice, rows func(Slice) float64) bool {
 // The search over runs equals its twin, on rows of weights and groups, failures or
 // graded errors, whatever has been taken away before.
 func TestRunsCoverEqualsItsTwin(t *testing.T) {
-	found := 0
 	rapid.Check(t, func(t *rapid.T) {
 		var s *Space
 		var rows []outcome
@@ -123,15 +122,8 @@ func TestRunsCoverEqualsItsTwin(t *testing.T) {
 		if rapid.IntRange(0, 3).Draw(t, "quarantine") == 0 {
 			without = append(without, drawSlice(t, s, 2))
 		}
-		for _, c := range compareCovers(t, s, settings, rows, without...) {
-			if slices.ContainsFunc(c.slice, func(p Predicate) bool { return p.Run > 0 }) {
-				found++
-			}
-		}
+		compareCovers(t, s, settings, rows, without...)
 	})
-	if found == 0 && !testing.Short() {
-		t.Error("no drawn evidence had a run to find")
-	}
 }
 
 // ordered are rows of four factors of ten ordinal levels, of which those in a slice
