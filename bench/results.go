@@ -35,7 +35,7 @@ func writeResults(to string, byPart map[string][]measure, o *options) error {
 			picture = fmt.Sprintf("![Accuracy of the worst slice over training samples, by strategy](%s)\n\n", filepath.Base(plot))
 		}
 		sections[name] = fmt.Sprintf("## %s\n\n`go run -tags duckdb_arrow ./bench %s`  \n%s\n\n%s%s",
-			name, strings.Join(os.Args[1:], " "), circumstances(), picture, markdown(measures))
+			name, commandLine(os.Args[1:]), circumstances(), picture, markdown(measures))
 	}
 	var b bytes.Buffer
 	b.WriteString(resultsTitle)
@@ -174,4 +174,16 @@ func writeMarkdown(b *strings.Builder, header []string, rows [][]string) {
 		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
 	}
 	b.WriteString("\n")
+}
+
+// commandLine writes arguments for others to type: where files lie on this machine
+// is nothing to them.
+func commandLine(args []string) string {
+	out := slices.Clone(args)
+	for i := range out {
+		if filepath.IsAbs(out[i]) {
+			out[i] = filepath.Base(out[i])
+		}
+	}
+	return strings.Join(out, " ")
 }

@@ -70,3 +70,10 @@ func TestFigure(t *testing.T) {
 		}
 	}
 }
+
+// A command that is written down has no path of the machine that it ran on.
+func TestCommandLine(t *testing.T) {
+	if got := commandLine([]string{"decision", "--adult", "/data/adult-train.csv", "--to", "bench/RESULTS.md"}); got != "decision --adult adult-train.csv --to bench/RESULTS.md" {
+		t.Error(got)
+	}
+}

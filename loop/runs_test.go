@@ -143,6 +143,25 @@ func ordered(seed uint64, rows int, bad Slice, inside, outside float64) *Rows {
 	return r
 }
 
+// The twin finds the runs that are planted, too.
+func TestPlantedRunsCoverEqualsItsTwin(t *testing.T) {
+	settings := DefaultPolicy().Search
+	settings.Order, settings.Runs, settings.Slices = 2, 4, 3
+	for _, bad := range []Slice{{{Factor: 2, Level: 4, Run: 2}}, {{Factor: 0, Level: 1}, {Factor: 2, Level: 3, Run: 3}}} {
+		r := ordered(3, 1000, bad, .7, .05)
+		rows := make([]outcome, len(r.Error))
+		for i := range rows {
+			rows[i] = outcome{weight: 1, err: r.Error[i], discount: 1}
+			for f := range r.Codes {
+				rows[i].codes = append(rows[i].codes, r.Codes[f][i])
+			}
+		}
+		if found := compareCovers(t, r.Space, settings, rows); len(found) == 0 || !found[0].slice.Equal(bad) {
+			t.Errorf("%s is not what was found first: %+v", r.Space.Describe(bad), found)
+		}
+	}
+}
+
 // What fails over a few levels too weakly for any of them to show is found as the
 // run that it is; without runs it is not, and where nothing has an order the search
 // is the one that it was.
