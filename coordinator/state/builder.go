@@ -69,6 +69,8 @@ func (b *builder) add(r *record) error {
 		return nil
 	case r.Dataset != nil:
 		return b.addDataset(r.Dataset)
+	case r.Node != nil:
+		return b.addNode(r.Node)
 	}
 	return errors.New("it is empty")
 }
@@ -283,6 +285,17 @@ func (b *builder) addDataset(r *datasetRecord) error {
 	}
 	b.s.datasets[r.Name] = append(versions, v)
 	b.s.referenceDataset(v)
+	return nil
+}
+
+func (b *builder) addNode(n *Node) error {
+	if _, ok := b.s.nodes[n.Name]; ok {
+		return errOrder
+	}
+	if refusal := n.check(); refusal != nil {
+		return refusal
+	}
+	b.s.nodes[n.Name] = *n
 	return nil
 }
 

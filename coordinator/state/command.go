@@ -22,6 +22,8 @@ type Command struct {
 	ProposeRound      *ProposeRound      `cbor:"16,keyasint,omitempty"`
 	RuleProposal      *RuleProposal      `cbor:"17,keyasint,omitempty"`
 	AdoptPolicy       *AdoptPolicy       `cbor:"18,keyasint,omitempty"`
+	RegisterNode      *RegisterNode      `cbor:"19,keyasint,omitempty"`
+	ForgetNode        *ForgetNode        `cbor:"20,keyasint,omitempty"`
 }
 
 // PutSpace stores a space as its next version. Content equal to the latest
@@ -320,4 +322,17 @@ type RevokedSample struct {
 // EpochRaised.
 type RaiseEpoch struct {
 	Closes uint64 `cbor:"1,keyasint"`
+}
+
+// RegisterNode notes what a node says of itself, in place of what it said before.
+// Answer: NodeRegistered.
+type RegisterNode struct {
+	Node Node `cbor:"1,keyasint"`
+}
+
+// ForgetNode forgets a node that is a member no more; its name is free again.
+// Answer: NodeForgotten.
+type ForgetNode struct {
+	Name     string `cbor:"1,keyasint"`
+	Instance string `cbor:"2,keyasint"`
 }

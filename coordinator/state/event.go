@@ -228,6 +228,18 @@ type EpochRaised struct {
 	Duplicate bool
 }
 
+// NodeRegistered answers RegisterNode.
+type NodeRegistered struct {
+	Node    Node
+	Changed bool
+}
+
+// NodeForgotten answers ForgetNode.
+type NodeForgotten struct {
+	Name      string
+	Forgotten bool
+}
+
 func (Refused) event()             {}
 func (SpacePut) event()            {}
 func (PolicyPut) event()           {}
@@ -246,3 +258,5 @@ func (RoundProposed) event()       {}
 func (ProposalRuled) event()       {}
 func (Revoked) event()             {}
 func (EpochRaised) event()         {}
+func (NodeRegistered) event()      {}
+func (NodeForgotten) event()       {}

@@ -20,6 +20,7 @@ type record struct {
 	Dataset   *datasetRecord   `cbor:"12,keyasint,omitempty"`
 	// Proposal is of the campaign before it, after its rounds.
 	Proposal *proposalRecord `cbor:"13,keyasint,omitempty"`
+	Node     *Node           `cbor:"14,keyasint,omitempty"`
 }
 
 type headerRecord struct {

@@ -36,6 +36,7 @@ func (s *State) Snapshot() *Frozen {
 	f.state.campaigns = maps.Clone(s.campaigns)
 	f.state.models = maps.Clone(s.models)
 	f.state.datasets = maps.Clone(s.datasets)
+	f.state.nodes = maps.Clone(s.nodes)
 	f.state.referenced, f.state.void = nil, nil
 	f.state.keys.current.at, f.state.keys.previous.at = nil, nil
 	s.generation++
@@ -120,6 +121,9 @@ func (s *State) records(emit func(*record) error) error {
 	e.keys(s.keys.previous.uses, true)
 	e.keys(s.keys.current.uses, false)
 	e.datasets(s.datasets)
+	for _, n := range s.Nodes() {
+		e.put(&record{Node: &n})
+	}
 	return e.err
 }
 

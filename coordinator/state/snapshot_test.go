@@ -40,6 +40,7 @@ func populated(t testing.TB) *State {
 	answer[Published](t, s, published(s, "c", 2, s.Sequence()))
 	answer[RoundOpened](t, s, openRound(testRound("c", 2, 300), []uint64{200, 100}, []uint64{10}))
 	answer[Published](t, s, importOf("photos", 0, "x", 3, 2))
+	answer[NodeRegistered](t, s, Command{RegisterNode: &RegisterNode{Node{Name: "n1", Instance: "a", URL: "http://one", Address: "one:1", Version: 1, Build: "v1"}}})
 	answer[EpochRaised](t, s, Command{RaiseEpoch: &RaiseEpoch{Closes: 1}})
 	return s
 }
@@ -309,7 +310,7 @@ func seeds(f *testing.F) (entries, snapshots [][]byte) {
 		preparation(testCampaign("c", 3, 1)),
 		{openRound(testRound("c", 1, 3), nil, []uint64{3}), delivered(unit("c", 1, 0, 0, 0, 2)), spoiled(unit("c", 1, 0, 0, 2, 1)), extension(1, 3)},
 		{post("k", "b", 3), {SealModel: &SealModel{"net", "1", 3}}, {RaiseEpoch: &RaiseEpoch{1}}},
-		{revoked(3, 0, sampleName(1, 0, 0, 0)), {RegisterGenerator: &RegisterGenerator{loop.Generator{Name: "g", Version: "1"}}}},
+		{{RegisterNode: &RegisterNode{Node{Name: "n1", Instance: "a", Version: 1}}}, revoked(3, 0, sampleName(1, 0, 0, 0)), {RegisterGenerator: &RegisterGenerator{loop.Generator{Name: "g", Version: "1"}}}},
 		{published(populated(f), "c", 3, 9)},
 	} {
 		e := Entry{At: 9, Commands: commands}

@@ -26,6 +26,8 @@ type State struct {
 	// changes is the catalogue; the change with sequence n stands at n-1.
 	changes []loop.Change
 	keys    keys
+	// nodes are the members of the cluster.
+	nodes map[string]Node
 
 	// generation grows with every snapshot: what is of an older one may be shared
 	// with a Frozen and is copied before it is changed.
@@ -52,7 +54,7 @@ func newSized(clusterID string, remembered int) *State {
 		spaces: map[string][]SpaceVersion{}, policies: map[string][]PolicyVersion{},
 		generators: map[string][]loop.Generator{}, campaigns: map[string]*campaign{},
 		models: map[string]*modelLine{}, datasets: map[string][]*DatasetVersion{},
-		keys:       newKeys(remembered),
+		keys: newKeys(remembered), nodes: map[string]Node{},
 		referenced: map[string]string{}, void: map[uint64]*roaring.Bitmap{},
 	}
 }
@@ -108,6 +110,10 @@ func (s *State) apply(c *Command) Event {
 		return s.proposeRound(c.ProposeRound)
 	case c.RuleProposal != nil:
 		return s.ruleProposal(c.RuleProposal)
+	case c.RegisterNode != nil:
+		return s.registerNode(c.RegisterNode)
+	case c.ForgetNode != nil:
+		return s.forgetNode(c.ForgetNode)
 	default:
 		return s.raiseEpoch(c.RaiseEpoch)
 	}
