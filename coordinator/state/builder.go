@@ -71,6 +71,12 @@ func (b *builder) add(r *record) error {
 		return b.addDataset(r.Dataset)
 	case r.Node != nil:
 		return b.addNode(r.Node)
+	case r.Forgotten != nil:
+		if len(b.s.forgotten) > 0 || len(r.Forgotten) > maxForgotten {
+			return errOrder
+		}
+		b.s.forgotten = r.Forgotten
+		return nil
 	}
 	return errors.New("it is empty")
 }

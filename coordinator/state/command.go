@@ -330,7 +330,8 @@ type RegisterNode struct {
 	Node Node `cbor:"1,keyasint"`
 }
 
-// ForgetNode forgets a node that is a member no more; its name is free again.
+// ForgetNode forgets a node that is to be a member no more: its name is free again,
+// but not for the same instance.
 // Answer: NodeForgotten.
 type ForgetNode struct {
 	Name     string `cbor:"1,keyasint"`

@@ -23,8 +23,12 @@ type Node struct {
 	Build   string `cbor:"6,keyasint,omitempty"`
 }
 
-// maxNodeText bounds each text that a node says of itself, in bytes.
-const maxNodeText = 1024
+const (
+	// maxNodeText bounds each text that a node says of itself, in bytes.
+	maxNodeText = 1024
+	// maxForgotten is how many nodes that were removed are remembered.
+	maxForgotten = 256
+)
 
 func (n *Node) check() *Refused {
 	switch {
@@ -48,6 +52,10 @@ func (s *State) registerNode(c *RegisterNode) Event {
 	if r := n.check(); r != nil {
 		return *r
 	}
+	if slices.Contains(s.forgotten, n.Instance) {
+		return *refused(Conflict, "node", "node %s was removed from the cluster", n.Name).
+			remedy("start it with an empty --data, and it joins as a new one")
+	}
 	known, ok := s.nodes[n.Name]
 	if ok && known.Instance != n.Instance {
 		return *refused(Conflict, "node", "another node is called %s, at %s", n.Name, known.Address).
@@ -63,7 +71,7 @@ func (s *State) registerNode(c *RegisterNode) Event {
 	return NodeRegistered{Node: n, Changed: known != n}
 }
 
-// forgetNode forgets a node; where there is another instance, or none, it does
+// forgetNode forgets a node, whose instance never comes back; where there is another instance, or none, it does
 // nothing.
 func (s *State) forgetNode(c *ForgetNode) Event {
 	known, ok := s.nodes[c.Name]
@@ -71,6 +79,8 @@ func (s *State) forgetNode(c *ForgetNode) Event {
 		return NodeForgotten{Name: c.Name}
 	}
 	delete(s.nodes, c.Name)
+	// It may run on, cut off, and come back when it has fallen far behind.
+	s.forgotten = append(s.forgotten[max(0, len(s.forgotten)+1-maxForgotten):len(s.forgotten):len(s.forgotten)], c.Instance)
 	return NodeForgotten{Name: c.Name, Forgotten: true}
 }
 

@@ -39,6 +39,8 @@ func TestNodes(t *testing.T) {
 	if _, ok := s.Node("n2"); ok {
 		t.Error("n2 is known still")
 	}
+	refusedAs(t, s, Conflict, register(n2))
+	restored(t, s)
 	n2.Instance = "c"
 	answer[NodeRegistered](t, s, register(n2))
 }

@@ -21,6 +21,8 @@ type record struct {
 	// Proposal is of the campaign before it, after its rounds.
 	Proposal *proposalRecord `cbor:"13,keyasint,omitempty"`
 	Node     *Node           `cbor:"14,keyasint,omitempty"`
+	// Forgotten are the instances of nodes that were removed.
+	Forgotten []string `cbor:"15,keyasint,omitempty"`
 }
 
 type headerRecord struct {

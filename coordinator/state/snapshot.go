@@ -124,6 +124,9 @@ func (s *State) records(emit func(*record) error) error {
 	for _, n := range s.Nodes() {
 		e.put(&record{Node: &n})
 	}
+	if len(s.forgotten) > 0 {
+		e.put(&record{Forgotten: s.forgotten})
+	}
 	return e.err
 }
 

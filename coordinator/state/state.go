@@ -28,6 +28,8 @@ type State struct {
 	keys    keys
 	// nodes are the members of the cluster.
 	nodes map[string]Node
+	// forgotten are the instances that were removed, the latest last.
+	forgotten []string
 
 	// generation grows with every snapshot: what is of an older one may be shared
 	// with a Frozen and is copied before it is changed.
