@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"hone/loop"
 )
 
@@ -152,36 +150,38 @@ func (b *builder) addComponent(r *componentRecord) error {
 	}
 	decided := &b.round.decided.Round.Components[len(b.round.components)]
 	k := &component{domain: decided.Domain, number: decided.Number, quota: r.Quota, reserved: r.Reserved,
-		committed: r.Committed.clone(), abandoned: r.Abandoned.clone(), rejected: r.Rejected, open: roaring.New()}
+		committed: r.Committed.set, abandoned: r.Abandoned.set, rejected: r.Rejected}
 	if k.reserved > k.quota || k.quota > decided.Quota {
 		return fmt.Errorf("%d reserved of a quota of %d, decided %d", k.reserved, k.quota, decided.Quota)
 	}
-	closed := roaring.Or(k.committed, k.abandoned)
-	if !closed.IsEmpty() && uint64(closed.Maximum()) >= k.reserved || k.committed.Intersects(k.abandoned) {
+	if max(k.committed.end(), k.abandoned.end()) > k.reserved || k.committed.common(&k.abandoned) > 0 {
 		return errors.New("committed and abandoned indices overlap, or are beyond what is reserved")
 	}
-	k.open.AddRange(0, k.reserved)
-	k.open.AndNot(closed)
-	made := roaring.Or(k.open, k.committed)
+	k.open.addRange(0, k.reserved)
+	k.open.subtract(&k.committed)
+	k.open.subtract(&k.abandoned)
+	var seen set
 	for _, a := range r.Attempts {
 		if a.Attempt < 1 || len(k.attempts) > 0 && a.Attempt <= k.attempts[len(k.attempts)-1].attempt || a.Indices.Count() == 0 {
 			return errors.New("the attempts are out of order")
 		}
-		if a.Indices.bitmap.AndCardinality(made) != a.Indices.Count() {
+		indices := a.Indices.set
+		if indices.common(&seen) > 0 || indices.end() > k.reserved || indices.common(&k.abandoned) > 0 {
 			return errors.New("the attempts overlap, or are of indices that have none")
 		}
-		made.AndNot(a.Indices.bitmap)
-		k.attempts = append(k.attempts, attemptIndices{a.Attempt, a.Indices.bitmap})
+		seen.merge(&indices)
+		k.attempts = append(k.attempts, attemptIndices{a.Attempt, indices})
 	}
-	unexplained := k.abandoned.Clone()
+	var explained set
 	for _, a := range r.Reasons {
-		if a.Indices.Count() == 0 || a.Indices.bitmap.AndCardinality(unexplained) != a.Indices.Count() {
+		indices := a.Indices.set
+		if indices.count == 0 || indices.common(&k.abandoned) != indices.count || indices.common(&explained) > 0 {
 			return errors.New("the reasons are not of what was abandoned")
 		}
-		unexplained.AndNot(a.Indices.bitmap)
-		k.reasons = append(k.reasons, abandonIndices{a.Gate, a.Reason, a.Indices.bitmap})
+		explained.merge(&indices)
+		k.reasons = append(k.reasons, abandonIndices{a.Gate, a.Reason, indices})
 	}
-	if !unexplained.IsEmpty() {
+	if explained.count != k.abandoned.count {
 		return errors.New("indices are abandoned without a reason")
 	}
 	b.round.components = append(b.round.components, k)
@@ -237,7 +237,7 @@ func (b *builder) addChange(r *changeRecord) error {
 	default:
 		return fmt.Errorf("change %d is empty", c.Sequence)
 	}
-	b.s.changes = append(b.s.changes, c)
+	b.s.changes.append(c)
 	b.s.derive(&c)
 	return nil
 }
@@ -247,7 +247,7 @@ func (b *builder) addKeys(r *keysRecord) error {
 	if r.Previous {
 		g = &b.s.keys.previous
 	}
-	if len(r.Uses)%packedKey != 0 || len(g.uses)+len(r.Uses)/packedKey > b.s.keys.size {
+	if len(r.Uses)%packedKey != 0 || g.uses.len()+len(r.Uses)/packedKey > b.s.keys.size {
 		return errors.New("the keys do not fit")
 	}
 	for packed := range slices.Chunk(r.Uses, packedKey) {
@@ -255,8 +255,7 @@ func (b *builder) addKeys(r *keysRecord) error {
 		if _, ok := g.at[u.key]; ok {
 			return errors.New("a key is there twice")
 		}
-		g.at[u.key] = len(g.uses)
-		g.uses = append(g.uses, u)
+		g.put(u)
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func (s *State) Campaign(name string) (Campaign, bool) {
 			view.Total.add(counts)
 			for _, a := range k.reasons {
 				view.Abandoned = append(view.Abandoned, Abandonment{Round: n + 1, Domain: k.domain, Component: k.number,
-					Gate: a.gate, Reason: a.reason, Indices: Indices{a.indices.Clone()}})
+					Gate: a.gate, Reason: a.reason, Indices: Indices{a.indices.clone()}})
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 func (s *State) add(c loop.Change) uint64 {
 	c.Sequence = s.Sequence() + 1
 	c.At = s.last
-	s.changes = append(s.changes, c)
+	s.changes.append(c)
 	s.derive(&c)
 	return c.Sequence
 }
@@ -39,7 +39,7 @@ func (s *State) derive(c *loop.Change) {
 }
 
 // Sequence is that of the last change; 0 before the first.
-func (s *State) Sequence() uint64 { return uint64(len(s.changes)) }
+func (s *State) Sequence() uint64 { return uint64(s.changes.len()) }
 
 // Changes returns up to limit changes after a sequence, in order, without gaps;
 // none where there are no newer ones. What the changes point to is shared and
@@ -48,18 +48,28 @@ func (s *State) Changes(after uint64, limit int) []loop.Change {
 	if after >= s.Sequence() || limit <= 0 {
 		return nil
 	}
-	changes := s.changes[after:]
-	changes = changes[:min(limit, len(changes))]
-	return append([]loop.Change(nil), changes...)
+	limit = min(limit, s.changes.len()-int(after))
+	changes := make([]loop.Change, 0, limit)
+	for piece := range s.changes.pieces(int(after)) {
+		changes = append(changes, piece[:min(limit-len(changes), len(piece))]...)
+		if len(changes) == limit {
+			break
+		}
+	}
+	return changes
 }
 
 // Part returns the part that the change with that sequence added, with the rows
 // that are void by now.
 func (s *State) Part(reference uint64) (loop.Part, bool) {
-	if reference < 1 || reference > s.Sequence() || s.changes[reference-1].Part == nil {
+	if reference < 1 || reference > s.Sequence() {
 		return loop.Part{}, false
 	}
-	part := *s.changes[reference-1].Part
+	added := s.changes.at(int(reference - 1)).Part
+	if added == nil {
+		return loop.Part{}, false
+	}
+	part := *added
 	part.Void = nil
 	if void := s.void[reference]; void != nil {
 		part.Void = void.ToArray()

@@ -65,7 +65,7 @@ func (s *State) judgeDelivery(d *Delivered, samples, verdicts *freshness) Judged
 		j := judge(offset)
 		switch j {
 		case JudgedFresh:
-			k.commit(uint32(u.First) + uint32(offset))
+			k.commit(u.First + uint64(offset))
 		case JudgedDuplicate:
 			judged.Duplicates.Add(offset)
 		case JudgedStale, JudgedClosed: // its row becomes void, and that is all
@@ -79,7 +79,7 @@ func (s *State) judgeDelivery(d *Delivered, samples, verdicts *freshness) Judged
 		j := judge(int(rejected.Offset))
 		if j == JudgedFresh {
 			judged.Standing.Rejected++
-			k.reject(uint32(u.First)+uint32(rejected.Offset), u.Attempt, s.campaigns[u.Campaign].loop.MaxAttempts, rejected.Gate, rejected.Reason)
+			k.reject(u.First+uint64(rejected.Offset), u.Attempt, s.campaigns[u.Campaign].loop.MaxAttempts, rejected.Gate, rejected.Reason)
 		}
 		verdicts.row(row, j)
 		row++

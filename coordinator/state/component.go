@@ -3,8 +3,6 @@ package state
 import (
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"hone/loop"
 )
 
@@ -17,8 +15,8 @@ type component struct {
 	quota    uint64
 	reserved uint64
 	// committed and abandoned are disjoint and below reserved.
-	committed *roaring.Bitmap
-	abandoned *roaring.Bitmap
+	committed set
+	abandoned set
 	// attempts are the indices, open or committed, whose current attempt is not 0,
 	// by attempt, ascending. Forgetting a committed one's would let a resent
 	// commit revive a revoked sample.
@@ -31,17 +29,17 @@ type component struct {
 
 	// open are the indices below reserved that are neither committed nor
 	// abandoned; derived.
-	open *roaring.Bitmap
+	open set
 }
 
 type attemptIndices struct {
 	attempt int
-	indices *roaring.Bitmap
+	indices set
 }
 
 type abandonIndices struct {
 	gate, reason string
-	indices      *roaring.Bitmap
+	indices      set
 }
 
 // Gates write reasons freely, so what state keeps of them is bounded: reasons
@@ -55,23 +53,24 @@ const (
 func newComponent(generation uint64, c *loop.Component, reserve uint64) *component {
 	k := &component{
 		generation: generation, domain: c.Domain, number: c.Number, quota: c.Quota,
-		committed: roaring.New(), abandoned: roaring.New(), open: roaring.New(),
+		committed: set{generation: generation}, abandoned: set{generation: generation}, open: set{generation: generation},
 	}
 	k.reserve(reserve)
 	return k
 }
 
-// clone is a copy that shares nothing that changes.
-func (k *component) clone() *component {
+// share is a copy for another generation, to change; this one never does any more.
+func (k *component) share(generation uint64) *component {
 	own := *k
-	own.committed, own.abandoned, own.open = k.committed.Clone(), k.abandoned.Clone(), k.open.Clone()
+	own.generation = generation
+	own.committed, own.abandoned, own.open = k.committed.share(generation), k.abandoned.share(generation), k.open.share(generation)
 	own.attempts = slices.Clone(k.attempts)
 	for i := range own.attempts {
-		own.attempts[i].indices = own.attempts[i].indices.Clone()
+		own.attempts[i].indices = k.attempts[i].indices.share(generation)
 	}
 	own.reasons = slices.Clone(k.reasons)
 	for i := range own.reasons {
-		own.reasons[i].indices = own.reasons[i].indices.Clone()
+		own.reasons[i].indices = k.reasons[i].indices.share(generation)
 	}
 	return &own
 }
@@ -80,35 +79,35 @@ func (k *component) clone() *component {
 // and never passes the quota (C2).
 func (k *component) reserve(extension uint64) {
 	next := min(k.quota, max(k.reserved, extension))
-	k.open.AddRange(k.reserved, next)
+	k.open.addRange(k.reserved, next)
 	k.reserved = next
 }
 
 // attempt is the index's current attempt.
-func (k *component) attempt(index uint32) int {
-	for _, a := range k.attempts {
-		if a.indices.Contains(index) {
-			return a.attempt
+func (k *component) attempt(index uint64) int {
+	for i := range k.attempts {
+		if k.attempts[i].indices.contains(index) {
+			return k.attempts[i].attempt
 		}
 	}
 	return 0
 }
 
 // setAttempt moves an index from one attempt to another.
-func (k *component) setAttempt(index uint32, from, to int) {
+func (k *component) setAttempt(index uint64, from, to int) {
 	if from != 0 {
 		i, ok := k.findAttempt(from)
-		invariant(ok && k.attempts[i].indices.CheckedRemove(index), "index %d is not at attempt %d", index, from)
-		if k.attempts[i].indices.IsEmpty() {
+		invariant(ok && k.attempts[i].indices.remove(index), "index %d is not at attempt %d", index, from)
+		if k.attempts[i].indices.count == 0 {
 			k.attempts = slices.Delete(k.attempts, i, i+1)
 		}
 	}
 	if to != 0 {
 		i, ok := k.findAttempt(to)
 		if !ok {
-			k.attempts = slices.Insert(k.attempts, i, attemptIndices{to, roaring.New()})
+			k.attempts = slices.Insert(k.attempts, i, attemptIndices{to, set{generation: k.generation}})
 		}
-		k.attempts[i].indices.Add(index)
+		k.attempts[i].indices.add(index)
 	}
 }
 
@@ -135,67 +134,75 @@ const (
 // worker's invention can deliver it; taking it would put an index above a later
 // cut (C3). It is closed like what is above the quota.
 func (k *component) judge(index uint64, attempt int) Judgement {
-	if index >= k.quota || index >= k.reserved || k.abandoned.Contains(uint32(index)) {
+	if index >= k.quota || index >= k.reserved || k.abandoned.contains(index) {
 		return JudgedClosed
 	}
-	if attempt != k.attempt(uint32(index)) {
+	if attempt != k.attempt(index) {
 		return JudgedStale
 	}
-	if k.committed.Contains(uint32(index)) {
+	if k.committed.contains(index) {
 		return JudgedDuplicate
 	}
 	return JudgedFresh
 }
 
 // commit counts a fresh sample that passed every gate.
-func (k *component) commit(index uint32) {
-	invariant(k.open.CheckedRemove(index) && k.committed.CheckedAdd(index), "index %d is committed but was not open", index)
+func (k *component) commit(index uint64) {
+	invariant(k.open.remove(index) && k.committed.add(index), "index %d is committed but was not open", index)
 }
 
 // reject sends a fresh sample back: the next attempt, or none any more (C4).
-func (k *component) reject(index uint32, attempt, maxAttempts int, gate, reason string) {
+func (k *component) reject(index uint64, attempt, maxAttempts int, gate, reason string) {
 	k.rejected++
 	if attempt+1 < maxAttempts {
 		k.setAttempt(index, attempt, attempt+1)
 		return
 	}
 	k.setAttempt(index, attempt, 0)
-	invariant(k.open.CheckedRemove(index) && k.abandoned.CheckedAdd(index), "index %d is abandoned but was not open", index)
-	k.because(index, gate, reason)
+	invariant(k.open.remove(index) && k.abandoned.add(index), "index %d is abandoned but was not open", index)
+	k.because(gate, reason).add(index)
 }
 
-func (k *component) because(index uint32, gate, reason string) {
+// because is the set of what was abandoned for a reason, to add to.
+func (k *component) because(gate, reason string) *set {
 	reason = reason[:min(len(reason), maxReasonLength)]
 	gate = gate[:min(len(gate), maxReasonLength)]
 	for pass := 0; ; pass++ {
 		for i := range k.reasons {
 			if k.reasons[i].gate == gate && k.reasons[i].reason == reason {
-				k.reasons[i].indices.Add(index)
-				return
+				return &k.reasons[i].indices
 			}
 		}
 		if len(k.reasons) < maxReasons || pass > 0 {
-			k.reasons = append(k.reasons, abandonIndices{gate, reason, roaring.BitmapOf(index)})
-			return
+			k.reasons = append(k.reasons, abandonIndices{gate, reason, set{generation: k.generation}})
+			return &k.reasons[len(k.reasons)-1].indices
 		}
 		gate, reason = "", otherReasons
 	}
 }
 
 // reopen takes a committed sample back (C13).
-func (k *component) reopen(index uint32, attempt int) {
-	invariant(k.committed.CheckedRemove(index) && k.open.CheckedAdd(index), "index %d is revoked but was not committed", index)
+func (k *component) reopen(index uint64, attempt int) {
+	invariant(k.committed.remove(index) && k.open.add(index), "index %d is revoked but was not committed", index)
 	k.setAttempt(index, attempt, attempt+1)
 }
 
-// abandon gives up open indices for one reason: nobody makes them any more.
-func (k *component) abandon(indices *roaring.Bitmap, reason string) {
-	for it := indices.Iterator(); it.HasNext(); {
-		index := it.Next()
-		invariant(k.open.CheckedRemove(index) && k.abandoned.CheckedAdd(index), "index %d is given up but was not open", index)
-		k.setAttempt(index, k.attempt(index), 0)
-		k.because(index, "", reason)
+// abandonOpen gives up all that is open for one reason: nobody makes it any more.
+func (k *component) abandonOpen(reason string) {
+	k.abandoned.merge(&k.open)
+	k.because("", reason).merge(&k.open)
+	for i := range k.attempts {
+		k.attempts[i].indices.subtract(&k.open)
 	}
+	k.attempts = slices.DeleteFunc(k.attempts, func(a attemptIndices) bool { return a.indices.count == 0 })
+	k.open = set{generation: k.generation}
+}
+
+// abandon gives up an open index.
+func (k *component) abandon(index uint64, reason string) {
+	invariant(k.open.remove(index) && k.abandoned.add(index), "index %d is given up but was not open", index)
+	k.setAttempt(index, k.attempt(index), 0)
+	k.because("", reason).add(index)
 }
 
 // cut supersedes the component: what is below stays owed, what is above is never
@@ -206,14 +213,14 @@ func (k *component) cut(quota uint64) {
 }
 
 // terminal reports whether nothing is open, reserved or not.
-func (k *component) terminal() bool { return k.reserved == k.quota && k.open.IsEmpty() }
+func (k *component) terminal() bool { return k.reserved == k.quota && k.open.count == 0 }
 
 // counts is the component's part of I3.
 func (k *component) counts() Counts {
-	c := Counts{Quota: k.quota, Committed: k.committed.GetCardinality(), Abandoned: k.abandoned.GetCardinality(), Rejected: k.rejected}
+	c := Counts{Quota: k.quota, Committed: k.committed.count, Abandoned: k.abandoned.count, Rejected: k.rejected}
 	c.Pending = c.Quota - c.Committed - c.Abandoned
-	for _, a := range k.attempts {
-		c.Replaced += a.indices.AndCardinality(k.committed)
+	for i := range k.attempts {
+		c.Replaced += k.attempts[i].indices.common(&k.committed)
 	}
 	return c
 }
@@ -232,8 +239,8 @@ func (c *Counts) add(d Counts) {
 // transitions hold this one index at a time; here it is looked at as a whole,
 // once per round, before a quota is cut for good.
 func (k *component) check() {
-	sum := k.open.GetCardinality() + k.committed.GetCardinality() + k.abandoned.GetCardinality()
-	disjoint := !k.open.Intersects(k.committed) && !k.open.Intersects(k.abandoned) && !k.committed.Intersects(k.abandoned)
+	sum := k.open.count + k.committed.count + k.abandoned.count
+	disjoint := k.open.common(&k.committed) == 0 && k.open.common(&k.abandoned) == 0 && k.committed.common(&k.abandoned) == 0
 	invariant(disjoint && k.reserved <= k.quota && sum == k.reserved, "%s component %d: %d of %d reserved, but %d accounted for",
 		k.domain, k.number, k.reserved, k.quota, sum)
 }

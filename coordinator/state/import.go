@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"hone/loop"
 )
 
@@ -47,10 +45,9 @@ func (s *State) importDataset(c *Import) Event {
 	return Published{Name: c.Name, Version: version.Version, Samples: version.Samples, Sequence: version.Sequence}
 }
 
-func allBelow(n uint64) Indices {
-	b := roaring.New()
-	b.AddRange(0, n)
-	return Indices{b}
+func allBelow(n uint64) (s Indices) {
+	s.set.addRange(0, n)
+	return s
 }
 
 func (s *State) checkImport(c *Import, versions []*DatasetVersion) *Refused {

@@ -5,74 +5,39 @@ import (
 	"fmt"
 	"iter"
 	"math/bits"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/fxamacker/cbor/v2"
-
-	"hone/loop"
 )
 
 // Indices is an immutable set of indices. The zero value is empty.
-type Indices struct{ bitmap *roaring.Bitmap }
+type Indices struct{ set set }
 
 // IndicesOf is the set of the given indices, which are below loop.MaxQuota.
-func IndicesOf(indices ...uint64) Indices {
-	b := roaring.New()
+func IndicesOf(indices ...uint64) (s Indices) {
 	for _, i := range indices {
-		b.Add(uint32(i))
+		s.set.add(i)
 	}
-	return Indices{b}
+	return s
 }
 
 // Count is the number of indices.
-func (s Indices) Count() uint64 {
-	if s.bitmap == nil {
-		return 0
-	}
-	return s.bitmap.GetCardinality()
-}
+func (s Indices) Count() uint64 { return s.set.count }
 
 // Contains reports whether index is in the set.
-func (s Indices) Contains(index uint64) bool {
-	return s.bitmap != nil && index < loop.MaxQuota && s.bitmap.Contains(uint32(index))
-}
+func (s Indices) Contains(index uint64) bool { return s.set.contains(index) }
 
 // All runs over the indices, ascending.
-func (s Indices) All() iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		if s.bitmap == nil {
-			return
-		}
-		for it := s.bitmap.Iterator(); it.HasNext(); {
-			if !yield(uint64(it.Next())) {
-				return
-			}
-		}
-	}
-}
+func (s Indices) All() iter.Seq[uint64] { return s.set.all() }
 
 // Equal reports whether two sets hold the same indices.
-func (s Indices) Equal(t Indices) bool {
-	if s.Count() == 0 || t.Count() == 0 {
-		return s.Count() == t.Count()
-	}
-	return s.bitmap.Equals(t.bitmap)
-}
-
-// clone is a bitmap of the same indices that the caller may change.
-func (s Indices) clone() *roaring.Bitmap {
-	if s.bitmap == nil {
-		return roaring.New()
-	}
-	return s.bitmap.Clone()
-}
+func (s Indices) Equal(t Indices) bool { return s.set.equal(&t.set) }
 
 // MarshalCBOR writes a byte string in the portable roaring format, which is the
 // same for equal sets whatever their history (I6).
 func (s Indices) MarshalCBOR() ([]byte, error) {
-	b := s.clone()
-	b.RunOptimize()
-	raw, err := b.ToBytes()
+	raw, err := s.set.bitmap().ToBytes()
 	if err != nil {
 		return nil, fmt.Errorf("encode indices: %w", err)
 	}
@@ -89,7 +54,7 @@ func (s *Indices) UnmarshalCBOR(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("decode indices: %w", err)
 	}
-	s.bitmap = b
+	s.set = setOf(b)
 	return nil
 }
 
@@ -111,6 +76,43 @@ func readBitmap(raw []byte) (*roaring.Bitmap, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// bitmap is the set in the fewest bytes that roaring has for it. Few indices far
+// apart go one by one, so that they do not cost what is between them.
+func (s *set) bitmap() *roaring.Bitmap {
+	b := roaring.New()
+	if words := len(s.leaves) * leafWords; s.count < uint64(words) {
+		for index := range s.all() {
+			b.Add(uint32(index))
+		}
+	} else {
+		dense := make([]uint64, words)
+		for i, l := range s.leaves {
+			if l != nil {
+				copy(dense[i*leafWords:], l.words[:])
+			}
+		}
+		b.FromDense(dense, false)
+	}
+	b.RunOptimize()
+	return b
+}
+
+func setOf(b *roaring.Bitmap) (s set) {
+	if b.GetCardinality() < b.DenseSize() {
+		for it := b.Iterator(); it.HasNext(); {
+			s.add(uint64(it.Next()))
+		}
+		return s
+	}
+	for words := range slices.Chunk(b.ToDense(), leafWords) {
+		l := &leaf{}
+		copy(l.words[:], words)
+		s.leaves = append(s.leaves, l)
+		s.settle(uint64(len(s.leaves)-1), l.ones())
+	}
+	return s
 }
 
 // Offsets is a set of offsets in a unit, as a bitset: offset i is bit i%8 of

@@ -16,9 +16,17 @@ type keys struct {
 
 // keyGeneration is append-only, so that a snapshot may share its uses.
 type keyGeneration struct {
-	uses []keyUse
+	uses list[keyUse]
 	// at finds a use; it is derived.
 	at map[[keyBytes]byte]int
+}
+
+func newKeyGeneration() keyGeneration { return keyGeneration{at: map[[keyBytes]byte]int{}} }
+
+// put appends a use of a key that is not there yet.
+func (g *keyGeneration) put(u keyUse) {
+	g.at[u.key] = g.uses.len()
+	g.uses.append(u)
 }
 
 // keyUse is the first use of a key. Key and body are the first half of a
@@ -34,15 +42,7 @@ type keyUse struct {
 const keyBytes = 16
 
 func newKeys(size int) keys {
-	return keys{size: size, current: newKeyGeneration(nil), previous: newKeyGeneration(nil)}
-}
-
-func newKeyGeneration(uses []keyUse) keyGeneration {
-	g := keyGeneration{uses: uses, at: make(map[[keyBytes]byte]int, len(uses))}
-	for i := range uses {
-		g.at[uses[i].key] = i
-	}
-	return g
+	return keys{size: size, current: newKeyGeneration(), previous: newKeyGeneration()}
 }
 
 // keyOf is the identity of a post: (space, model, run, Idempotency-Key) (C22).
@@ -65,7 +65,7 @@ func keyOf(p *loop.Post) (key [keyBytes]byte) {
 func (k *keys) find(key [keyBytes]byte) (keyUse, bool) {
 	for _, g := range [...]*keyGeneration{&k.current, &k.previous} {
 		if i, ok := g.at[key]; ok {
-			return g.uses[i], true
+			return *g.uses.at(i), true
 		}
 	}
 	return keyUse{}, false
@@ -73,9 +73,8 @@ func (k *keys) find(key [keyBytes]byte) (keyUse, bool) {
 
 // remember keeps the first use of a key that find does not know.
 func (k *keys) remember(u keyUse) {
-	if len(k.current.uses) >= k.size {
-		k.previous, k.current = k.current, newKeyGeneration(nil)
+	if k.current.uses.len() >= k.size {
+		k.previous, k.current = k.current, newKeyGeneration()
 	}
-	k.current.at[u.key] = len(k.current.uses)
-	k.current.uses = append(k.current.uses, u)
+	k.current.put(u)
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"hone/loop"
 )
 
@@ -137,7 +135,7 @@ func (s *State) checkSelection(c *Publish) *Refused {
 		if n == 0 {
 			return refused(Invalid, field, "no index of the component is selected")
 		}
-		if x.Indices.bitmap.AndCardinality(k.committed) != n {
+		if x.Indices.set.common(&k.committed) != n {
 			return refused(Stale, field, "it holds indices that are not committed")
 		}
 		samples += n
@@ -199,12 +197,11 @@ func withSelected(selection []Selected, name loop.Name) []Selected {
 	selection = slices.Clone(selection)
 	i, ok := findSelected(selection, name)
 	if !ok {
-		selection = slices.Insert(selection, i, Selected{Round: name.Round, Domain: name.Domain, Component: name.Component,
-			Indices: Indices{roaring.New()}})
+		selection = slices.Insert(selection, i, Selected{Round: name.Round, Domain: name.Domain, Component: name.Component})
 	}
-	indices := selection[i].Indices.clone()
-	indices.Add(uint32(name.Index))
-	selection[i].Indices = Indices{indices}
+	indices := selection[i].Indices.set.clone()
+	indices.add(name.Index)
+	selection[i].Indices.set = indices
 	return selection
 }
 
@@ -241,8 +238,8 @@ func (s *State) Select(campaign string, domain loop.Domain, first, last int) []S
 	var selection []Selected
 	for n := max(first, 1); n <= min(last, len(c.rounds)); n++ {
 		for _, k := range c.rounds[n-1].components {
-			if k.domain == domain && !k.committed.IsEmpty() {
-				selection = append(selection, Selected{Round: n, Domain: domain, Component: k.number, Indices: Indices{k.committed.Clone()}})
+			if k.domain == domain && k.committed.count > 0 {
+				selection = append(selection, Selected{Round: n, Domain: domain, Component: k.number, Indices: Indices{k.committed.clone()}})
 			}
 		}
 	}

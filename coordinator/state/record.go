@@ -206,10 +206,10 @@ type importRecord struct {
 	Content loop.Digest `cbor:"3,keyasint"`
 }
 
-// The sizes of chunks, and of a packed use of a key.
+// The sizes of records, and of a packed use of a key. A record of changes holds a
+// chunk of their list.
 const (
-	changesPerRecord = 1024
-	packsPerRecord   = 4096
-	keysPerRecord    = 16384
-	packedKey        = 2*keyBytes + 8
+	packsPerRecord = 4096
+	keysPerRecord  = 16 * chunkLength
+	packedKey      = 2*keyBytes + 8
 )

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"hone/loop"
 )
 
@@ -24,10 +22,10 @@ func (s *State) revoke(c *Revoke) Event {
 	campaigns := map[string]bool{}
 	for _, x := range taken {
 		k := s.ownComponent(x.Campaign, x.Name.Round, x.Name.Domain, x.Name.Component)
-		k.reopen(uint32(x.Name.Index), x.Name.Attempt)
+		k.reopen(x.Name.Index, x.Name.Attempt)
 		// What was stopped by hand is not opened again (C13).
 		if s.campaigns[x.Campaign].steered.To == Closed {
-			k.abandon(roaring.BitmapOf(uint32(x.Name.Index)), "revoked after the campaign was closed")
+			k.abandon(x.Name.Index, "revoked after the campaign was closed")
 		}
 		s.advise(x.Campaign, x.Name, advised)
 		campaigns[x.Campaign] = true
@@ -68,7 +66,7 @@ func (s *State) checkRevoke(c *Revoke) (taken []RevokedSample, rows map[uint64]m
 		if x.Reference < 1 || x.Reference > s.Sequence() {
 			return nil, nil, refused(Stale, field+".reference", "there is no change %d", x.Reference)
 		}
-		part := s.changes[x.Reference-1].Part
+		part := s.changes.at(int(x.Reference - 1)).Part
 		if part == nil || part.Kind != loop.SampleParts || part.Space != s.campaigns[x.Campaign].loop.Space {
 			return nil, nil, refused(Stale, field+".reference", "change %d did not add samples of that space", x.Reference)
 		}

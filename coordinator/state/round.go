@@ -45,8 +45,7 @@ func (r *round) find(domain loop.Domain, number int) int {
 func (r *round) own(i int) *component {
 	k := r.components[i]
 	if k.generation != r.generation {
-		k = k.clone()
-		k.generation = r.generation
+		k = k.share(r.generation)
 		r.components[i] = k
 	}
 	return k
@@ -308,13 +307,11 @@ func (s *State) OpenRuns(campaign string, n int, domain loop.Domain, number int,
 	}
 	size := s.campaigns[campaign].loop.UnitSize
 	var units []loop.Unit
-	it := k.open.Iterator()
-	for it.AdvanceIfNeeded(uint32(from)); it.HasNext(); {
-		index := it.Next()
+	for index, ok := k.open.next(from); ok; index, ok = k.open.next(index + 1) {
 		attempt := k.attempt(index)
 		if last := len(units) - 1; last >= 0 {
 			u := &units[last]
-			if u.Count < size && u.Attempt == attempt && u.First+uint64(u.Count) == uint64(index) {
+			if u.Count < size && u.Attempt == attempt && u.First+uint64(u.Count) == index {
 				u.Count++
 				continue
 			}
@@ -323,7 +320,7 @@ func (s *State) OpenRuns(campaign string, n int, domain loop.Domain, number int,
 			}
 		}
 		units = append(units, loop.Unit{Campaign: campaign, Domain: domain, Round: n, Component: number,
-			Attempt: attempt, First: uint64(index), Count: 1})
+			Attempt: attempt, First: index, Count: 1})
 	}
 	return units
 }

@@ -115,11 +115,11 @@ func (s *State) records(emit func(*record) error) error {
 	for _, name := range slices.Sorted(maps.Keys(s.models)) {
 		e.model(name, s.models[name])
 	}
-	for chunk := range slices.Chunk(s.changes, changesPerRecord) {
-		e.changes(chunk)
+	for piece := range s.changes.pieces(0) {
+		e.changes(piece)
 	}
-	e.keys(s.keys.previous.uses, true)
-	e.keys(s.keys.current.uses, false)
+	e.keys(&s.keys.previous.uses, true)
+	e.keys(&s.keys.current.uses, false)
 	e.datasets(s.datasets)
 	for _, n := range s.Nodes() {
 		e.put(&record{Node: &n})
@@ -203,16 +203,25 @@ func (e *emitter) changes(changes []loop.Change) {
 	e.put(&record{Changes: records})
 }
 
-func (e *emitter) keys(uses []keyUse, previous bool) {
-	for chunk := range slices.Chunk(uses, keysPerRecord) {
-		packed := make([]byte, 0, len(chunk)*packedKey)
-		for i := range chunk {
-			packed = append(packed, chunk[i].key[:]...)
-			packed = append(packed, chunk[i].body[:]...)
-			packed = binary.BigEndian.AppendUint64(packed, chunk[i].sequence)
+func (e *emitter) keys(uses *list[keyUse], previous bool) {
+	var packed []byte
+	flush := func() {
+		if len(packed) > 0 {
+			e.put(&record{Keys: &keysRecord{previous, packed}})
+			packed = packed[:0]
 		}
-		e.put(&record{Keys: &keysRecord{previous, packed}})
 	}
+	for piece := range uses.pieces(0) {
+		for i := range piece {
+			packed = append(packed, piece[i].key[:]...)
+			packed = append(packed, piece[i].body[:]...)
+			packed = binary.BigEndian.AppendUint64(packed, piece[i].sequence)
+		}
+		if len(packed) >= keysPerRecord*packedKey {
+			flush()
+		}
+	}
+	flush()
 }
 
 // datasets writes one table of all packs, ascending, then the versions: those of

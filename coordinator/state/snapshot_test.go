@@ -158,16 +158,16 @@ func TestIndicesEncodeCanonically(t *testing.T) {
 		all.AddRange(0, 1<<19)
 		inverse := roaring.AndNot(all, ranges)
 		all.AndNot(inverse)
-		want, err := Indices{ranges}.MarshalCBOR()
+		want, err := Indices{setOf(ranges)}.MarshalCBOR()
 		if err != nil {
 			t.Fatal(err)
 		}
 		var back Indices
-		if err := back.UnmarshalCBOR(want); err != nil || !back.Equal(Indices{ranges}) {
+		if err := back.UnmarshalCBOR(want); err != nil || !back.Equal(Indices{setOf(ranges)}) {
 			t.Fatalf("%v", err)
 		}
-		for name, b := range map[string]*roaring.Bitmap{"singles": singles, "inverse": all, "decoded": back.bitmap} {
-			got, err := Indices{b}.MarshalCBOR()
+		for name, x := range map[string]set{"singles": setOf(singles), "inverse": setOf(all), "decoded": back.set} {
+			got, err := Indices{x}.MarshalCBOR()
 			if err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("%s: %d bytes, want %d: %v", name, len(got), len(want), err)
 			}

@@ -24,7 +24,7 @@ type State struct {
 	models     map[string]*modelLine
 	datasets   map[string][]*DatasetVersion
 	// changes is the catalogue; the change with sequence n stands at n-1.
-	changes []loop.Change
+	changes list[loop.Change]
 	keys    keys
 	// nodes are the members of the cluster.
 	nodes map[string]Node

@@ -108,7 +108,7 @@ func (c *campaign) state() CampaignState {
 	for _, r := range c.rounds {
 		for _, k := range r.components {
 			terminal = terminal && k.terminal()
-			abandoned = abandoned || !k.abandoned.IsEmpty()
+			abandoned = abandoned || k.abandoned.count > 0
 		}
 	}
 	switch {
@@ -134,10 +134,10 @@ func (s *State) giveUp(g *GiveUp) Event {
 	event := GivenUp{Name: g.Campaign}
 	for n, r := range c.rounds {
 		for i, k := range r.components {
-			if !k.open.IsEmpty() {
+			if k.open.count > 0 {
 				own := s.ownCampaign(g.Campaign).ownRound(n + 1).own(i)
-				event.Indices += own.open.GetCardinality()
-				own.abandon(own.open.Clone(), closedReason)
+				event.Indices += own.open.count
+				own.abandonOpen(closedReason)
 			}
 		}
 	}
