@@ -45,6 +45,7 @@ var law = map[string]struct {
 	"report/reporttest":    {modules: []string{"golang.org/x/net/html"}},
 	"examples/shapes":      {hone: []string{"loop", "spec", "api", "gpuworker"}, modules: []string{"*"}},
 	"bench":                {hone: []string{"*"}, modules: []string{"*"}, cgo: true},
+	"cmd/hone/powerloss":   {modules: []string{"github.com/hanwen/go-fuse/v2", "github.com/hashicorp/raft"}},
 	"cmd/hone":             {hone: []string{"*"}, modules: []string{"*", duckdb}, cgo: true},
 }
 
