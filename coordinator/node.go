@@ -120,7 +120,7 @@ func (n *Node) start() (err error) {
 			err = errors.Join(err, n.meta.Close())
 		}
 	}()
-	n.log, err = wal.Open(filepath.Join(n.o.Dir, "log"), wal.WithMetaStore(n.meta))
+	n.log, err = wal.Open(filepath.Join(n.o.Dir, "log"), wal.WithMetaStore(reopening{n.meta}))
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
