@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -80,6 +81,7 @@ func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
 		}
 		return
 	}
+	fault.Point("commit-answered")
 	t.account(batch, committed.Deliveries)
 	for i, d := range batch {
 		t.sweep(ctx, &d.Delivery)
@@ -116,6 +118,7 @@ func (t *term) sweep(ctx context.Context, d *loop.Delivery) {
 }
 
 func (t *term) proposeBatch(ctx context.Context, batch []*delivery) (state.Committed, error) {
+	fault.Point("commit-judged")
 	var samples []loop.SampleRow
 	var verdicts []loop.VerdictRow
 	command := state.Commit{}
@@ -158,6 +161,7 @@ func (t *term) proposeBatch(ctx context.Context, batch []*delivery) (state.Commi
 		}
 		command.Verdicts = &part
 	}
+	fault.Point("commit-written")
 	event, err := t.c.node.Propose(ctx, state.Command{Commit: &command})
 	if err != nil {
 		return state.Committed{}, err

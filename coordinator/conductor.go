@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -277,6 +278,7 @@ func (t *term) open(ctx context.Context, campaign *state.Campaign, previous *sta
 	if err != nil {
 		return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
 	}
+	fault.Point("open-decided")
 	if _, err := t.c.node.Propose(ctx, state.Command{OpenRound: command}); err != nil {
 		return fmt.Errorf("open round %d of %s: %w", number, c.Name, err)
 	}

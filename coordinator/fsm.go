@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"hone/coordinator/state"
+	"hone/fault"
 )
 
 // machine is the replicated state as raft drives it. Readers hold mu for
@@ -32,6 +33,8 @@ func newMachine(clusterID string, stop func(error)) *machine {
 // could not apply it applies none: a state that lacks an entry is not what
 // others have, and must neither answer anybody nor be snapshotted.
 func (m *machine) Apply(log *raft.Log) (answer any) {
+	fault.Point("apply-entry")
+	fault.Record("applied", log.Index, log.Data)
 	entry, err := state.DecodeEntry(log.Data)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -49,6 +52,7 @@ func (m *machine) Apply(log *raft.Log) (answer any) {
 		}
 	}()
 	events := m.state.Apply(entry)
+	fault.Point("apply-applied")
 	close(m.changed)
 	m.changed = make(chan struct{})
 	for w := range m.watches {
@@ -100,6 +104,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 	if err != nil {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
+	fault.Point("restore-begun")
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state = restored
@@ -111,11 +116,16 @@ func (m *machine) Restore(r io.ReadCloser) error {
 type snapshot struct{ frozen *state.Frozen }
 
 func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	fault.Point("snapshot-begun")
 	if err := s.frozen.Encode(sink); err != nil {
 		_ = sink.Cancel() // the error that matters is the one above
 		return fmt.Errorf("write snapshot: %w", err)
 	}
-	return sink.Close()
+	if err := sink.Close(); err != nil {
+		return err
+	}
+	fault.Point("snapshot-closed")
+	return nil
 }
 
 func (snapshot) Release() {}

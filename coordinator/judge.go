@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -61,6 +62,7 @@ func (c *Coordinator) Deliver(ctx context.Context, session string, d loop.Delive
 	case <-t.ctx.Done():
 		return loop.Standing{}, fmt.Errorf("deliver: %w: %w", context.Cause(t.ctx), loop.ErrUnavailable)
 	}
+	fault.Point("deliver-staged")
 	staged()
 	select {
 	case a := <-item.answer:

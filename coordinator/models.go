@@ -8,6 +8,7 @@ import (
 
 	"hone/api"
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -57,6 +58,7 @@ func (c *Coordinator) Append(ctx context.Context, posts []loop.PostRows, object 
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("append-proposed")
 	receipts := make([]loop.Receipt, len(posts))
 	for i, a := range event.(state.Appended).Posts {
 		receipts[i] = loop.Receipt{Sequence: a.Sequence, Accepted: int64(a.Accepted), DuplicateOf: a.DuplicateOf}

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -145,12 +146,13 @@ func (n *Node) propose(ctx context.Context) error {
 			}
 		}
 		<-slots
-		for _, e := range pack(group, time.Now()) {
+		for _, e := range pack(group, fault.Time(time.Now())) {
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
+			fault.Point("propose-entry")
 			future := n.raft.Apply(e.encoded, n.o.ProposeTimeout)
 			flying.Go(func() {
 				n.answer(e.group, future)
@@ -212,6 +214,7 @@ func (n *Node) answer(group []proposal, future raft.ApplyFuture) {
 		fail(err)
 		return
 	}
+	fault.Point("propose-answer")
 	switch events := future.Response().(type) {
 	case []state.Event:
 		for i, p := range group {

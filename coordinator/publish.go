@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -32,6 +33,7 @@ func (t *term) publish(ctx context.Context, campaign *state.Campaign, domain loo
 	if err := t.writeManifest(ctx, wanted, command.Selection, &command); err != nil {
 		return fmt.Errorf("publish %s@%d: %w", set, command.Version, err)
 	}
+	fault.Point("publish-written")
 	if _, err := t.c.node.Propose(ctx, state.Command{Publish: &command}); err != nil {
 		return fmt.Errorf("publish %s@%d: %w", set, command.Version, err)
 	}

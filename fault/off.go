@@ -2,6 +2,8 @@
 
 package fault
 
+import "time"
+
 // Enabled reports whether this build can be broken at all.
 const Enabled = false
 
@@ -11,3 +13,13 @@ func Planted(string) bool { return false }
 
 // Point marks a place of interest; in this build nothing happens there.
 func Point(string) {}
+
+// Number is a setting that tests of faults make smaller; in this build it is what
+// it is given.
+func Number(_ string, n uint64) uint64 { return n }
+
+// Time is the time that the shell's clock shows; in this build it is right.
+func Time(t time.Time) time.Time { return t }
+
+// Record writes down what passes a place; in this build it does not.
+func Record(string, uint64, []byte) {}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -74,6 +75,7 @@ func (d *draft) settle(kind Kind, epoch uint64, rows int64) (loop.Object, error)
 		_ = d.lake.disk.remove(d.path)
 		return loop.Object{}, err
 	}
+	fault.Point("object-named")
 	return loop.Object{Key: key.String(), Digest: key.Digest, Bytes: d.size, Rows: rows}, nil
 }
 
@@ -82,6 +84,7 @@ func (d *draft) name(key Key) error {
 	if err := d.finish(); err != nil {
 		return err
 	}
+	fault.Point("object-written")
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
