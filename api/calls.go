@@ -197,10 +197,15 @@ func (c *Client) ImportDataset(ctx context.Context, name string, i Import) (Impo
 	return postJSON[Imported](ctx, &patient, segments("v1", "datasets", name, "import"), i)
 }
 
-// Stage leaves a file of a unit for the gates (C19).
-func (c *Client) Stage(ctx context.Context, worker string, unit loop.Unit, name string, content []byte) error {
-	r := posting(segments("v1", "staging", worker, unit.ID(), name), "application/octet-stream", content)
-	r.method = http.MethodPut
+// Stage leaves a file of a unit for the gates (C19), from where the content is
+// read; it returns when the bytes are durable there.
+func (c *Client) Stage(ctx context.Context, worker string, unit loop.Unit, name string, content io.ReadSeeker) error {
+	open, size, err := reopen(content)
+	if err != nil {
+		return err
+	}
+	r := request{method: http.MethodPut, path: segments("v1", "staging", worker, unit.ID(), name),
+		header: http.Header{"Content-Type": {"application/octet-stream"}}, body: open, size: size}
 	var staged struct{ Bytes int64 }
 	return c.call(ctx, r, &staged)
 }
@@ -223,12 +228,12 @@ func (c *Client) Dataset(ctx context.Context, name string, version int) (Dataset
 // SQL asks the analysts' instance. With atLeast > 0 the answer has seen that
 // sequence.
 func (c *Client) SQL(ctx context.Context, query string, atLeast uint64) (Table, error) {
-	return postJSON[Table](ctx, c, "/v1/sql", Query{Query: query, AtLeast: atLeast})
+	return postJSON[Table](ctx, c, sqlPath, Query{Query: query, AtLeast: atLeast})
 }
 
 // Status says how the server and its fleet are.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	return get[Status](ctx, c, "/v1/status", nil)
+	return get[Status](ctx, c, statusPath, nil)
 }
 
 func (c *Client) download(ctx context.Context, path string) ([]byte, error) {

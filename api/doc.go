@@ -23,6 +23,13 @@
 // a seal names its rows, and a post carries a key (C22). A broken download goes
 // on where it stopped.
 //
+// The Client may be given several nodes of a cluster ([Servers]). A node that does
+// not lead answers 307, and the Client sends the same request to the leader, which
+// it remembers; it follows at most five times, and never to another scheme. A node
+// that fails is asked again when the others have been. While one is silent the
+// others are asked who leads ([Vigil]), so that a leader which was stopped or cut
+// off is left when another one leads, and not before.
+//
 // # Invariants and rules guarded here
 //
 // C10 (an unknown result is sent again, never reported as failed and dropped),

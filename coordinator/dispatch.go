@@ -10,14 +10,15 @@ import (
 	"hone/loop"
 )
 
-// Join admits a worker and makes its generators' versions known.
-func (c *Coordinator) Join(ctx context.Context, w loop.Worker) (string, error) {
+// Join admits a worker and makes its generators' versions known. The session ends
+// with the term.
+func (c *Coordinator) Join(ctx context.Context, w loop.Worker) (session string, term context.Context, err error) {
 	t, err := c.leading()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if !loop.ValidName(w.Name) {
-		return "", &loop.Error{Field: "name", Problem: fmt.Sprintf("%q is not a worker's name", w.Name),
+		return "", nil, &loop.Error{Field: "name", Problem: fmt.Sprintf("%q is not a worker's name", w.Name),
 			Remedy: "a letter, then up to 62 letters, digits, '_', '.' or '-'"}
 	}
 	for _, g := range w.Generators {
@@ -27,7 +28,7 @@ func (c *Coordinator) Join(ctx context.Context, w loop.Worker) (string, error) {
 			continue
 		}
 		if _, err := c.node.Propose(ctx, state.Command{RegisterGenerator: &state.RegisterGenerator{Generator: g}}); err != nil {
-			return "", fmt.Errorf("register generator %s: %w", g.Name, err)
+			return "", nil, fmt.Errorf("register generator %s: %w", g.Name, err)
 		}
 	}
 	// What state knows to be settled is not in flight, whoever announces it; the
@@ -38,7 +39,7 @@ func (c *Coordinator) Join(ctx context.Context, w loop.Worker) (string, error) {
 	})
 	id := t.join(w, time.Now())
 	c.log.Info("worker connected", "worker", w.Name, "slots", w.Slots, "holds", held)
-	return id, nil
+	return id, t.ctx, nil
 }
 
 // errSessionEnded is what a session hears that a later one of its worker, or a

@@ -233,7 +233,7 @@ func TestJoinRefused(t *testing.T) {
 			{Name: "eve", Slots: 1, Generators: []loop.Generator{{Name: "shapes", Version: "1"}}},
 			{Name: "eve", Slots: 1, Generators: []loop.Generator{{Name: "shapes"}}},
 		} {
-			_, err := w.coord.Join(t.Context(), worker)
+			_, _, err := w.coord.Join(t.Context(), worker)
 			if _, refused := errors.AsType[*loop.Error](err); !refused || errors.Is(err, loop.ErrUnavailable) {
 				t.Errorf("%+v: %v", worker, err)
 			}
@@ -385,7 +385,7 @@ func TestNotLeading(t *testing.T) {
 		if err := w.stop(); err != nil {
 			t.Fatal(err)
 		}
-		_, joined := w.coord.Join(t.Context(), loop.Worker{Name: "eve"})
+		_, _, joined := w.coord.Join(t.Context(), loop.Worker{Name: "eve"})
 		_, next := w.coord.Next(t.Context(), s, 1)
 		_, delivered := w.coord.Deliver(t.Context(), s, made("ann", u), func() {})
 		for name, err := range map[string]error{
@@ -465,7 +465,7 @@ func TestShownWhileCommitting(t *testing.T) {
 				looked <- n
 			}()
 		}
-		s, err := w.coord.Join(ctx, loop.Worker{Name: "ann", Slots: 8, Generators: []loop.Generator{shapes}})
+		s, _, err := w.coord.Join(ctx, loop.Worker{Name: "ann", Slots: 8, Generators: []loop.Generator{shapes}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -239,7 +239,7 @@ func (w *world) join(name string, holds ...loop.Unit) string {
 	w.t.Helper()
 	var id string
 	err := patiently(func() (err error) {
-		id, err = w.coord.Join(w.t.Context(), loop.Worker{Name: name, Slots: 2, Type: "cpu", Generators: []loop.Generator{shapes}, Holds: holds})
+		id, _, err = w.coord.Join(w.t.Context(), loop.Worker{Name: name, Slots: 2, Type: "cpu", Generators: []loop.Generator{shapes}, Holds: holds})
 		return err
 	})
 	if err != nil {

@@ -7,18 +7,20 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
 
+	"hone/api"
 	"hone/loop"
 )
 
 // AgentOptions configure an agent. Server, Name, Dir and at least one generator
 // are required.
 type AgentOptions struct {
-	// Server is the coordinator's base URL, e.g. "http://127.0.0.1:7070".
+	// Server is the coordinator's base URL, e.g. "http://127.0.0.1:7070", or those
+	// of a cluster's nodes, with commas between them: the worker finds the leader.
 	Server string
 	// Name is stable over restarts and unique among the fleet: a letter, then up
 	// to 62 letters, digits, '_', '.' or '-'.
@@ -32,9 +34,12 @@ type AgentOptions struct {
 	// belongs to one agent at a time.
 	Dir        string
 	Generators []Generator
-	// Stage uploads a unit's bundle. Default: PUT to the server's
+	// Stage uploads a unit's bundle. Default: PUT to the leader's
 	// /v1/staging/WORKER/UNIT/samples.tar.
 	Stage Stage
+	// Transport connects to servers, for the socket too: its Proxy, DialContext and
+	// TLSClientConfig. Default: a copy of http.DefaultTransport.
+	Transport *http.Transport
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
 	// UnitTimeout is how long a generator may take for one unit. Default 10 min.
@@ -47,10 +52,15 @@ type AgentOptions struct {
 	MaxHeld int
 	// MinBackoff and MaxBackoff bound the pauses between attempts to connect, to
 	// stage or to deliver; each is drawn between half and all of a bound that
-	// doubles. Defaults 100 ms and 10 s.
+	// doubles. While a server answers, though it does not lead, 1 s is the most.
+	// Defaults 100 ms and 10 s.
 	MinBackoff, MaxBackoff time.Duration
 	// PingEvery, PongWithin and WriteWithin are as in HubOptions.
 	PingEvery, PongWithin, WriteWithin time.Duration
+	// Silence is how long a leader may give no sign of life, before the other
+	// servers are asked who leads; only when another one does is it left. It is
+	// longer than the hub's BeatEvery. Default 1.5 s.
+	Silence time.Duration
 }
 
 // Stage puts a unit's bundle into the worker's staging area and returns when it
@@ -62,8 +72,9 @@ type Stage func(ctx context.Context, unit loop.Unit, bundle io.ReadSeeker, size 
 // Agent is the worker's end: it asks for work, has generators make it, and keeps
 // what it has made until it is committed.
 type Agent struct {
-	o          AgentOptions
-	socketURL  string
+	o AgentOptions
+	// client asks the servers, which are known to it.
+	client     *api.Client
 	generators map[string]Generator
 	shelf      *shelf
 	tasks      chan task
@@ -99,29 +110,35 @@ func NewAgent(o AgentOptions) (*Agent, error) {
 	o.MaxHeld = cmp.Or(o.MaxHeld, 32+4*o.Slots)
 	o.MinBackoff = cmp.Or(o.MinBackoff, 100*time.Millisecond)
 	o.MaxBackoff = cmp.Or(o.MaxBackoff, 10*time.Second)
+	o.Silence = cmp.Or(o.Silence, 1500*time.Millisecond)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	server, err := url.Parse(o.Server)
+	servers, err := api.NewServers(o.Server)
 	switch {
-	case err != nil || server.Host == "" || server.Scheme != "http" && server.Scheme != "https":
-		return nil, &loop.Error{Field: "server", Problem: fmt.Sprintf("%q is not a server's URL", o.Server), Remedy: "e.g. http://127.0.0.1:7070"}
+	case err != nil:
+		return nil, err
 	case o.Dir == "":
 		return nil, &loop.Error{Field: "dir", Problem: "a worker needs a directory of its own"}
 	case o.MaxHeld < 1 || o.MaxHeld > maxHolds/2:
 		return nil, &loop.Error{Field: "max_held", Problem: fmt.Sprintf("%d units; 1 to %d are allowed", o.MaxHeld, maxHolds/2)}
-	case o.MinBackoff < 0 || o.MaxBackoff < o.MinBackoff || o.UnitTimeout < 0 || o.Grace < 0:
+	case o.MinBackoff < 0 || o.MaxBackoff < o.MinBackoff || o.UnitTimeout < 0 || o.Grace < 0 || o.Silence < 0:
 		return nil, &loop.Error{Field: "backoff", Problem: "a time is negative, or the longest pause shorter than the shortest"}
 	}
-	server.Path = strings.TrimSuffix(server.Path, "/")
-	o.Server = server.String()
-	if o.Stage == nil {
-		o.Stage = stageOverHTTP(o.Server, o.Name)
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		o.Transport.ResponseHeaderTimeout = time.Minute
+		// The other nodes are only asked while one leads no more.
+		o.Transport.IdleConnTimeout = 10 * time.Second
 	}
-	server.Scheme = "ws" + strings.TrimPrefix(server.Scheme, "http")
+	client := api.New("")
+	client.Servers, client.HTTP, client.Patience = servers, &http.Client{Transport: o.Transport}, 0
+	if o.Stage == nil {
+		o.Stage = stageOverHTTP(client, o.Name)
+	}
 	a := &Agent{
 		o:          o,
-		socketURL:  server.String() + "/v1/workers",
+		client:     client,
 		generators: make(map[string]Generator),
 		tasks:      make(chan task, 2*o.Slots+16),
 		busy:       make(map[loop.Unit]bool),

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"hone/api"
 	"hone/loop"
 )
 
@@ -427,7 +428,7 @@ func TestDrainIsBoundedAndTheNextAgentGoesOn(t *testing.T) {
 func TestRefusedStaging(t *testing.T) {
 	d := newDesk(units(2, 5)...)
 	s := serve(t, d, "127.0.0.1:0", nil)
-	first := stageOverHTTP(s.url(), "w1")
+	first := stageOverHTTP(api.New(s.url()), "w1")
 	tries := 0
 	w := work(t, s.url(), func(o *AgentOptions) {
 		o.Stage = func(ctx context.Context, u loop.Unit, b io.ReadSeeker, size int64) error {
@@ -482,7 +483,7 @@ func TestNoLeaderYet(t *testing.T) {
 func TestAgentOptions(t *testing.T) {
 	ok := AgentOptions{Server: "http://127.0.0.1:7070", Name: "w1", Dir: "d", Generators: []Generator{echo{}}}
 	for name, change := range map[string]func(*AgentOptions){
-		"server":     func(o *AgentOptions) { o.Server = "127.0.0.1:7070" },
+		"server":     func(o *AgentOptions) { o.Server = "127.0.0.1:7070,ftp://n2" },
 		"name":       func(o *AgentOptions) { o.Name = "../w" },
 		"dir":        func(o *AgentOptions) { o.Dir = "" },
 		"slots":      func(o *AgentOptions) { o.Slots = -1 },

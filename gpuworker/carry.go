@@ -59,10 +59,12 @@ func (a *Agent) carry(h *held) {
 		if l == nil {
 			return
 		}
-		if err := a.stage(h); err != nil {
+		if err := a.stage(l, h); err != nil {
 			switch {
 			case a.life.Err() != nil:
 				return
+			case l.socket.ctx.Err() != nil:
+				continue // it is staged with whoever leads next
 			case isRefusal(err):
 				a.forget(h)
 				a.giveBack(u, fmt.Errorf("stage: %w", err))
@@ -149,14 +151,18 @@ func (a *Agent) await() *link {
 	}
 }
 
-func (a *Agent) stage(h *held) error {
+// stage stages a unit for as long as the link is there.
+func (a *Agent) stage(l *link, h *held) error {
 	f, err := h.open()
 	if err != nil {
 		// The worker's own disk has lost it: nothing to try again.
 		return &loop.Error{Field: "bundle", Problem: err.Error()}
 	}
 	defer f.Close()
-	if err := a.o.Stage(a.life, h.delivery.Unit, f, h.size); err != nil {
+	ctx, cancel := context.WithCancel(a.life)
+	defer cancel()
+	defer context.AfterFunc(l.socket.ctx, cancel)()
+	if err := a.o.Stage(ctx, h.delivery.Unit, f, h.size); err != nil {
 		return fmt.Errorf("stage: %w", err)
 	}
 	return nil

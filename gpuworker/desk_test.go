@@ -44,12 +44,14 @@ type desk struct {
 	verdict func(ctx context.Context, n int, d loop.Delivery) (loop.Standing, error, bool)
 	join    func(loop.Worker) error
 	deliver int
+	// term is that of its leadership.
+	term context.Context
 }
 
 func newDesk(units ...loop.Unit) *desk {
 	return &desk{news: make(chan struct{}), pending: units, sessions: make(map[string]loop.Worker),
 		leased: make(map[loop.Unit]string), staged: make(map[string][]byte),
-		committed: make(map[loop.Name]loop.Digest), definition: shapes()}
+		committed: make(map[loop.Name]loop.Digest), definition: shapes(), term: context.Background()}
 }
 
 // shapes is a definition with one factor of two levels.
@@ -97,12 +99,12 @@ func (d *desk) wait(t *testing.T, what string, so func() bool) {
 	}
 }
 
-func (d *desk) Join(_ context.Context, w loop.Worker) (string, error) {
+func (d *desk) Join(_ context.Context, w loop.Worker) (string, context.Context, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.join != nil {
 		if err := d.join(w); err != nil {
-			return "", err
+			return "", nil, err
 		}
 	}
 	d.joined++
@@ -116,7 +118,7 @@ func (d *desk) Join(_ context.Context, w loop.Worker) (string, error) {
 		}
 	}
 	d.changed()
-	return id, nil
+	return id, d.term, nil
 }
 
 func (d *desk) Next(ctx context.Context, session string, free int) ([]loop.Lease, error) {
@@ -261,6 +263,7 @@ func (d *desk) put(w http.ResponseWriter, r *http.Request) {
 	d.staged[r.PathValue("worker")+"/"+r.PathValue("unit")] = b
 	d.puts++
 	d.changed()
+	fmt.Fprintf(w, `{"bytes":%d}`, len(b))
 }
 
 // server is a running hub on a real socket.

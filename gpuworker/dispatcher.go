@@ -16,7 +16,10 @@ type Dispatcher interface {
 	//
 	// w.Holds are the units that the worker has, or is making, without a verdict;
 	// it delivers each of them again, or reports it failed, without being asked.
-	Join(ctx context.Context, w loop.Worker) (session string, err error)
+	//
+	// The session is of a term of leadership. When the term's context ends, so does
+	// the connection, with its cause: the worker goes to whoever leads then.
+	Join(ctx context.Context, w loop.Worker) (session string, term context.Context, err error)
 	// Next blocks until there is something to do for the session's worker and
 	// returns 1 to free leases. It returns when ctx ends, at the latest; leases
 	// returned together with an error are not handed on. It is called by one

@@ -25,7 +25,7 @@ type HubOptions struct {
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
 	// MaxWorkers is how many connections are open at most; further ones are
-	// answered 503. Default 10,000.
+	// answered 503. Default 20,000.
 	MaxWorkers int
 	// Grace is how long a stopping hub waits for deliveries that are being judged.
 	// Default 10 s.
@@ -34,6 +34,9 @@ type HubOptions struct {
 	// may stay silent, and how long one frame may take to be written. Defaults
 	// 10 s, 25 s, 10 s.
 	PingEvery, PongWithin, WriteWithin time.Duration
+	// BeatEvery is how often a worker that is sent nothing else is given a sign of
+	// life, which needs no answer: it looks around when they stay away. Default 1 s.
+	BeatEvery time.Duration
 }
 
 // ErrStopping is why connections end when the hub stops.
@@ -63,24 +66,26 @@ func NewHub(o HubOptions) *Hub {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.MaxWorkers = cmp.Or(o.MaxWorkers, 10_000)
+	o.MaxWorkers = cmp.Or(o.MaxWorkers, 20_000)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
 	return &Hub{
 		o:        o,
 		sessions: make(map[string]*session),
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: 10 * time.Second,
-			ReadBufferSize:   4 << 10,
-			WriteBufferSize:  4 << 10,
-			WriteBufferPool:  new(sync.Pool),
-			Subprotocols:     []string{Subprotocol},
-			CheckOrigin:      ownOrigin,
+			// What an idle worker costs is bounded by these, not by what a busy one
+			// says: a long message is read past the buffer.
+			ReadBufferSize:  1 << 10,
+			WriteBufferSize: 4 << 10,
+			WriteBufferPool: new(sync.Pool),
+			Subprotocols:    []string{Subprotocol},
+			CheckOrigin:     ownOrigin,
 		},
 	}
 }
 
-func paceOf(ping, pong, write time.Duration) pace {
-	return pace{cmp.Or(ping, defaultPing), cmp.Or(pong, defaultPong), cmp.Or(write, defaultWrite)}
+func paceOf(beat, ping, pong, write time.Duration) pace {
+	return pace{beat, cmp.Or(ping, defaultPing), cmp.Or(pong, defaultPong), cmp.Or(write, defaultWrite)}
 }
 
 // ownOrigin lets in programs, which send no Origin, and pages from this very
@@ -219,8 +224,10 @@ func (h *Hub) dismiss(s *session) {
 	}
 }
 
-// ServeHTTP takes one worker's connection and returns when it has ended. Before
-// Run has begun and after its ctx has ended it answers 503.
+// ServeHTTP takes one worker's connection. Before Run has begun and after its ctx
+// has ended it answers 503. It returns when the connection is open, which is then
+// served by goroutines of its own: those of an HTTP server cost an idle worker
+// more than all the rest.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if websocket.IsWebSocketUpgrade(r) && !slices.Contains(websocket.Subprotocols(r), Subprotocol) {
 		http.Error(w, "this is a socket for workers that speak "+Subprotocol, http.StatusBadRequest)
@@ -232,20 +239,23 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no room for a worker now", http.StatusServiceUnavailable)
 		return
 	}
-	defer h.leave()
 	conn, err := h.upgrader.Upgrade(w, r, nil)
 	if err != nil {
+		h.leave()
 		h.o.Logger.Debug("refused a handshake", "remote", r.RemoteAddr, "error", err)
 		return // the upgrader has answered
 	}
 	s := &session{
 		hub:    h,
-		socket: newSocket(conn, paceOf(h.o.PingEvery, h.o.PongWithin, h.o.WriteWithin)),
+		socket: newSocket(conn, paceOf(cmp.Or(h.o.BeatEvery, defaultBeat), h.o.PingEvery, h.o.PongWithin, h.o.WriteWithin)),
 		log:    h.o.Logger.With("remote", r.RemoteAddr),
 		work:   work,
 		mine:   make(map[loop.Unit]int),
 		more:   make(chan struct{}, 1),
 		left:   make(chan struct{}),
 	}
-	s.serve(feed)
+	go func() {
+		defer h.leave()
+		s.serve(feed)
+	}()
 }

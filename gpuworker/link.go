@@ -5,13 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	"hone/loop"
 )
@@ -22,6 +18,7 @@ const maxDefinition = 256 << 20
 // link is one connection as the agent sees it.
 type link struct {
 	agent  *Agent
+	server string
 	socket *socket
 	// welcome and credit, the units asked for and not leased yet, are the agent's
 	// lock's.
@@ -61,6 +58,10 @@ func (e *expander) work(u loop.Unit) (Work, error) {
 // warnAgain is how often a worker says that it still meets no server.
 const warnAgain = time.Minute
 
+// maxElection is the longest pause between attempts to connect while a server
+// answers: where it knows of no leader, there will be one soon.
+const maxElection = time.Second
+
 // stayConnected connects, again and again, until the agent's life ends.
 func (a *Agent) stayConnected() {
 	pause := backoff{min: a.o.MinBackoff, max: a.o.MaxBackoff}
@@ -69,8 +70,9 @@ func (a *Agent) stayConnected() {
 	for {
 		began := time.Now()
 		err := a.connect()
-		if f, ok := errors.AsType[*fault](err); ok && f.Final {
-			a.fail(fmt.Errorf("%s refuses this worker: %w", a.o.Server,
+		f, ok := errors.AsType[*fault](err)
+		if ok && f.Final {
+			a.fail(fmt.Errorf("%s refuses this worker: %w", a.client.Servers,
 				&loop.Error{Field: f.Field, Problem: f.Problem, Remedy: f.Remedy}))
 			return
 		}
@@ -84,7 +86,14 @@ func (a *Agent) stayConnected() {
 		if text := fmt.Sprint(err); text != told || time.Since(toldAt) >= warnAgain {
 			level, told, toldAt = slog.LevelWarn, text, time.Now()
 		}
-		a.o.Logger.Log(a.life, level, "not connected; trying again", "server", a.o.Server, "error", err)
+		a.o.Logger.Log(a.life, level, "not connected; trying again", "server", a.client.Servers.String(), "error", err)
+		if _, moved := errors.AsType[*movedError](err); moved {
+			pause.reset() // it is known whom to ask
+		}
+		pause.max = a.o.MaxBackoff
+		if ok || errors.Is(err, errNotLeading) {
+			pause.max = min(pause.max, maxElection)
+		}
 		if !pause.wait(a.life) {
 			return
 		}
@@ -93,29 +102,20 @@ func (a *Agent) stayConnected() {
 
 // connect is one connection from beginning to end; it says why it has ended.
 func (a *Agent) connect() error {
-	dialer := websocket.Dialer{
-		Proxy:            http.ProxyFromEnvironment,
-		HandshakeTimeout: 10 * time.Second,
-		Subprotocols:     []string{Subprotocol},
-		ReadBufferSize:   4 << 10,
-		WriteBufferSize:  4 << 10,
-	}
-	conn, response, err := dialer.DialContext(a.life, a.socketURL, nil)
-	if response != nil {
-		defer response.Body.Close()
-	}
+	over, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	conn, server, vigil, err := a.dial(end)
 	if err != nil {
-		if response != nil {
-			text, _ := io.ReadAll(io.LimitReader(response.Body, 200))
-			return fmt.Errorf("connect: %w: %s: %q", err, response.Status, text)
-		}
 		return fmt.Errorf("connect: %w", err)
 	}
-	l := &link{agent: a, socket: newSocket(conn, paceOf(a.o.PingEvery, a.o.PongWithin, a.o.WriteWithin))}
+	defer vigil.End()
+	l := &link{agent: a, server: server, socket: newSocket(conn, paceOf(0, a.o.PingEvery, a.o.PongWithin, a.o.WriteWithin))}
+	l.socket.heard = vigil.Heard
 	var wg sync.WaitGroup
 	wg.Go(l.socket.write)
 	defer wg.Wait()
 	defer context.AfterFunc(a.life, func() { l.socket.end(context.Cause(a.life)) })()
+	defer context.AfterFunc(over, func() { l.socket.end(context.Cause(over)) })()
 
 	// From here on, whatever is given back is given back on this link: the hello
 	// names it, or a lease of this link does.
@@ -130,6 +130,7 @@ func (a *Agent) connect() error {
 	a.link = nil
 	a.changed()
 	a.mu.Unlock()
+	a.client.Servers.Failed(server)
 	if _, ok := errors.AsType[*fault](err); ok {
 		return err
 	}
@@ -177,7 +178,7 @@ func (l *link) welcomed() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	l.welcome = true
-	a.o.Logger.Info("connected", "server", a.o.Server, "holds", len(a.held)+len(a.busy))
+	a.o.Logger.Info("connected", "server", l.server, "holds", len(a.held)+len(a.busy))
 	if a.draining {
 		l.socket.post(frame{Drain: new(struct{})})
 	}

@@ -25,7 +25,8 @@ type session struct {
 	work     context.Context
 	instance string
 	worker   loop.Worker
-	id       string // the dispatcher's
+	id       string          // the dispatcher's
+	term     context.Context // in which it was let in
 	// left is closed when the dispatcher knows that the worker is gone.
 	left chan struct{}
 
@@ -60,6 +61,11 @@ func (s *session) serve(feed context.Context) {
 	s.log.Info("worker connected", "slots", s.worker.Slots, "type", s.worker.Type, "holds", len(s.worker.Holds))
 
 	feed, s.stopFeed = context.WithCancelCause(feed)
+	over := context.AfterFunc(s.term, func() {
+		err := context.Cause(s.term)
+		s.socket.post(frame{Error: faultOf(err, false)})
+		s.socket.end(err)
+	})
 	var feeding sync.WaitGroup
 	feeding.Go(func() { s.feed(feed) })
 	bye := context.AfterFunc(feed, func() {
@@ -69,6 +75,7 @@ func (s *session) serve(feed context.Context) {
 	})
 	err := s.listen()
 	bye()
+	over()
 	if isRefusal(err) {
 		s.socket.post(frame{Error: faultOf(err, false)})
 	}
@@ -107,7 +114,7 @@ func (s *session) greet(ctx context.Context) error {
 	if err := s.hub.admit(ctx, s); err != nil {
 		return err
 	}
-	if s.id, err = s.hub.o.Dispatcher.Join(ctx, s.worker); err != nil {
+	if s.id, s.term, err = s.hub.o.Dispatcher.Join(ctx, s.worker); err != nil {
 		s.hub.dismiss(s)
 		return fmt.Errorf("join: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -12,20 +13,22 @@ import (
 	"hone/loop"
 )
 
-// pace is how a socket keeps time.
-type pace struct{ pingEvery, pongWithin, writeWithin time.Duration }
+// pace is how a socket keeps time. A beat is a sign of life that a hub gives of
+// itself, and that needs no answer; 0: none are given.
+type pace struct{ beat, pingEvery, pongWithin, writeWithin time.Duration }
 
 // Defaults of a socket.
 const (
+	defaultBeat  = time.Second
 	defaultPing  = 10 * time.Second
 	defaultPong  = 25 * time.Second
 	defaultWrite = 10 * time.Second
 	// linger is how long the last frame has to reach a peer that is still
 	// writing: closing a TCP connection with unread bytes may destroy it.
 	linger = time.Second
-	// backlog is how many frames wait to be written. Credits and the number of
+	// maxQueued is how many frames wait to be written. Credits and the number of
 	// deliveries in flight bound what a healthy peer can make wait.
-	frameBacklog = 1024
+	maxQueued = 1024
 )
 
 var errSlow = errors.New("the peer reads too slowly")
@@ -35,13 +38,19 @@ var errSlow = errors.New("the peer reads too slowly")
 type socket struct {
 	conn *websocket.Conn
 	pace pace
-	out  chan []byte
 	ctx  context.Context
 	end  context.CancelCauseFunc
+	// heard, if set, is called at every sign of life of the peer.
+	heard func()
+
+	mu    sync.Mutex
+	queue [][]byte // frames that wait; most of the time none do, so it has no room of its own
+	// more has a token when something was queued, room when something was taken.
+	more, room chan struct{}
 }
 
 func newSocket(conn *websocket.Conn, p pace) *socket {
-	s := &socket{conn: conn, pace: p, out: make(chan []byte, frameBacklog)}
+	s := &socket{conn: conn, pace: p, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	s.alive()
 	conn.SetReadLimit(2 * maxFrame) // read refuses less than this, in words
@@ -60,32 +69,98 @@ func (s *socket) alive() error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx) // farewell has set the last deadline
 	}
+	if s.heard != nil {
+		s.heard()
+	}
 	return s.conn.SetReadDeadline(time.Now().Add(s.pace.pongWithin))
 }
 
-// write writes frames and pings until the socket ends, then what is still
+// write writes frames, beats and pings until the socket ends, then what is still
 // waiting, says goodbye and closes the connection.
 func (s *socket) write() {
-	ping := time.NewTicker(s.pace.pingEvery)
-	defer ping.Stop()
 	defer s.conn.Close()
+	every := s.pace.pingEvery
+	if s.pace.beat > 0 {
+		every = min(every, s.pace.beat)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	pinged := time.Now()
+	wrote := false // since the last tick
 	for {
-		select {
-		case b := <-s.out:
+		if b, ok := s.take(); ok {
 			if err := s.put(b); err != nil {
 				s.end(err)
 				return
 			}
-		case <-ping.C:
-			if err := s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.pace.writeWithin)); err != nil {
-				s.end(fmt.Errorf("ping: %w", err))
+			wrote = true
+			continue
+		}
+		select {
+		case <-s.more:
+		case now := <-tick.C:
+			var err error
+			switch {
+			case now.Sub(pinged) > s.pace.pingEvery-every/2:
+				pinged = now
+				err = s.control(websocket.PingMessage)
+			case !wrote:
+				// RFC 6455, 5.5.3: a pong that nobody asked for is a heartbeat of one
+				// direction, to which no answer is expected.
+				err = s.control(websocket.PongMessage)
+			}
+			if err != nil {
+				s.end(err)
 				return
 			}
+			wrote = false
 		case <-s.ctx.Done():
 			s.farewell()
 			return
 		}
 	}
+}
+
+// take is the next frame to be written.
+func (s *socket) take() (b []byte, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		return nil, false
+	}
+	b = s.queue[0]
+	if s.queue = s.queue[1:]; len(s.queue) == 0 {
+		s.queue = nil
+	}
+	poke(s.room)
+	return b, true
+}
+
+// offer queues a frame if there is room.
+func (s *socket) offer(b []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == maxQueued {
+		return false
+	}
+	s.queue = append(s.queue, b)
+	poke(s.more)
+	return true
+}
+
+// poke leaves a token, if there is none.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (s *socket) control(kind int) error {
+	if err := s.conn.WriteControl(kind, nil, time.Now().Add(s.pace.writeWithin)); err != nil {
+		return fmt.Errorf("ping: %w", err)
+	}
+	return nil
 }
 
 func (s *socket) put(b []byte) error {
@@ -106,15 +181,13 @@ func (s *socket) farewell() {
 	}
 	s.pace.writeWithin = min(s.pace.writeWithin, linger)
 	for {
-		select {
-		case b := <-s.out:
-			if s.put(b) != nil {
-				return
-			}
-			continue
-		default:
+		b, ok := s.take()
+		if !ok {
+			break
 		}
-		break
+		if s.put(b) != nil {
+			return
+		}
 	}
 	deadline := time.Now().Add(linger)
 	if s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), deadline) != nil {
@@ -133,23 +206,27 @@ func (s *socket) farewell() {
 // send queues a frame; it waits while the queue is full, until ctx or the
 // socket ends.
 func (s *socket) send(ctx context.Context, f frame) error {
-	select {
-	case s.out <- encode(f):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.ctx.Done():
-		return context.Cause(s.ctx)
+	b := encode(f)
+	for {
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		if s.offer(b) {
+			return nil
+		}
+		select {
+		case <-s.room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.ctx.Done():
+		}
 	}
 }
 
 // post queues a frame and never waits: a peer that has let a thousand frames
 // pile up is cut off.
 func (s *socket) post(f frame) {
-	select {
-	case s.out <- encode(f):
-	case <-s.ctx.Done():
-	default:
+	if s.ctx.Err() == nil && !s.offer(encode(f)) {
 		s.end(errSlow)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -18,11 +19,22 @@ import (
 // maxDocument bounds a space, policy or campaign, in bytes.
 const maxDocument = 16 << 20
 
-// client is of the server that the command line names. A person does not want
-// to wait long for a server that is not there.
+// client is of the servers that the command line names. A person does not want
+// to wait long for a server that is not there, but as long as a cluster takes to
+// elect a leader.
 func client(c *cli.Context) *api.Client {
 	client := api.New(c.String("server"))
 	client.Patience = 2 * time.Second
+	if len(client.Servers.Turn()) > 1 {
+		client.Patience = 10 * time.Second
+	}
+	client.Stale = c.Bool("stale")
+	var once sync.Once
+	client.Labelled = func(sequence string) {
+		once.Do(func() {
+			fmt.Fprintf(c.App.ErrWriter, "stale: a node answers from what it knows, up to sequence %s\n", sequence)
+		})
+	}
 	return client
 }
 

@@ -315,10 +315,10 @@ func (i *importing) flush(ctx context.Context) error {
 		return nil
 	}
 	unit := api.ImportedUnit(i.name, i.domain, i.first, i.count)
-	if err := i.client.Stage(ctx, api.ImportWorker, unit, loop.Bundle, i.bundle); err != nil {
+	if err := i.client.Stage(ctx, api.ImportWorker, unit, loop.Bundle, bytes.NewReader(i.bundle)); err != nil {
 		return err
 	}
-	if err := i.client.Stage(ctx, api.ImportWorker, unit, api.ImportRows, i.rows.Bytes()); err != nil {
+	if err := i.client.Stage(ctx, api.ImportWorker, unit, api.ImportRows, bytes.NewReader(i.rows.Bytes())); err != nil {
 		return err
 	}
 	i.request.Units = append(i.request.Units, api.ImportUnit{Samples: i.count, Rows: sha256.Sum256(i.rows.Bytes())})

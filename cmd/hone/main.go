@@ -95,8 +95,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-// alone are the commands that speak to no server. They take --server like all,
-// as it may stand anywhere, but their help is silent about it.
+// alone are the commands that speak to no server. They take --server and --stale
+// like all, as they may stand anywhere, but their help is silent about them.
 var alone = []string{
 	"init", "slices", "schema", "space init", "space check", "space preview", "generator check", "gate check",
 	"completion bash", "completion zsh", "completion fish",
@@ -118,9 +118,12 @@ func prepare(c *cli.Command, path string) {
 	for _, f := range common() {
 		_, has := declared(c.Flags, f.Names()[0])
 		serves := c.Name == "serve" || c.Name == "demo" // they are the server
-		if !has && !(serves && f.Names()[0] == "server") {
-			if server, ok := f.(*cli.StringFlag); ok && server.Name == "server" {
-				server.Hidden = slices.Contains(alone, path)
+		if !has && !(serves && f.Names()[0] != "output") {
+			switch f := f.(type) {
+			case *cli.StringFlag:
+				f.Hidden = f.Name == "server" && slices.Contains(alone, path)
+			case *cli.BoolFlag: // --stale
+				f.Hidden = c.Name == "work" || slices.Contains(alone, path)
 			}
 			c.Flags = append(c.Flags, f)
 		}
@@ -143,7 +146,8 @@ func prepare(c *cli.Command, path string) {
 // common are the flags that every command takes, wherever they stand.
 func common() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "server", Usage: "`URL` of the server", Value: api.DefaultServer, EnvVars: []string{"HONE_SERVER"}},
+		&cli.StringFlag{Name: "server", Usage: "`URL` of the server; of a cluster's nodes, with commas between them", Value: api.DefaultServer, EnvVars: []string{"HONE_SERVER"}},
+		&cli.BoolFlag{Name: "stale", Usage: "let any node answer from what it knows, be it behind the others"},
 		outputFlag(),
 	}
 }

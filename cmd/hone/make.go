@@ -254,7 +254,7 @@ func (m *making) obstacle(c *api.Campaign) string {
 		return fmt.Sprintf("Campaign %s is paused: hone campaign resume %s", c.Name, c.Name)
 	case c.Waiting == waitsForWorker+generator:
 		return fmt.Sprintf("No worker that is connected has generator %s; waiting for one. To start one:\n   %s --server %s",
-			generator, workerOf(generator), m.client.Server)
+			generator, workerOf(generator), m.client.Servers)
 	case c.Waiting != "" && c.Waiting != "its first round" && c.Waiting != "round 1 to be published":
 		return "Waiting for " + c.Waiting + "."
 	}

@@ -28,7 +28,7 @@ const watchedBoosts = 3
 func (v *watched) frame() *frame {
 	var f frame
 	s := &v.Status
-	head := fmt.Sprintf("Hone %s at %s, %s for %s   %s", s.Version, v.client.Server, s.Role,
+	head := fmt.Sprintf("Hone %s at %s, %s for %s   %s", s.Version, v.client.Servers, s.Role,
 		(time.Duration(s.UptimeSeconds) * time.Second).String(), v.At.UTC().Format(clock))
 	if lag := s.Sequence - min(s.Sequence, s.ViewSequence); lag > 0 {
 		head += fmt.Sprintf("   queries are %s changes behind", thousands(lag))

@@ -22,13 +22,15 @@ func workCommand() *cli.Command {
 		Usage: "make samples for a coordinator",
 		Description: `A worker asks for units, makes them, and keeps each until it is committed: killed
 at any moment and started again with the same --name and --data, it goes on.
-It reconnects by itself. The first Ctrl-C lets it finish what it has begun.
+It reconnects by itself, to whichever of a cluster's nodes leads: name them all
+in --server. The first Ctrl-C lets it finish what it has begun.
 
 --generator-cmd runs your own program as a generator; it speaks JSON lines, as
 program/PROTOCOL.md says on one page. Up to --slots processes of it are kept.
 
 Examples:
    hone work --server http://127.0.0.1:7070 --name gpu-1 --slots 2 --data ./gpu-1
+   hone work --server n1:7070,n2:7070,n3:7070
    hone work --generator-cmd parts="python3 generator.py"`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "name", Value: host, Usage: "be known as `NAME`: stable over restarts, unique among the workers"},
