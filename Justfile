@@ -31,6 +31,10 @@ race *args:
 kill times="20":
     HONE_KILLS={{times}} go test -tags {{tags}} -timeout 60m -run TestKilled -v ./cmd/hone
 
+# Cluster, workers and clients under one seed after another, with everything going wrong that may; a failing seed prints how to see it again.
+simulate time="10m":
+    HONE_SIMULATION={{time}} go test -timeout 0 -run 'TestSimulation$' -v ./coordinator/simulation
+
 # Every fuzz target in turn. Go spends up to a minute per find on making it smaller, which is all of the time: ten tries instead.
 fuzz time="60s":
     #!/usr/bin/env bash

@@ -1,0 +1,309 @@
+package simulation
+
+import (
+	"fmt"
+
+	"hone/coordinator/schedule"
+	"hone/coordinator/state"
+	"hone/loop"
+)
+
+// everything is more than there is.
+const everything = 1 << 30
+
+// entered checks what an entry has done to the truth.
+func (l *ledger) entered(e *state.Entry, events []state.Event) {
+	s := l.w.truth
+	if s.Time() < l.time || s.Time() < e.At {
+		breaks("C24: the last time is %d after %d, and an entry of %d", s.Time(), l.time, e.At)
+	}
+	l.time = s.Time()
+	l.view.follow(l.w, s, everything)
+	for i := range events {
+		l.answered(&e.Commands[i], events[i])
+	}
+	l.counts()
+	for _, x := range l.view.samples {
+		if j := s.Judge(x.row.sample.campaign, x.row.sample.name); j != state.JudgedDuplicate {
+			breaks("I2: %s is visible, and is judged %d", x.row.sample, j)
+		}
+	}
+	for i := range l.acks {
+		l.stands(&l.acks[i])
+	}
+}
+
+// answered checks what Apply has answered to a command.
+func (l *ledger) answered(c *state.Command, event state.Event) {
+	switch event := event.(type) {
+	case state.Committed:
+		for i, j := range event.Deliveries {
+			d := &c.Commit.Deliveries[i]
+			if n := j.Standing.Fresh + j.Standing.Duplicate + j.Standing.Stale + j.Standing.Closed; n != d.Accepted.Count()+len(d.Rejected) {
+				breaks("C10: %d samples of %s are judged %+v", d.Unit.Count, d.Unit.ID(), j.Standing)
+			}
+		}
+	case state.RoundOpened:
+		round, _ := l.w.truth.Round(event.Campaign, event.Number)
+		sequence := round.Decided.Sequence
+		if event.Number < 1 || sequence < l.evidence[event.Campaign] && !event.Duplicate || sequence > round.Sequence {
+			breaks("C15: round %d of %s is of evidence at %d, after evidence at %d", event.Number, event.Campaign, sequence, l.evidence[event.Campaign])
+		}
+		l.evidence[event.Campaign] = max(sequence, l.evidence[event.Campaign])
+		l.refer(round.Decided.EvidenceKey)
+	case state.Appended:
+		for i, a := range event.Posts {
+			l.judgedPost(&c.Append.Posts[i], a)
+		}
+	case state.Published:
+		l.version(c.Publish, event)
+	}
+}
+
+func (l *ledger) judgedPost(p *state.Posted, a state.PostAnswer) {
+	id := (&post{post: p.Post}).id()
+	if a.Accepted == 0 {
+		return
+	}
+	if l.counted[id] != nil || l.asks[id] == nil {
+		breaks("C22: %s counts twice, or is nobody's", id)
+	}
+	l.counted[id] = l.asks[id]
+	if a.Accepted != uint64(p.Rows) || l.view.posts[id] != int(p.Rows) {
+		breaks("C22: %d of %d rows of %s are accepted, and %d count", a.Accepted, p.Rows, id, l.view.posts[id])
+	}
+}
+
+// version checks a version when it is published, and that it never changes (I8, C26).
+func (l *ledger) version(c *state.Publish, event state.Published) {
+	v, ok := l.w.truth.Dataset(event.Name, event.Version)
+	id := fmt.Sprintf("%s@%d", event.Name, event.Version)
+	if before, ok := l.published[id]; ok && before != v.Manifest.Digest || !ok && event.Duplicate {
+		breaks("I8: %s was %s, and is %s", id, before, v.Manifest.Digest)
+	}
+	if !ok {
+		breaks("I1: %s is published, and is not there", id)
+	}
+	if event.Duplicate {
+		return
+	}
+	l.published[id] = v.Manifest.Digest
+	for _, key := range append([]string{v.Manifest.Key, v.Addresses.Key}, v.Packs...) {
+		l.refer(key)
+	}
+	rows := l.w.lake.objects[v.Manifest.Key].rows
+	for _, r := range rows {
+		if there, ok := l.view.samples[anyAttempt(r.sample)]; !ok || there.row.sample != r.sample {
+			breaks("C26: %s is published with %s, which is not committed", id, r.sample)
+		}
+		if r.sample.campaign != c.Campaign {
+			breaks("C26: %s is published with %s, which is another campaign's", id, r.sample)
+		}
+	}
+	if uint64(len(rows)) != v.Samples {
+		breaks("I2: %s has %d samples, and %d rows in its manifest", id, v.Samples, len(rows))
+	}
+}
+
+// counts checks that what is visible is what state counts, and that it adds up.
+func (l *ledger) counts() {
+	s := l.w.truth
+	for _, c := range l.w.campaigns {
+		train := uint64(0)
+		for _, round := range s.Rounds(c.Name) {
+			for i := range round.Components {
+				p := &round.Components[i]
+				at := schedule.Place{Campaign: c.Name, Round: round.Decided.Round.Number, Domain: p.Domain, Component: p.Component}
+				l.component(s, at, p)
+				if p.Domain == loop.Train {
+					train += p.Quota
+				}
+			}
+		}
+		now, ok := s.Campaign(c.Name)
+		if !ok {
+			continue
+		}
+		if train > now.Campaign.Samples {
+			breaks("C3: the quotas of %s sum to %d, and %d were asked for", c.Name, train, now.Campaign.Samples)
+		}
+	}
+}
+
+func (l *ledger) component(s *state.State, at schedule.Place, p *state.Progress) {
+	if p.Committed != l.visible[at] {
+		breaks("I2: of %+v state counts %d, and %d rows are visible", at, p.Committed, l.visible[at])
+	}
+	if p.Reserved < l.reserved[at] || p.Reserved > p.Quota {
+		breaks("C2: of %+v %d are reserved of %d, and %d were", at, p.Reserved, p.Quota, l.reserved[at])
+	}
+	if before, ok := l.quotas[at]; ok && p.Quota > before {
+		breaks("C3: the quota of %+v rises from %d to %d", at, before, p.Quota)
+	}
+	if p.Abandoned < l.abandoned[at] {
+		breaks("C3: of %+v %d are abandoned, and %d were", at, p.Abandoned, l.abandoned[at])
+	}
+	given := p.Abandoned > l.abandoned[at]
+	l.reserved[at], l.quotas[at], l.abandoned[at] = p.Reserved, p.Quota, p.Abandoned
+	open := l.open(s, at)
+	if p.Quota != l.visible[at]+p.Abandoned+open+(p.Quota-p.Reserved) || p.Pending != open+p.Quota-p.Reserved {
+		breaks("I3: of %+v the quota is %d: %d visible, %d abandoned, %d open, %d not reserved, %d pending",
+			at, p.Quota, l.visible[at], p.Abandoned, open, p.Quota-p.Reserved, p.Pending)
+	}
+	if given {
+		l.givenUp(s, at, p.Abandoned)
+	}
+}
+
+// open counts what is open, which must be fresh, and looks at its attempts.
+func (l *ledger) open(s *state.State, at schedule.Place) (open uint64) {
+	for _, u := range s.OpenRuns(at.Campaign, at.Round, at.Domain, at.Component, 0, everything) {
+		for i := range u.Count {
+			x := sample{u.Campaign, u.Name(i)}
+			if j := s.Judge(x.campaign, x.name); j != state.JudgedFresh {
+				breaks("C1: %s is to be leased, and is judged %d", x, j)
+			}
+			if s == l.w.truth {
+				l.attempt(x)
+			}
+		}
+		open += uint64(u.Count)
+	}
+	return open
+}
+
+// attempt checks that an index is at this attempt for a reason: every one before was
+// sent back by the gates or taken back (C4, C13).
+func (l *ledger) attempt(x sample) {
+	index := anyAttempt(x)
+	known := l.attempts[index]
+	if x.name.Attempt < known {
+		breaks("C4: %s is open, and was at attempt %d", x, known)
+	}
+	for ; known < x.name.Attempt; known++ {
+		before := x
+		before.name.Attempt = known
+		if accepts(x.campaign, before.name) && !l.revoked[before] {
+			breaks("C4: %s is open, but %s was neither sent back nor taken back", x, before)
+		}
+	}
+	l.attempts[index] = known
+}
+
+// givenUp checks that what is abandoned is so for a reason: the gates have sent it
+// back often enough, or the campaign is closed (C4).
+func (l *ledger) givenUp(s *state.State, at schedule.Place, count uint64) {
+	campaign, _ := s.Campaign(at.Campaign)
+	seen := uint64(0)
+	for _, a := range campaign.Abandoned {
+		if a.Round != at.Round || a.Domain != at.Domain || a.Component != at.Component {
+			continue
+		}
+		seen += a.Indices.Count()
+		for index := range a.Indices.All() {
+			last := sample{at.Campaign, loop.Name{Domain: at.Domain, Round: at.Round, Component: at.Component, Index: index}}
+			last.name.Attempt = l.attempts[last]
+			switch {
+			case s.Judge(last.campaign, last.name) != state.JudgedClosed:
+				breaks("C4: %s is abandoned, and is judged otherwise", last)
+			case a.Gate == "" && campaign.State == state.Closed:
+			case accepts(last.campaign, last.name), last.name.Attempt+1 < campaign.Campaign.MaxAttempts:
+				breaks("C4: %s is abandoned at attempt %d, and the gates had not sent it back %d times", last, last.name.Attempt, campaign.Campaign.MaxAttempts)
+			}
+		}
+	}
+	if seen != count {
+		breaks("I3: of %+v %d are abandoned, and %d for a reason", at, count, seen)
+	}
+}
+
+// restored checks what no snapshot holds and a restored node derives; applied does so
+// now and then for all.
+func (l *ledger) restored(n *node) {
+	for _, c := range l.w.campaigns {
+		for _, round := range n.state.Rounds(c.Name) {
+			for i := range round.Components {
+				p := &round.Components[i]
+				at := schedule.Place{Campaign: c.Name, Round: round.Decided.Round.Number, Domain: p.Domain, Component: p.Component}
+				if open := l.open(n.state, at); p.Quota != p.Committed+p.Abandoned+open+p.Quota-p.Reserved {
+					breaks("I3: on %s the quota of %+v is %d: %+v, %d open", n.name, at, p.Quota, *p, open)
+				}
+			}
+		}
+	}
+	for _, c := range n.state.Changes(0, everything) {
+		if c.Part != nil && !n.state.References(c.Part.Object.Key) {
+			breaks("C18: %s does not know that %s is referenced", n.name, c.Part.Object.Key)
+		}
+	}
+}
+
+func (l *ledger) applied(n *node) {
+	if n.applied%digestEvery == 0 {
+		l.restored(n)
+	}
+}
+
+// followed checks a view that has come to where its node's state is (I7).
+func (l *ledger) followed(v *view, s *state.State) {
+	committed := uint64(0)
+	for _, c := range s.Campaigns() {
+		committed += c.Total.Committed
+	}
+	if uint64(len(v.samples)) != committed {
+		breaks("I7: a view shows %d samples at %d, and state counts %d", len(v.samples), v.sequence, committed)
+	}
+}
+
+// look checks, between steps, that the leader forgets nothing that is open (I3).
+func (w *world) look() {
+	n := w.leader
+	if w.steps%4 != 0 || n == nil || n.down || n.term == nil || !n.term.released {
+		return
+	}
+	t := n.term
+	for at, p := range t.places {
+		flight, pending := t.schedule.InFlight(at)
+		open := uint64(0)
+		for _, u := range n.state.OpenRuns(at.Campaign, at.Round, at.Domain, at.Component, 0, everything) {
+			if u.First < p.offered {
+				open += min(uint64(u.Count), p.offered-u.First)
+			}
+		}
+		if flight+pending < open {
+			breaks("I3: of %+v %d are open, but only %d in flight and %d waiting", at, open, flight, pending)
+		}
+	}
+}
+
+// audit checks what must hold when everything is over.
+func (l *ledger) audit() {
+	w, s := l.w, l.w.truth
+	for _, c := range w.campaigns {
+		now, _ := s.Campaign(c.Name)
+		for d, asked := range now.Requested {
+			n := now.Domains[d]
+			if loop.Domain(d) == loop.Evaluation && continuous(c) {
+				asked = n.Quota // a round that is superseded is evaluated by less
+			}
+			if asked != n.Committed+n.Abandoned || asked != n.Quota || n.Pending != 0 {
+				breaks("I3: in the end %s was asked for %d %s samples, and has %+v", c.Name, asked, loop.Domain(d), n)
+			}
+		}
+		if now.State == state.Done && now.Total.Abandoned > 0 || now.State == state.DoneShort && len(now.Abandoned) == 0 {
+			breaks("I3: in the end %s is %s, with %d abandoned", c.Name, now.State, now.Total.Abandoned)
+		}
+	}
+	for id := range l.acked {
+		if l.view.posts[id] != l.asks[id].rows {
+			breaks("I1: %s was acknowledged, and %d of %d rows count", id, l.view.posts[id], l.asks[id].rows)
+		}
+	}
+	want := s.Digest()
+	for _, n := range w.nodes {
+		if n.state.Digest() != want {
+			breaks("I6: in the end node %s has another state than the others", n.name)
+		}
+		l.restored(n)
+	}
+}
