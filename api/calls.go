@@ -236,6 +236,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return get[Status](ctx, c, statusPath, nil)
 }
 
+// CollectLake deletes the objects of the lake that nothing references.
+func (c *Client) CollectLake(ctx context.Context, how Collect) (Collected, error) {
+	return postJSON[Collected](ctx, c, "/v1/lake/collect", how)
+}
+
 func (c *Client) download(ctx context.Context, path string) ([]byte, error) {
 	answer, err := c.send(ctx, request{method: http.MethodGet, path: path})
 	if err != nil {

@@ -71,7 +71,14 @@ func (t *term) spaceOf(campaign string) (space string) {
 
 // commitBatch makes the rows durable, proposes, and answers (C17).
 func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
-	committed, err := t.proposeBatch(ctx, batch)
+	event, err := t.c.node.proposePut(ctx, func(epoch uint64) (state.Command, error) {
+		packed, err := t.packed(ctx, epoch, batch)
+		if err != nil {
+			return state.Command{}, err
+		}
+		batch = packed
+		return t.commitOf(ctx, epoch, batch)
+	})
 	if err != nil {
 		if ctx.Err() == nil {
 			t.c.log.Error("cannot commit deliveries", "deliveries", len(batch), "error", err)
@@ -82,6 +89,7 @@ func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
 		return
 	}
 	fault.Point("commit-answered")
+	committed := event.(state.Committed)
 	t.account(batch, committed.Deliveries)
 	for i, d := range batch {
 		t.sweep(ctx, &d.Delivery)
@@ -117,7 +125,30 @@ func (t *term) sweep(ctx context.Context, d *loop.Delivery) {
 	}
 }
 
-func (t *term) proposeBatch(ctx context.Context, batch []*delivery) (state.Committed, error) {
+// packed sees to it that the packs of a batch are of the epoch: what was judged
+// before it opened is judged again, from its staged bytes, and is answered here
+// where that fails.
+func (t *term) packed(ctx context.Context, epoch uint64, batch []*delivery) ([]*delivery, error) {
+	var packed, again []*delivery
+	for _, d := range batch {
+		if d.epoch == epoch || len(d.judged.Packs) == 0 {
+			packed = append(packed, d)
+		} else {
+			again = append(again, d)
+		}
+	}
+	if len(again) == 0 {
+		return batch, nil
+	}
+	judged, err := t.pass(ctx, epoch, again)
+	return append(packed, judged...), err
+}
+
+// commitOf makes the rows of a batch durable under the epoch, and its command.
+func (t *term) commitOf(ctx context.Context, epoch uint64, batch []*delivery) (state.Command, error) {
+	if len(batch) == 0 { // all were answered otherwise
+		return state.Command{Commit: &state.Commit{}}, nil
+	}
 	fault.Point("commit-judged")
 	var samples []loop.SampleRow
 	var verdicts []loop.VerdictRow
@@ -145,26 +176,22 @@ func (t *term) proposeBatch(ctx context.Context, batch []*delivery) (state.Commi
 	}
 	definition, err := t.c.node.definition(batch[0].Unit.Campaign, batch[0].Unit.Round)
 	if err != nil {
-		return state.Committed{}, err
+		return state.Command{}, err
 	}
 	if len(samples) > 0 {
-		part, err := t.c.o.Parts.WriteSamples(ctx, t.epoch(), &definition.Space, samples)
+		part, err := t.c.o.Parts.WriteSamples(ctx, epoch, &definition.Space, samples)
 		if err != nil {
-			return state.Committed{}, err
+			return state.Command{}, err
 		}
 		command.Samples = &part
 	}
 	if len(verdicts) > 0 {
-		part, err := t.c.o.Parts.WriteVerdicts(ctx, t.epoch(), &definition.Space, verdicts)
+		part, err := t.c.o.Parts.WriteVerdicts(ctx, epoch, &definition.Space, verdicts)
 		if err != nil {
-			return state.Committed{}, err
+			return state.Command{}, err
 		}
 		command.Verdicts = &part
 	}
 	fault.Point("commit-written")
-	event, err := t.c.node.Propose(ctx, state.Command{Commit: &command})
-	if err != nil {
-		return state.Committed{}, err
-	}
-	return event.(state.Committed), nil
+	return state.Command{Commit: &command}, nil
 }

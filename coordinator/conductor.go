@@ -274,12 +274,15 @@ func unsealed(s *state.State, campaign *state.Campaign, round *state.Round) (lin
 // open decides the next round and opens it.
 func (t *term) open(ctx context.Context, campaign *state.Campaign, previous *state.Round) error {
 	c, number := campaign.Campaign, campaign.Round+1
-	command, err := t.decide(ctx, campaign, previous, deciding{keep: true})
+	var command *state.OpenRound
+	_, err := t.c.node.proposePut(ctx, func(epoch uint64) (_ state.Command, err error) {
+		if command, err = t.decide(ctx, campaign, previous, deciding{epoch: epoch}); err != nil {
+			err = fmt.Errorf("decide: %w", err)
+		}
+		fault.Point("open-decided")
+		return state.Command{OpenRound: command}, err
+	})
 	if err != nil {
-		return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
-	}
-	fault.Point("open-decided")
-	if _, err := t.c.node.Propose(ctx, state.Command{OpenRound: command}); err != nil {
 		return fmt.Errorf("open round %d of %s: %w", number, c.Name, err)
 	}
 	t.c.log.Info("round opened", "campaign", c.Name, "round", number, "boosts", boosts(&command.Round), "evidence_rows", command.Round.EvidenceRows)
@@ -290,8 +293,9 @@ func (t *term) open(ctx context.Context, campaign *state.Campaign, previous *sta
 type deciding struct {
 	// pins and bans are what a person decided about this round alone.
 	pins, bans []loop.Override
-	// keep: the evidence is put into the lake, so that the round may open.
-	keep bool
+	// epoch is the one under which the evidence is put into the lake, so that the
+	// round may open; 0: it is not.
+	epoch uint64
 }
 
 // decide takes the evidence and decides the round after previous, nil for the
@@ -331,8 +335,8 @@ func (t *term) decide(ctx context.Context, campaign *state.Campaign, previous *s
 		if read.Len() > 0 {
 			evidence = &read
 		}
-		if read.Len() > 0 && how.keep {
-			object, err := t.c.o.Parts.PutEvidence(ctx, t.epoch(), int64(read.Len()), read.Encode())
+		if read.Len() > 0 && how.epoch > 0 {
+			object, err := t.c.o.Parts.PutEvidence(ctx, how.epoch, int64(read.Len()), read.Encode())
 			if err != nil {
 				return nil, err
 			}

@@ -236,7 +236,7 @@ func TestTroubleIsShown(t *testing.T) {
 			}
 		})
 		w.train("1")
-		if c := w.show("c"); c.Round != 1 || !strings.Contains(c.Waiting, "decide round 2 of c: the view is gone") {
+		if c := w.show("c"); c.Round != 1 || !strings.Contains(c.Waiting, "open round 2 of c: decide: the view is gone") {
 			t.Errorf("round %d, waiting for %q", c.Round, c.Waiting)
 		}
 		// Evidence that contradicts itself is Decide's to refuse.

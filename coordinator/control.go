@@ -45,6 +45,7 @@ var tags = []*huma.Tag{
 	{Name: "Outcomes", Description: "How models did, example by example."},
 	{Name: "Models", Description: "The trainings that outcomes were posted of; sealing one moves the campaigns that learn from it."},
 	{Name: "Queries", Description: "All of it as tables."},
+	{Name: "Lake", Description: "Where all bytes lie."},
 	{Name: "Workers", Description: "What those speak who make samples."},
 	{Name: "Status", Description: "How the server is."},
 }
@@ -127,6 +128,7 @@ func Register(to huma.API, o ControlOptions) {
 	c.samples(to)
 	c.status(to)
 	c.staging(to)
+	c.collections(to)
 }
 
 // operation describes one route.

@@ -64,8 +64,10 @@ type Options struct {
 	Gates   Gates
 	Parts   PartWriter
 	Staging Staging
-	View    View
-	Logger  *slog.Logger
+	// Collection is the lake again, for who collects its garbage.
+	Collection Collection
+	View       View
+	Logger     *slog.Logger
 	// Build is the program's version: rounds say which build decided them.
 	Build string
 	// Schedule tunes who gets which unit.

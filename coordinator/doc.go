@@ -46,10 +46,16 @@
 // Until then it is nothing, and is sent again at any time; afterwards it finds itself
 // there, by the digest of the request.
 //
+// The lake is collected while everything goes on: the leader closes the lake's epoch,
+// and deletes of the closed ones what nothing references. Whoever had put something
+// and not proposed it yet is refused, puts it again under the open epoch, and proposes
+// that; proposePut is where, and ingest does likewise.
+//
 // # Invariants and rules
 //
 // I1 (an answer follows the applied entry, C17: objects before references), I2
 // and I5 (Apply is the only judge, C10), I3 (in flight and pending from the
 // schedule), I7 and I8 (publish, C26), C2 (blocks of reserved indices), C8
-// (advance sealed, decide auto and propose), C9 (staged, then committed; again), C15.
+// (advance sealed, decide auto and propose), C9 (staged, then committed; again), C15,
+// C18 (put again; collection).
 package coordinator

@@ -14,6 +14,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -32,6 +33,12 @@ type store struct {
 	staged   map[string][]byte
 	// fail is asked before every write of a part, manifest or evidence object.
 	fail func(kind string) error
+	// after is called when an object was put, listing when it is asked which packs a
+	// part names; both without the lock, so that they may do anything.
+	after   func(kind string)
+	listing func()
+	// deletes takes deletions, in place of carrying them out.
+	deletes func(key string)
 }
 
 func newStore() *store {
@@ -40,7 +47,12 @@ func newStore() *store {
 }
 
 // put puts bytes under the key that their digest gives.
-func (l *store) put(kind string, epoch uint64, rows int64, content []byte) (loop.Object, error) {
+func (l *store) put(kind string, epoch uint64, rows int64, content []byte) (o loop.Object, err error) {
+	defer func() {
+		if l.after != nil && err == nil {
+			l.after(kind)
+		}
+	}()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fail != nil {
@@ -50,7 +62,7 @@ func (l *store) put(kind string, epoch uint64, rows int64, content []byte) (loop
 	}
 	digest := loop.Digest(sha256.Sum256(content))
 	digits := hex.EncodeToString(digest[:])
-	o := loop.Object{Key: fmt.Sprintf("%s/%d/%s/%s.bin", kind, epoch, digits[:2], digits), Digest: digest, Bytes: int64(len(content)), Rows: rows}
+	o = loop.Object{Key: fmt.Sprintf("%s/%d/%s/%s.bin", kind, epoch, digits[:2], digits), Digest: digest, Bytes: int64(len(content)), Rows: rows}
 	l.objects[o.Key] = content
 	return o, nil
 }
@@ -60,7 +72,9 @@ func (l *store) WriteSamples(_ context.Context, epoch uint64, space *loop.Space,
 	o, err := l.put("parts", epoch, int64(len(rows)), content)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.samples[o.Key] = rows
+	if l.samples[o.Key] == nil {
+		l.samples[o.Key] = rows
+	}
 	return o, err
 }
 
@@ -170,6 +184,51 @@ func (l *store) ReadRange(_ context.Context, key string, offset, length int64) (
 		return nil, fs.ErrNotExist
 	}
 	return content[offset : offset+length], nil
+}
+
+func (l *store) Objects(_ context.Context, kind string, last uint64) iter.Seq2[loop.Object, error] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []loop.Object
+	for _, key := range slices.Sorted(maps.Keys(l.objects)) {
+		words := strings.Split(key, "/")
+		if epoch, _ := strconv.ParseUint(words[1], 10, 64); words[0] == kind && epoch <= last {
+			all = append(all, loop.Object{Key: key, Bytes: int64(len(l.objects[key]))})
+		}
+	}
+	return func(yield func(loop.Object, error) bool) {
+		for _, o := range all {
+			if !yield(o, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (l *store) Packs(_ context.Context, part string) (packs []string, err error) {
+	if l.listing != nil {
+		l.listing()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.objects[part]; !ok {
+		return nil, fs.ErrNotExist
+	}
+	for _, row := range l.samples[part] {
+		packs = append(packs, row.Address.Key)
+	}
+	return packs, nil
+}
+
+func (l *store) Delete(_ context.Context, key string) error {
+	if l.deletes != nil {
+		l.deletes(key)
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.objects, key)
+	return nil
 }
 
 // court is a gate stage: it accepts what reject does not name a gate for.

@@ -266,7 +266,7 @@ func (i *importing) check(row *api.ImportRow) {
 func (i *importing) pack(ctx context.Context, samples int64, command *state.Import) error {
 	var broken error
 	var rows []loop.SampleRow
-	epoch := i.t.epoch()
+	epoch := i.t.c.node.epoch()
 	write := func() error {
 		if len(rows) == 0 {
 			return nil

@@ -17,8 +17,10 @@ import (
 type delivery struct {
 	loop.Delivery
 	session string
-	// judged is what the gates made of it.
+	// judged is what the gates made of it, and epoch the one under which they put its
+	// packs.
 	judged loop.Judged
+	epoch  uint64
 	// answer has room for one.
 	answer chan settled
 }
@@ -158,14 +160,7 @@ func gatherMore[T any](ctx context.Context, from <-chan T, linger time.Duration,
 }
 
 func (t *term) judgeBatch(ctx context.Context, batch []*delivery) {
-	deliveries := make([]loop.Delivery, len(batch))
-	for i, d := range batch {
-		deliveries[i] = d.Delivery
-	}
-	judged, err := t.c.o.Gates.Judge(ctx, t.gated, t.epoch(), deliveries)
-	if err == nil && len(judged) != len(batch) {
-		err = fmt.Errorf("%d answers for %d deliveries", len(judged), len(batch))
-	}
+	judged, err := t.pass(ctx, t.c.node.epoch(), batch)
 	if err != nil {
 		if ctx.Err() == nil {
 			t.c.log.Error("the gate stage failed", "deliveries", len(batch), "error", err)
@@ -178,11 +173,7 @@ func (t *term) judgeBatch(ctx context.Context, batch []*delivery) {
 	// A part has the columns of one version of a space.
 	var order []string
 	passed := make(map[string][]*delivery)
-	for i, d := range batch {
-		if d.judged = judged[i]; d.judged.Err != nil {
-			t.unjudged(d, d.judged.Err)
-			continue
-		}
+	for _, d := range judged {
 		space := t.spaceOf(d.Unit.Campaign)
 		if passed[space] == nil {
 			order = append(order, space)
@@ -196,6 +187,31 @@ func (t *term) judgeBatch(ctx context.Context, batch []*delivery) {
 			return // the deliverers hear of it from the term's end
 		}
 	}
+}
+
+// pass passes a batch through the gates, whose packs are put under the epoch, and
+// returns the deliveries that were judged. The others have been answered; after an
+// error, none has.
+func (t *term) pass(ctx context.Context, epoch uint64, batch []*delivery) (judged []*delivery, err error) {
+	deliveries := make([]loop.Delivery, len(batch))
+	for i, d := range batch {
+		deliveries[i] = d.Delivery
+	}
+	answers, err := t.c.o.Gates.Judge(ctx, t.gated, epoch, deliveries)
+	if err == nil && len(answers) != len(batch) {
+		err = fmt.Errorf("%d answers for %d deliveries", len(answers), len(batch))
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, d := range batch {
+		if d.judged, d.epoch = answers[i], epoch; d.judged.Err != nil {
+			t.unjudged(d, d.judged.Err)
+			continue
+		}
+		judged = append(judged, d)
+	}
+	return judged, nil
 }
 
 // unjudged answers a delivery that the gates could not judge.
@@ -226,9 +242,4 @@ func (t *term) unjudged(d *delivery, err error) {
 func (t *term) unknown(d *delivery, err error) {
 	t.giveBack(d.Unit)
 	d.answer <- settled{err: fmt.Errorf("%w: %w", err, loop.ErrUnavailable)}
-}
-
-func (t *term) epoch() (epoch uint64) {
-	t.c.node.View(func(s *state.State) { epoch = s.Epoch() })
-	return epoch
 }

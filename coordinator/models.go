@@ -83,7 +83,4 @@ func (c *Coordinator) Space(_ context.Context, name string) (space *loop.Space, 
 }
 
 // Epoch is the open lake epoch.
-func (c *Coordinator) Epoch() (epoch uint64) {
-	c.node.View(func(s *state.State) { epoch = s.Epoch() })
-	return epoch
-}
+func (c *Coordinator) Epoch() uint64 { return c.node.epoch() }

@@ -65,13 +65,15 @@ func sameModels(a, b []loop.EvidenceModel) bool {
 // put decides the next round and proposes it.
 func (t *term) put(ctx context.Context, campaign *state.Campaign, previous *state.Round, p proposing) error {
 	c, number := campaign.Campaign, campaign.Round+1
-	p.keep = true
-	open, err := t.decide(ctx, campaign, previous, p.deciding)
+	var open *state.OpenRound
+	_, err := t.c.node.proposePut(ctx, func(epoch uint64) (_ state.Command, err error) {
+		p.epoch = epoch
+		if open, err = t.decide(ctx, campaign, previous, p.deciding); err != nil {
+			return state.Command{}, fmt.Errorf("decide: %w", err)
+		}
+		return state.Command{ProposeRound: &state.ProposeRound{Open: *open, Serial: p.serial, Author: p.author, Reason: p.reason, Amends: p.amends}}, nil
+	})
 	if err != nil {
-		return fmt.Errorf("decide round %d of %s: %w", number, c.Name, err)
-	}
-	command := state.ProposeRound{Open: *open, Serial: p.serial, Author: p.author, Reason: p.reason, Amends: p.amends}
-	if _, err := t.c.node.Propose(ctx, state.Command{ProposeRound: &command}); err != nil {
 		return fmt.Errorf("propose round %d of %s: %w", number, c.Name, err)
 	}
 	t.c.log.Info("round proposed", "campaign", c.Name, "round", number, "serial", p.serial, "author", p.author, "boosts", boosts(&open.Round))

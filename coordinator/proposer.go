@@ -79,6 +79,8 @@ func refusal(r state.Refused) error {
 		return fmt.Errorf("%w: %w", loop.ErrConflict, r.Err)
 	case state.Stale:
 		return fmt.Errorf("%w: %w", errStale, r.Err)
+	case state.EpochClosed:
+		return fmt.Errorf("%w: %w: %w", errStale, loop.ErrEpochClosed, r.Err)
 	default:
 		return r.Err
 	}
@@ -98,6 +100,30 @@ func (n *Node) proposeAnew(ctx context.Context, command func(*state.State) (stat
 			return event, err
 		}
 	}
+}
+
+// proposePut proposes a command that names objects, which put has made durable
+// under the lake epoch that it is given (C17). Where that epoch was closed
+// meanwhile the command is refused, without effect: what it names may be deleted at
+// any time, and put puts it again under the open one (C18).
+func (n *Node) proposePut(ctx context.Context, put func(epoch uint64) (state.Command, error)) (state.Event, error) {
+	for {
+		command, err := put(n.epoch())
+		if err != nil {
+			return nil, err
+		}
+		event, err := n.Propose(ctx, command)
+		if !errors.Is(err, loop.ErrEpochClosed) || ctx.Err() != nil {
+			return event, err
+		}
+		n.o.Logger.Info("putting objects again, as their lake epoch was closed", "epoch", n.epoch())
+	}
+}
+
+// epoch is the open lake epoch.
+func (n *Node) epoch() (epoch uint64) {
+	n.View(func(s *state.State) { epoch = s.Epoch() })
+	return epoch
 }
 
 func weigh(c *state.Command) int {

@@ -20,22 +20,23 @@ func (t *term) publish(ctx context.Context, campaign *state.Campaign, domain loo
 	if domain == loop.Evaluation {
 		set, wanted.FirstRound = loop.EvaluationSet(name), campaign.Round
 	}
-	command := state.Publish{Name: set, Version: campaign.Round, Campaign: name}
-	t.c.node.View(func(s *state.State) {
-		command.ExpectedLatest = 0
-		if latest, ok := s.Dataset(set, 0); ok {
-			command.ExpectedLatest = latest.Version
-		}
-		command.Sequence = s.Sequence()
-		command.Selection = s.Select(name, domain, wanted.FirstRound, wanted.LastRound)
+	var command state.Publish
+	_, err := t.c.node.proposePut(ctx, func(epoch uint64) (state.Command, error) {
+		command = state.Publish{Name: set, Version: campaign.Round, Campaign: name}
+		t.c.node.View(func(s *state.State) {
+			if latest, ok := s.Dataset(set, 0); ok {
+				command.ExpectedLatest = latest.Version
+			}
+			command.Sequence = s.Sequence()
+			command.Selection = s.Select(name, domain, wanted.FirstRound, wanted.LastRound)
+		})
+		wanted.AtLeast = command.Sequence
+		err := t.writeManifest(ctx, epoch, wanted, command.Selection, &command)
+		fault.Point("publish-written")
+		return state.Command{Publish: &command}, err
 	})
-	wanted.AtLeast = command.Sequence
-	if err := t.writeManifest(ctx, wanted, command.Selection, &command); err != nil {
-		return fmt.Errorf("publish %s@%d: %w", set, command.Version, err)
-	}
-	fault.Point("publish-written")
-	if _, err := t.c.node.Propose(ctx, state.Command{Publish: &command}); err != nil {
-		return fmt.Errorf("publish %s@%d: %w", set, command.Version, err)
+	if err != nil {
+		return fmt.Errorf("publish %s@%d: %w", set, campaign.Round, err)
 	}
 	t.c.log.Info("published", "dataset", fmt.Sprintf("%s@%d", set, command.Version), "samples", command.Manifest.Rows)
 	return nil
@@ -45,7 +46,7 @@ func (t *term) publish(ctx context.Context, campaign *state.Campaign, domain loo
 // packs that its samples lie in. The view must yield exactly the samples that
 // state has committed, all of them, in the same order: what one of the two does
 // not know is never published.
-func (t *term) writeManifest(ctx context.Context, wanted loop.Selection, committed []state.Selected, command *state.Publish) (err error) {
+func (t *term) writeManifest(ctx context.Context, epoch uint64, wanted loop.Selection, committed []state.Selected, command *state.Publish) (err error) {
 	rows := uint64(0)
 	for _, s := range command.Selection {
 		rows += s.Indices.Count()
@@ -81,7 +82,7 @@ func (t *term) writeManifest(ctx context.Context, wanted loop.Selection, committ
 			broken = fmt.Errorf("the view lacks index %d of round %d, %s component %d, which state has committed", index, of.Round, of.Domain, of.Component)
 		}
 	}
-	command.Manifest, command.Addresses, err = t.c.o.Parts.WriteManifest(ctx, t.epoch(), command.Name, int64(rows), samples)
+	command.Manifest, command.Addresses, err = t.c.o.Parts.WriteManifest(ctx, epoch, command.Name, int64(rows), samples)
 	if broken != nil {
 		return broken
 	}

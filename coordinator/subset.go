@@ -81,16 +81,17 @@ type subset struct {
 	from  *state.DatasetVersion
 	where loop.Slice
 	x     *expansion
-	// sequence and latest are what the last try has read.
+	// sequence, latest and epoch are what the last try has read.
 	sequence uint64
 	latest   int
+	epoch    uint64
 }
 
 // changed reports whether something that a try has read is not so any more.
 func (p *subset) changed() (changed bool) {
 	p.t.c.node.View(func(s *state.State) {
 		latest, _ := s.Dataset(p.name, 0)
-		changed = s.Sequence() != p.sequence || latest.Version != p.latest
+		changed = s.Sequence() != p.sequence || latest.Version != p.latest || s.Epoch() != p.epoch
 	})
 	return changed
 }
@@ -123,7 +124,7 @@ func (p *subset) publish(ctx context.Context) (out api.Published, err error) {
 	p.t.c.node.View(func(s *state.State) {
 		latest, _ = s.Dataset(p.name, 0)
 		from, _ = s.Dataset(p.from.Name, p.from.Version) // its advisory may have grown
-		command.Sequence = s.Sequence()
+		command.Sequence, p.epoch = s.Sequence(), s.Epoch()
 		committed = s.Select(p.from.Campaign, wanted.Domain, wanted.FirstRound, wanted.LastRound)
 	})
 	p.sequence, p.latest = command.Sequence, latest.Version
@@ -132,7 +133,7 @@ func (p *subset) publish(ctx context.Context) (out api.Published, err error) {
 		return out, err
 	}
 	wanted.AtLeast = command.Sequence
-	if err := p.t.writeManifest(ctx, wanted, committed, &command); err != nil {
+	if err := p.t.writeManifest(ctx, p.epoch, wanted, committed, &command); err != nil {
 		return out, fmt.Errorf("publish %s@%d: %w", command.Name, command.Version, err)
 	}
 	if latest.Version == 0 || latest.Manifest.Digest != command.Manifest.Digest {

@@ -168,7 +168,8 @@ func (c *committer) commit(space *loop.Space, group []*pending) {
 
 // write writes and appends until both have answered or ctx ends; resent says
 // that the append was sent more than once. A refusal of the log is final;
-// everything else is unknown, and is tried again with the same keys (C10).
+// everything else is unknown, and is tried again with the same keys (C10). Only that
+// the part's lake epoch was closed asks for another part.
 func (c *committer) write(ctx context.Context, space *loop.Space, posts []loop.PostRows) (receipts []loop.Receipt, resent bool, err error) {
 	var object loop.Object
 	written := false
@@ -185,6 +186,10 @@ func (c *committer) write(ctx context.Context, space *loop.Space, posts []loop.P
 			}
 			if err == nil {
 				return receipts, resent, nil
+			}
+			if errors.Is(err, loop.ErrEpochClosed) {
+				written = false // and refused without effect: put it again (C18)
+				continue
 			}
 			resent = true
 		}

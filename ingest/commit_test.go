@@ -264,3 +264,21 @@ func TestMeter(t *testing.T) {
 		t.Errorf("%+v is left", m)
 	}
 }
+
+// TestEpochClosed: where a part's lake epoch was closed before the log had it, the
+// part is put again, and counts once (C18).
+func TestEpochClosed(t *testing.T) {
+	w := newWorld()
+	w.before = func(n int) error {
+		if n <= 2 {
+			return fmt.Errorf("%w: %w", loop.ErrEpochClosed, &loop.Error{Field: "part.key", Problem: "it is of a closed epoch"})
+		}
+		return nil
+	}
+	inBubble(t, w, 10, func(t *testing.T, c *committer, _ func()) {
+		r, err := c.submit(t.Context(), w.space, rowsOf("k", 3))
+		if err != nil || r.Accepted != 3 || len(w.parts) != 3 || w.appends != 3 || len(w.counted) != 1 {
+			t.Errorf("%+v, %v: %d parts, %d appends", r, err, len(w.parts), w.appends)
+		}
+	})
+}

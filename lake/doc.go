@@ -32,7 +32,8 @@
 // I1 and C17: when a put returns, the object's bytes, its name and every
 // directory above it have been synced, so that it may be proposed and
 // acknowledged. C16: the form of keys; no key or name leads out of the
-// directory. C19: staging. C26 and I8: equal rows give an equal manifest,
+// directory. C18: a key of a closed epoch may be deleted by anyone, at any time, any
+// number of times; who may ask for it the coordinator knows. C19: staging. C26 and I8: equal rows give an equal manifest,
 // whoever made the samples and whenever. I2: a manifest cannot hold an index
 // twice.
 package lake

@@ -21,8 +21,10 @@ const (
 	Evidence
 )
 
-// kinds gives the first and last words of each kind's keys.
-var kinds = [...]struct{ folder, ext string }{
+// kindWords are the first and last words of a kind's keys.
+type kindWords struct{ folder, ext string }
+
+var kinds = [...]kindWords{
 	Pack:      {"packs", "tar"},
 	Part:      {"parts", "parquet"},
 	Manifest:  {"manifests", "ndjson"},

@@ -17,6 +17,10 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrStagingGone: the staged bytes of a delivery are not there any more (C9).
 	ErrStagingGone = errors.New("staging gone")
+	// ErrEpochClosed: an object that was named is of a lake epoch that was closed
+	// meanwhile, and may be deleted at any time. Put it again under the open one, and
+	// propose that (C18).
+	ErrEpochClosed = errors.New("lake epoch closed")
 )
 
 // Error is a refusal of input: which field, what is wrong with it (what was

@@ -38,6 +38,7 @@ func commands() []*cli.Command {
 		gateCommand(),
 		sqlCommand(),
 		statusCommand(),
+		lakeCommand(),
 		watchCommand(),
 		schemaCommand(),
 		completionCommand(),

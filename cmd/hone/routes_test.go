@@ -69,6 +69,7 @@ var commandRoutes = map[string][]string{
 	"work":              {"GET /v1/workers", "PUT /v1/staging/{worker}/{unit}/{name}"},
 	"sql":               {"POST /v1/sql"},
 	"status":            {"GET /v1/status"},
+	"lake collect":      {"POST /v1/lake/collect"},
 	"watch":             {"GET /v1/status", "GET /v1/campaigns/{name}", "GET /v1/campaigns/{name}/rounds/{number}"},
 
 	"demo": nil, "serve": nil, "init": nil, "slices": nil, "schema": nil, "space init": nil, "space check": nil, "space preview": nil,

@@ -20,6 +20,9 @@ const (
 	// Stale: it was computed from what has changed since. Look again, compute
 	// again, propose again.
 	Stale
+	// EpochClosed: it names an object of a closed lake epoch, which may be deleted at
+	// any time. Put it again under the open one, and propose that (C18).
+	EpochClosed
 )
 
 func (r Reason) String() string {
@@ -32,13 +35,15 @@ func (r Reason) String() string {
 		return "conflict"
 	case Stale:
 		return "stale"
+	case EpochClosed:
+		return "epoch closed"
 	}
 	return "unknown"
 }
 
 // Refused is the answer to a command that had no effect at all. It is an error
 // that wraps the *loop.Error, and loop.ErrNotFound or, for Conflict and Stale,
-// loop.ErrConflict.
+// loop.ErrConflict, or for EpochClosed loop.ErrEpochClosed.
 type Refused struct {
 	Reason Reason
 	Err    *loop.Error
@@ -53,6 +58,8 @@ func (r Refused) Unwrap() []error {
 		return []error{loop.ErrNotFound, r.Err}
 	case Conflict, Stale:
 		return []error{loop.ErrConflict, r.Err}
+	case EpochClosed:
+		return []error{loop.ErrEpochClosed, r.Err}
 	default:
 		return []error{r.Err}
 	}

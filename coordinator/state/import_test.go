@@ -120,7 +120,7 @@ func TestImportRefused(t *testing.T) {
 	}
 	s := prepared(t, 600, 2, 2)
 	answer[EpochRaised](t, s, Command{RaiseEpoch: &RaiseEpoch{Closes: 1}})
-	refusedAs(t, s, Stale, importOf("photos", 0, "a", 2)) // C18
+	refusedAs(t, s, EpochClosed, importOf("photos", 0, "a", 2)) // C18
 	answer[SpacePut](t, s, Command{PutSpace: &PutSpace{Space: testSpace("other")}})
 	s = prepared(t, 600, 2, 2)
 	answer[SpacePut](t, s, Command{PutSpace: &PutSpace{Space: testSpace("other")}})

@@ -2,6 +2,8 @@ package state
 
 import (
 	"encoding/hex"
+	"iter"
+	"maps"
 	"math"
 	"regexp"
 	"strconv"
@@ -21,6 +23,22 @@ func (s *State) Epoch() uint64 { return s.epoch }
 func (s *State) References(key string) bool {
 	_, ok := s.referenced[key]
 	return ok
+}
+
+// Referenced are the keys that state references, in no order. The packs of
+// committed samples are not among them: the parts name those, in which the
+// samples' rows stand (SampleParts).
+func (s *State) Referenced() iter.Seq[string] { return maps.Keys(s.referenced) }
+
+// SampleParts are the keys of the parts of samples that the catalogue holds.
+func (s *State) SampleParts() []string {
+	var keys []string
+	for i := range s.changes {
+		if part := s.changes[i].Part; part != nil && part.Kind == loop.SampleParts {
+			keys = append(keys, part.Object.Key)
+		}
+	}
+	return keys
 }
 
 // reference notes that state references a key, and returns the one string that
@@ -49,19 +67,25 @@ func (s *State) raiseEpoch(c *RaiseEpoch) Event {
 // admitKey refuses a key that is not final, or that is of a closed epoch and not
 // referenced already: what it names may be deleted at any time (C18).
 func (s *State) admitKey(field, key string) *Refused {
-	m := keyPattern.FindStringSubmatch(key)
-	if m == nil || m[1] == "staging" || m[3] != m[4][:2] {
-		return refused(Invalid, field, "%q is not the key of a final object", key).remedy("kind/epoch/hh/digest.ext")
-	}
-	epoch, _ := strconv.ParseUint(m[2], 10, 64) // cannot fail: at most 18 digits
-	if epoch > s.epoch {
-		return refused(Invalid, field, "%q is of epoch %d, which is not open yet", key, epoch)
-	}
-	if epoch < s.epoch && !s.References(key) {
-		return refused(Stale, field, "%q is of epoch %d, which is closed", key, epoch).
+	epoch, r := s.finalKey(field, key)
+	if r == nil && epoch < s.epoch && !s.References(key) {
+		return refused(EpochClosed, field, "%q is of epoch %d, which is closed", key, epoch).
 			remedy("put the object again under epoch " + strconv.FormatUint(s.epoch, 10))
 	}
-	return nil
+	return r
+}
+
+// finalKey refuses a key that is not final, and returns the epoch of one that is.
+func (s *State) finalKey(field, key string) (epoch uint64, r *Refused) {
+	m := keyPattern.FindStringSubmatch(key)
+	if m == nil || m[1] == "staging" || m[3] != m[4][:2] {
+		return 0, refused(Invalid, field, "%q is not the key of a final object", key).remedy("kind/epoch/hh/digest.ext")
+	}
+	epoch, _ = strconv.ParseUint(m[2], 10, 64) // cannot fail: at most 18 digits
+	if epoch > s.epoch {
+		return 0, refused(Invalid, field, "%q is of epoch %d, which is not open yet", key, epoch)
+	}
+	return epoch, nil
 }
 
 // admit is admitKey for a whole object.

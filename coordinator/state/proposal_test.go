@@ -273,7 +273,7 @@ func TestEvidenceOfProposals(t *testing.T) {
 		again.Serial = 2
 		answer[RoundProposed](t, s, Command{ProposeRound: &again})
 		fresh := proposeRound(s, 3, 1, nil, 3)
-		refusedAs(t, s, Stale, fresh)
+		refusedAs(t, s, EpochClosed, fresh)
 	}
 }
 

@@ -93,8 +93,11 @@ func (s *State) checkPublish(c *Publish, latest int) *Refused {
 	if r := s.admit("addresses", &c.Addresses); r != nil {
 		return r
 	}
+	// Packs of a closed epoch are no matter: the rows of what is selected name them,
+	// those are in the catalogue, and were ever since the sequence of the selection,
+	// or this were refused. So they are referenced there, if not by state itself (C18).
 	for i, key := range c.Packs {
-		if r := s.admitKey("packs["+strconv.Itoa(i)+"]", key); r != nil {
+		if _, r := s.finalKey("packs["+strconv.Itoa(i)+"]", key); r != nil {
 			return r
 		}
 	}

@@ -356,7 +356,15 @@ func TestClosedEpoch(t *testing.T) {
 	known := delivered(unit("c", 1, 0, 0, 0, 1))
 	known.Commit.Packs = nil
 	answer[Committed](t, s, known)
-	late := []Command{delivered(unit("c", 1, 0, 0, 1, 1)), post("k", "b", 1), published(s, "c", 1, s.Sequence())}
+	opening := openRound(testRound("c", 1, 4), nil, []uint64{4})
+	opening.OpenRound.Round.Campaign, opening.OpenRound.EvidenceKey = "d", object("evidence", 1, "seen", 1).Key
+	create := *campaignOf(t, s).Campaign
+	create.Name = "d"
+	answer[CampaignCreated](t, s, Command{CreateCampaign: &CreateCampaign{Campaign: create, SpaceVersion: 1, PolicyVersion: 1}})
+	verdicts, pack := spoiled(unit("c", 1, 0, 0, 1, 1)), delivered(unit("c", 1, 0, 0, 2, 1))
+	pack.Commit.Samples = objectAt("parts", 2, "put again", 1)
+	late := []Command{delivered(unit("c", 1, 0, 0, 1, 1)), post("k", "b", 1), published(s, "c", 1, s.Sequence()),
+		verdicts, pack, importOf("photos", 0, "a", 2), opening}
 	raise := Command{RaiseEpoch: &RaiseEpoch{Closes: 1}}
 	if got := answer[EpochRaised](t, s, raise); got != (EpochRaised{Epoch: 2}) {
 		t.Fatalf("%+v", got)
@@ -367,8 +375,8 @@ func TestClosedEpoch(t *testing.T) {
 	refusedAs(t, s, Stale, Command{RaiseEpoch: &RaiseEpoch{Closes: 3}})
 	refusedAs(t, s, Stale, Command{RaiseEpoch: &RaiseEpoch{}})
 	for _, c := range late {
-		refusedAs(t, s, Stale, c)
-		refusedAs(t, restored(t, s), Stale, c)
+		refusedAs(t, s, EpochClosed, c)
+		refusedAs(t, restored(t, s), EpochClosed, c)
 	}
 	// What is referenced already may be named again.
 	if got := answer[Committed](t, s, known); got.Deliveries[0].Standing.Duplicate != 1 {
@@ -376,6 +384,9 @@ func TestClosedEpoch(t *testing.T) {
 	}
 	late[1].Append.Part = object("parts", 2, "put again", 1)
 	answer[Appended](t, s, late[1])
+	// The packs of what was committed before the closing are referenced by its rows.
+	late[2].Publish.Manifest, late[2].Publish.Addresses = object("manifests", 2, "rows", 1), object("manifests", 2, "places", 1)
+	answer[Published](t, s, late[2])
 }
 
 // C8: sealing, its order, and what comes after.
