@@ -263,7 +263,7 @@ func TestOpenAPI(t *testing.T) {
 			"/v1/models": {"get"}, "/v1/models/{line}/{version}/seal": {"post"}, "/v1/datasets": {"get", "post"}, "/v1/datasets/{name}": {"get"},
 			"/v1/datasets/{name}/import":    {"post"},
 			"/v1/datasets/{name}/{version}": {"get"}, "/v1/datasets/{name}/{version}/manifest": {"get"}, "/v1/datasets/{name}/{version}/rows": {"get"}, "/v1/samples": {"post"},
-			"/v1/samples/{digest}": {"get"}, "/v1/status": {"get"}, "/v1/sql": {"post"}, "/v1/staging/{worker}/{unit}/{name}": {"put"},
+			"/v1/samples/{digest}": {"get"}, "/v1/status": {"get"}, "/v1/sql": {"post"}, "/v1/lake/collect": {"post"}, "/v1/staging/{worker}/{unit}/{name}": {"put"},
 		}
 		ids := map[string]bool{}
 		for path, methods := range want {

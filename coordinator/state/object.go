@@ -33,9 +33,11 @@ func (s *State) Referenced() iter.Seq[string] { return maps.Keys(s.referenced) }
 // SampleParts are the keys of the parts of samples that the catalogue holds.
 func (s *State) SampleParts() []string {
 	var keys []string
-	for i := range s.changes {
-		if part := s.changes[i].Part; part != nil && part.Kind == loop.SampleParts {
-			keys = append(keys, part.Object.Key)
+	for piece := range s.changes.pieces(0) {
+		for i := range piece {
+			if part := piece[i].Part; part != nil && part.Kind == loop.SampleParts {
+				keys = append(keys, part.Object.Key)
+			}
 		}
 	}
 	return keys
