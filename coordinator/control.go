@@ -47,6 +47,7 @@ var tags = []*huma.Tag{
 	{Name: "Queries", Description: "All of it as tables."},
 	{Name: "Lake", Description: "Where all bytes lie."},
 	{Name: "Workers", Description: "What those speak who make samples."},
+	{Name: "Cluster", Description: "The nodes, and who leads them."},
 	{Name: "Status", Description: "How the server is."},
 }
 
@@ -129,6 +130,7 @@ func Register(to huma.API, o ControlOptions) {
 	c.status(to)
 	c.staging(to)
 	c.collections(to)
+	c.cluster(to)
 }
 
 // operation describes one route.

@@ -97,9 +97,9 @@ type Coordinator struct {
 	mu sync.Mutex
 	// term is the current one, nil while this node does not lead.
 	term *term
-	// led is closed when the first term begins.
-	led  chan struct{}
-	once sync.Once
+	// ready is closed when the node leads for the first time, or knows who does.
+	ready chan struct{}
+	once  sync.Once
 }
 
 // New returns a coordinator. Run starts it, and its node.
@@ -113,11 +113,16 @@ func New(o Options) *Coordinator {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Coordinator{o: o, node: o.Node, log: o.Logger, led: make(chan struct{}), importing: make(chan struct{}, 1)}
+	return &Coordinator{o: o, node: o.Node, log: o.Logger, ready: make(chan struct{}), importing: make(chan struct{}, 1)}
 }
 
 // Run runs the node, and a term whenever it leads, until ctx ends.
 func (c *Coordinator) Run(ctx context.Context) error {
+	waiting, done := context.WithCancel(ctx)
+	var getting sync.WaitGroup
+	getting.Go(func() { c.getReady(waiting) })
+	defer getting.Wait()
+	defer done()
 	return c.node.Run(ctx, c.lead)
 }
 
@@ -126,7 +131,7 @@ func (c *Coordinator) lead(ctx context.Context) error {
 	c.mu.Lock()
 	c.term = t
 	c.mu.Unlock()
-	c.once.Do(func() { close(c.led) })
+	c.once.Do(func() { close(c.ready) })
 	defer func() {
 		c.mu.Lock()
 		c.term = nil
@@ -135,8 +140,9 @@ func (c *Coordinator) lead(ctx context.Context) error {
 	return t.run()
 }
 
-// Led is closed when the node has led for the first time since it started.
-func (c *Coordinator) Led() <-chan struct{} { return c.led }
+// Ready is closed when the node, since it started, has led for the first time or
+// has learnt who leads.
+func (c *Coordinator) Ready() <-chan struct{} { return c.ready }
 
 // leading is the current term. Its error wraps loop.ErrUnavailable.
 func (c *Coordinator) leading() (*term, error) {

@@ -21,6 +21,8 @@ type machine struct {
 	// changed is closed, and replaced, whenever an entry has been applied.
 	changed chan struct{}
 	watches map[*watch]bool
+	// point is the latest checkpoint.
+	point *checkpoint
 	// stop is called with the reason why this node must not go on.
 	stop func(error)
 }
@@ -53,6 +55,11 @@ func (m *machine) Apply(log *raft.Log) (answer any) {
 	}()
 	events := m.state.Apply(entry)
 	fault.Point("apply-applied")
+	for i := range entry.Commands {
+		if entry.Commands[i].Checkpoint != nil {
+			m.point = newCheckpoint(log.Index, m.state)
+		}
+	}
 	close(m.changed)
 	m.changed = make(chan struct{})
 	for w := range m.watches {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"hone/loop"
 )
 
 var errLostLeadership = errors.New("this node leads no more")
@@ -36,6 +38,17 @@ func (n *Node) follow(ctx context.Context, lead func(context.Context) error) err
 		if err := n.machine.failed(); err != nil {
 			return err
 		}
+		// Who leads is known by its URL before anybody is sent to it.
+		if err := n.Admit(ctx, n.Cluster(), n.about()); err != nil {
+			if errors.Is(err, loop.ErrConflict) {
+				return fmt.Errorf("lead: %w", err)
+			}
+			n.o.Logger.Warn("cannot lead yet", "error", err)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			continue
+		}
 		if err := n.term(ctx, number, lead); err != nil {
 			return err
 		}
@@ -51,6 +64,7 @@ func (n *Node) term(ctx context.Context, number uint64, lead func(context.Contex
 	defer end(nil)
 	done := make(chan error, 1)
 	go func() { done <- lead(term) }()
+	defer n.pilot.fly(term)()
 	for {
 		select {
 		case <-n.raft.LeaderCh():

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -28,12 +29,42 @@ import (
 type NodeOptions struct {
 	// Dir holds the log, the snapshots and the cluster's id. Required.
 	Dir string
+	// Name is what the node is called in its cluster, over restarts too. Default
+	// "n1".
+	Name string
+	// Cluster is the id of the cluster that a node with a new Dir joins; one whose Dir
+	// is of another cluster is refused. Where it is empty, a new Dir founds a cluster
+	// of one.
+	Cluster string
+	// Join are URLs of nodes that a node asks to be admitted, beside those it knows.
+	Join []string
+	// Peers is how nodes reach each other; nil for a node that is alone.
+	Peers *Peers
+	// URL is where clients reach this node's HTTP API: they are sent there while it
+	// leads.
+	URL string
+	// Build is the program's version, for people to see.
+	Build string
+	// DeadAfter is how long a node may not be reached before it is removed, as long
+	// as more than half of the voters remain, and three. 0 means never.
+	DeadAfter time.Duration
+	// HangAfter is how long the log may stand still with something to write before
+	// this node gives its leadership up, or stops. Default 5 s.
+	HangAfter time.Duration
 	// ProposeTimeout is how long a proposal may take before its outcome is
 	// unknown. Default 10 s.
 	ProposeTimeout time.Duration
 	// Logger receives the node's log; default discards it.
 	Logger *slog.Logger
+
+	// wire stands in for Peers, and ask for HTTP, where tests have a network of their
+	// own.
+	wire transport
+	ask  asking
 }
+
+// clustered reports whether the node may have others beside it.
+func (o *NodeOptions) clustered() bool { return o.Peers != nil || o.wire != nil }
 
 // Node is one replica: its log, its state, and the way to propose to it.
 type Node struct {
@@ -43,10 +74,16 @@ type Node struct {
 	log     *wal.WAL
 	meta    *metadb.BoltMetaDB
 	lock    *os.File
+	// instance tells this node from another of its name. joined: it founded nothing.
+	instance string
+	joined   bool
+	pilot    *pilot
 	// proposals is where commands are put, and taken where the log takes them
 	// from: the same channel, but where a test stands between.
 	proposals chan proposal
-	taken     chan proposal
+	// flying counts the entries that are on their way into the log.
+	flying atomic.Int64
+	taken  chan proposal
 	// broken carries the reason why the node must stop.
 	broken chan error
 	// started is closed when raft runs, stopped when Run has ended.
@@ -59,18 +96,37 @@ func NewNode(o NodeOptions) (*Node, error) {
 	if o.ProposeTimeout == 0 {
 		o.ProposeTimeout = 10 * time.Second
 	}
+	if o.Name == "" {
+		o.Name = "n1"
+	}
+	if o.HangAfter == 0 {
+		o.HangAfter = 5 * time.Second
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.ask == nil {
+		o.ask = askOverHTTP
+	}
+	if !loop.ValidName(o.Name) {
+		return nil, &loop.Error{Field: "node", Problem: fmt.Sprintf("%q is not a node's name", o.Name),
+			Remedy: "a letter, then up to 62 letters, digits, '_', '.' or '-'"}
 	}
 	n := &Node{o: o, proposals: make(chan proposal), broken: make(chan error, 1), started: make(chan struct{}), stopped: make(chan struct{})}
 	n.taken = n.proposals
 	if err := os.MkdirAll(filepath.Join(o.Dir, "log"), 0o755); err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
-	id, err := clusterID(filepath.Join(o.Dir, "cluster"))
-	if err != nil {
+	var err error
+	if n.instance, err = drawn(filepath.Join(o.Dir, "instance")); err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
+	id, joined, err := membership(o.Dir, o.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	n.joined = joined
+	n.pilot = newPilot(n)
 	n.machine = newMachine(id, func(err error) {
 		select {
 		case n.broken <- err:
@@ -80,9 +136,35 @@ func NewNode(o NodeOptions) (*Node, error) {
 	return n, nil
 }
 
-// clusterID reads the id of the cluster that the directory belongs to, or
-// chooses one.
-func clusterID(path string) (string, error) {
+// membership reads which cluster a directory belongs to. A new one belongs to the
+// cluster that is to be joined, or to one that it founds; which of the two is
+// written down too, since a node that has heard nothing yet must never found another
+// cluster with the same id.
+func membership(dir, join string) (id string, joined bool, err error) {
+	path := filepath.Join(dir, "cluster")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if join == "" {
+			id, err = drawn(path)
+			return id, false, err
+		}
+		return join, true, renameio.WriteFile(path, []byte(join+" joined\n"), 0o644)
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("open node: %w", err)
+	}
+	words := strings.Fields(string(text))
+	if len(words) == 0 || len(words) > 2 || len(words) == 2 && words[1] != "joined" {
+		return "", false, fmt.Errorf("open node: %s does not say to which cluster the node belongs: restore the file, or empty the directory and let the node join again", path)
+	}
+	if join != "" && words[0] != join {
+		return "", false, loop.Conflict("join", "%s belongs to cluster %s, and that one is %s: start with a --data that is empty, or of that cluster", dir, words[0], join)
+	}
+	return words[0], len(words) == 2, nil
+}
+
+// drawn reads a random id that a file holds; it draws one where there is no file.
+func drawn(path string) (string, error) {
 	id, err := os.ReadFile(path)
 	if err == nil {
 		return strings.TrimSpace(string(id)), nil
@@ -95,9 +177,6 @@ func clusterID(path string) (string, error) {
 	fresh := hex.EncodeToString(b[:])
 	return fresh, renameio.WriteFile(path, []byte(fresh+"\n"), 0o644)
 }
-
-// localID is the node's name in a cluster of one, and its address.
-const localID = "n1"
 
 // start opens the stores and starts raft.
 func (n *Node) start() (err error) {
@@ -134,34 +213,47 @@ func (n *Node) start() (err error) {
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	_, transport := raft.NewInmemTransport(localID)
+	wire, err := n.wire(logger)
+	if err != nil {
+		return err
+	}
+	config := n.config(logger)
+	exists, err := raft.HasExistingState(n.log, n.log, snapshots)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	if !exists && !n.joined {
+		voters := raft.Configuration{Servers: []raft.Server{{ID: config.LocalID, Address: wire.LocalAddr()}}}
+		if err := raft.BootstrapCluster(config, n.log, n.log, snapshots, wire, voters); err != nil {
+			return fmt.Errorf("bootstrap: %w", err)
+		}
+	}
+	n.raft, err = raft.NewRaft(config, n.machine, n.log, n.log, snapshots, wire)
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	return nil
+}
+
+// config is raft's.
+func (n *Node) config(logger hclog.Logger) *raft.Config {
 	config := raft.DefaultConfig()
-	config.LocalID = localID
+	config.LocalID = raft.ServerID(n.o.Name)
 	config.Logger = logger
 	// Without these two, entries that are proposed together reach the disk one
 	// by one.
 	config.BatchApplyCh = true
 	config.MaxAppendEntries = 512
-	// A cluster of one has nobody to wait for.
-	config.HeartbeatTimeout = 100 * time.Millisecond
-	config.ElectionTimeout = 100 * time.Millisecond
-	config.LeaderLeaseTimeout = 50 * time.Millisecond
-	config.CommitTimeout = 5 * time.Millisecond
-	exists, err := raft.HasExistingState(n.log, n.log, snapshots)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
+	config.ShutdownOnRemove = false // the node itself stops, and says why
+	config.TrailingLogs = 4096
+	if !n.o.clustered() {
+		// A cluster of one has nobody to wait for.
+		config.HeartbeatTimeout = 100 * time.Millisecond
+		config.ElectionTimeout = 100 * time.Millisecond
+		config.LeaderLeaseTimeout = 50 * time.Millisecond
+		config.CommitTimeout = 5 * time.Millisecond
 	}
-	if !exists {
-		voters := raft.Configuration{Servers: []raft.Server{{ID: localID, Address: localID}}}
-		if err := raft.BootstrapCluster(config, n.log, n.log, snapshots, transport, voters); err != nil {
-			return fmt.Errorf("bootstrap: %w", err)
-		}
-	}
-	n.raft, err = raft.NewRaft(config, n.machine, n.log, n.log, snapshots, transport)
-	if err != nil {
-		return fmt.Errorf("start raft: %w", err)
-	}
-	return nil
+	return config
 }
 
 // Run runs the replica until ctx ends or the node must stop. While the node
@@ -173,15 +265,7 @@ func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (e
 		return err
 	}
 	close(n.started)
-	defer func() {
-		if e := n.raft.Shutdown().Error(); e != nil {
-			err = errors.Join(err, fmt.Errorf("stop raft: %w", e))
-		}
-		if e := errors.Join(n.log.Close(), n.meta.Close()); e != nil {
-			err = errors.Join(err, fmt.Errorf("close log: %w", e))
-		}
-		_ = n.lock.Close() // nothing was written to it
-	}()
+	defer func() { err = errors.Join(err, n.shutdown()) }()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		select {
@@ -193,6 +277,8 @@ func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (e
 	})
 	group.Go(func() error { return n.propose(ctx) })
 	group.Go(func() error { return n.follow(ctx, lead) })
+	group.Go(func() error { return n.announce(ctx) })
+	group.Go(func() error { return n.watchdog(ctx) })
 	err = group.Wait()
 	if broken := n.machine.failed(); broken != nil {
 		return broken
@@ -201,6 +287,31 @@ func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (e
 		return nil
 	}
 	return err
+}
+
+// shutdown stops raft and closes the log. A disk that hangs holds both up for ever:
+// then they are left behind.
+func (n *Node) shutdown() error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		if e := n.raft.Shutdown().Error(); e != nil {
+			err = fmt.Errorf("stop raft: %w", e)
+		}
+		if e := errors.Join(n.log.Close(), n.meta.Close()); e != nil {
+			err = errors.Join(err, fmt.Errorf("close log: %w", e))
+		}
+		_ = n.lock.Close() // nothing was written to it
+		done <- err
+	}()
+	timer := time.NewTimer(n.o.ProposeTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("stop raft: the log is not closed after %v: the disk hangs", n.o.ProposeTimeout)
+	}
 }
 
 // Cluster is the id of the cluster that the node belongs to.

@@ -370,19 +370,36 @@ func TestChanges(t *testing.T) {
 	})
 }
 
-// A directory that was written before its cluster's file is kept with its own
-// name for ever.
-func TestClusterID(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "cluster")
-	first, err := clusterID(path)
-	if err != nil || len(first) != 32 {
-		t.Fatalf("%q, %v", first, err)
+// A directory belongs to one cluster for ever, and remembers whether it founded it:
+// who has joined and heard nothing yet must not found another with the same id.
+func TestMembership(t *testing.T) {
+	dir := t.TempDir()
+	first, joined, err := membership(dir, "")
+	if err != nil || len(first) != 32 || joined {
+		t.Fatalf("%q, %v, %v", first, joined, err)
 	}
-	if again, err := clusterID(path); err != nil || again != first {
-		t.Errorf("%q, %v; want %q", again, err, first)
+	for _, join := range []string{"", first} {
+		if again, joined, err := membership(dir, join); err != nil || again != first || joined {
+			t.Errorf("%q, %v, %v; want %q", again, joined, err, first)
+		}
 	}
-	if other, err := clusterID(path + "2"); err != nil || other == first {
+	if other, _, err := membership(t.TempDir(), ""); err != nil || other == first {
 		t.Errorf("%q, %v", other, err)
+	}
+	if _, _, err := membership(dir, "another"); !errors.Is(err, loop.ErrConflict) {
+		t.Errorf("got %v", err)
+	}
+	dir = t.TempDir()
+	for _, join := range []string{first, "", first} {
+		if id, joined, err := membership(dir, join); err != nil || id != first || !joined {
+			t.Errorf("%q, %v, %v", id, joined, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cluster"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := membership(dir, ""); err == nil {
+		t.Error("an empty file names a cluster")
 	}
 }
 
@@ -416,7 +433,9 @@ func TestLogOnDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range e.Commands {
-				found[c.PutPolicy.Policy.Name] = true
+				if c.PutPolicy != nil {
+					found[c.PutPolicy.Policy.Name] = true
+				}
 			}
 		}
 		if len(found) != 10 {

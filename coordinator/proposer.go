@@ -180,8 +180,10 @@ func (n *Node) propose(ctx context.Context) error {
 			}
 			fault.Point("propose-entry")
 			future := n.raft.Apply(e.encoded, n.o.ProposeTimeout)
+			n.flying.Add(1)
 			flying.Go(func() {
 				n.answer(e.group, future)
+				n.flying.Add(-1)
 				<-slots
 			})
 		}

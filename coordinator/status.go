@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"hone/api"
-	"hone/coordinator/state"
 )
 
 // Queries answers analysts: package analytics', in a locked-down instance.
@@ -36,15 +35,18 @@ func (c *Control) query(ctx context.Context, in *query) (api.Table, error) {
 
 func (c *Control) showStatus(context.Context, *struct{}) (api.Status, error) {
 	out := api.Status{
-		Version: c.o.Version, Node: localID, Role: "follower", UptimeSeconds: time.Since(c.o.Started).Seconds(),
+		Version: c.o.Version, Node: c.c.node.o.Name, Role: "follower", UptimeSeconds: time.Since(c.o.Started).Seconds(),
 		ViewSequence: c.o.Queries.Sequence(), Campaigns: c.summaries(), Workers: []api.Worker{},
 	}
-	c.c.node.View(func(s *state.State) { out.Sequence = s.Sequence() })
+	out.Sequence = c.c.node.Sequence()
+	if leader, ok := c.c.node.Leader(); ok {
+		out.Leader = leader.Name
+	}
 	t, err := c.c.leading()
 	if err != nil {
 		return out, nil
 	}
-	out.Role, out.Leader = "leader", localID
+	out.Role, out.Leader = "leader", c.c.node.o.Name
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()

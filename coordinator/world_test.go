@@ -85,7 +85,7 @@ func (w *world) start() {
 		return <-done
 	}
 	select {
-	case <-w.coord.Led():
+	case <-w.coord.Ready():
 	case err := <-done:
 		w.t.Fatalf("Run: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,10 @@ func TestContract(t *testing.T) {
 	}
 	c := newCrew(t, patient(t, 3*time.Minute))
 	c.worker("w", 2)
+	peers := freeAddress(t)
+	c.commands["server"] = func() *exec.Cmd {
+		return exec.Command(honeBinary(t), "serve", "--data", c.data("server"), "--listen", strings.TrimPrefix(c.server, "http://"), "--peer-listen", peers)
+	}
 	c.start("server", "w")
 	c.put(shapes.SpaceDocument, []string{"name: flat\nstrategy: uniform\n"}, []string{
 		"name: c\nowner: ann\nspace: shapes\npolicy: flat\ngenerator: shapes\nseed: 7\nsamples: 300\nrounds: 1\n" +
@@ -194,6 +199,11 @@ func TestContract(t *testing.T) {
 	row := `{"example":"a","scenario":{"light":"low"},"correct":false,"loss":2.5,"origin":"real","uri":"s3://field/a.png"}` + "\n"
 	outcomes := "/v1/outcomes?space=shapes&model=net@1"
 	photo := stagedPhoto(t)
+	node, err := c.client.Node(c.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const joins = `{"cluster":%q,"node":{"name":%q,"instance":%q,"address":"127.0.0.1:1","sequence":0,"contact_millis":-1,"version":1}}`
 	for _, x := range []struct {
 		operation, path, kind, body string
 		status                      int
@@ -351,6 +361,19 @@ func TestContract(t *testing.T) {
 		{"POST /v1/sql", "/v1/sql", yamlType, `query: select 1`, 415},
 		{"PUT /v1/staging/{worker}/{unit}/{name}", "/v1/staging/ann/" + unit + "/" + loop.Bundle, "application/octet-stream", "bytes", 200},
 		{"PUT /v1/staging/{worker}/{unit}/{name}", "/v1/staging/ann/unit/" + loop.Bundle, "application/octet-stream", "bytes", 422},
+		{"GET /v1/node", "/v1/node", "", "", 200},
+		{"GET /v1/cluster", "/v1/cluster", "", "", 200},
+		{"GET /v1/cluster/snapshot", "/v1/cluster/snapshot", "", "", 200},
+		{"POST /v1/cluster/members", "/v1/cluster/members", jsonType, fmt.Sprintf(joins, node.Cluster, "n2", "x"), 200},
+		{"POST /v1/cluster/members", "/v1/cluster/members", jsonType, fmt.Sprintf(joins, "another", "n3", "y"), 409},
+		{"POST /v1/cluster/members", "/v1/cluster/members", jsonType, fmt.Sprintf(joins, node.Cluster, "n2", "y"), 409},
+		{"POST /v1/cluster/members/{name}/vote", "/v1/cluster/members/n1/vote", "", "", 200},
+		{"POST /v1/cluster/members/{name}/vote", "/v1/cluster/members/n9/vote", "", "", 404},
+		{"DELETE /v1/cluster/members/{name}", "/v1/cluster/members/n2", "", "", 200},
+		{"DELETE /v1/cluster/members/{name}", "/v1/cluster/members/n1", "", "", 409},
+		{"POST /v1/cluster/transfer", "/v1/cluster/transfer", jsonType, `{"to":"n1"}`, 200},
+		{"POST /v1/cluster/transfer", "/v1/cluster/transfer", jsonType, `{}`, 409},
+		{"POST /v1/cluster/verify", "/v1/cluster/verify", "", "", 200},
 		{"GET /v1/status", "/v1/status", "", "", 200},
 		{"GET /v1/status", "/v1/status?", "", "", 200},
 		{"GET /v1/workers", "/v1/workers", "", "", 426},
@@ -387,7 +410,8 @@ func TestContract(t *testing.T) {
 	}
 
 	// These take nothing that could be wrong.
-	refusesNothing := []string{"GET /v1/spaces", "GET /v1/policies", "GET /v1/campaigns", "GET /v1/datasets", "GET /v1/models", "GET /v1/status"}
+	refusesNothing := []string{"GET /v1/spaces", "GET /v1/policies", "GET /v1/campaigns", "GET /v1/datasets", "GET /v1/models", "GET /v1/status",
+		"GET /v1/node", "GET /v1/cluster", "GET /v1/cluster/snapshot", "POST /v1/cluster/verify"}
 	for path, methods := range held.paths {
 		for method := range methods {
 			operation := strings.ToUpper(method) + " " + path

@@ -39,6 +39,7 @@ func commands() []*cli.Command {
 		sqlCommand(),
 		statusCommand(),
 		lakeCommand(),
+		clusterCommand(),
 		watchCommand(),
 		schemaCommand(),
 		completionCommand(),
@@ -100,7 +101,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 // like all, as they may stand anywhere, but their help is silent about them.
 var alone = []string{
 	"init", "slices", "schema", "space init", "space check", "space preview", "generator check", "gate check",
-	"completion bash", "completion zsh", "completion fish",
+	"completion bash", "completion zsh", "completion fish", "cluster restore",
 }
 
 // prepare gives a command below the words of a path, and those below it, what

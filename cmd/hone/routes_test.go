@@ -70,9 +70,16 @@ var commandRoutes = map[string][]string{
 	"sql":               {"POST /v1/sql"},
 	"status":            {"GET /v1/status"},
 	"lake collect":      {"POST /v1/lake/collect"},
+	"cluster status":    {"GET /v1/cluster"},
+	"cluster add":       {"POST /v1/cluster/members/{name}/vote"},
+	"cluster remove":    {"DELETE /v1/cluster/members/{name}"},
+	"cluster transfer":  {"POST /v1/cluster/transfer", "GET /v1/cluster"},
+	"cluster verify":    {"POST /v1/cluster/verify"},
+	"cluster snapshot":  {"GET /v1/cluster/snapshot"},
+	"serve":             {"GET /v1/node", "POST /v1/cluster/members"},
 	"watch":             {"GET /v1/status", "GET /v1/campaigns/{name}", "GET /v1/campaigns/{name}/rounds/{number}"},
 
-	"demo": nil, "serve": nil, "init": nil, "slices": nil, "schema": nil, "space init": nil, "space check": nil, "space preview": nil,
+	"demo": nil, "cluster restore": nil, "init": nil, "slices": nil, "schema": nil, "space init": nil, "space check": nil, "space preview": nil,
 	"generator check": nil, "gate check": nil,
 	"completion bash": nil, "completion zsh": nil, "completion fish": nil, "completion words": nil,
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,7 +29,10 @@ import (
 // serverOptions configure everything that one process serves.
 type serverOptions struct {
 	// dir holds all of it; it belongs to one process at a time.
-	dir    string
+	dir string
+	// lake is the directory of the lake, which nodes share; default: in dir.
+	lake   string
+	peers  peerOptions
 	listen string
 	// insecureListen allows an address that is not loopback: there is no
 	// authentication yet.
@@ -49,7 +51,7 @@ type serverOptions struct {
 // ingest, then the workers' socket, so that what they have begun can still be
 // committed; then the coordinator, and last the view, from which it reads.
 func serve(ctx context.Context, o serverOptions) (err error) {
-	listener, err := listen(ctx, o.listen, o.insecureListen)
+	listener, err := listenAt(ctx, "--listen", o.listen, o.insecureListen)
 	if err != nil {
 		return err
 	}
@@ -65,12 +67,30 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopJudges()) }()
-	store, err := lake.Open(lake.Options{Dir: filepath.Join(o.dir, "lake")})
+	if o.lake == "" {
+		o.lake = filepath.Join(o.dir, "lake")
+	}
+	store, err := lake.Open(lake.Options{Dir: o.lake})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	node, err := coordinator.NewNode(coordinator.NodeOptions{Dir: filepath.Join(o.dir, "raft"), Logger: o.logger})
+	peers, err := o.peers.open(ctx, listener.Addr(), o.insecureListen)
+	if err != nil {
+		return err
+	}
+	if peers != nil {
+		defer peers.Listener.Close()
+	}
+	cluster, err := o.peers.clusterToJoin(ctx, o.dir)
+	if err != nil {
+		return err
+	}
+	url := "http://" + o.peers.reached(listener.Addr())
+	node, err := coordinator.NewNode(coordinator.NodeOptions{
+		Dir: raftDir(o.dir), Name: o.peers.node, Cluster: cluster, Join: urls(o.peers.join), Peers: peers,
+		URL: url, Build: version(), DeadAfter: o.peers.deadAfter, Logger: o.logger,
+	})
 	if err != nil {
 		return err
 	}
@@ -95,12 +115,11 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 	intake.Register(routes)
 	registerWorkers(mux, routes, hub)
 
-	url := "http://" + listener.Addr().String()
 	return runInOrder(ctx,
 		func(ctx context.Context) error {
-			return serveHTTP(ctx, listener, whenLed(coord, mux), func() {
+			return serveHTTP(ctx, listener, coord.Front(mux), func() {
 				select {
-				case <-coord.Led():
+				case <-coord.Ready():
 					o.ready(url)
 				case <-ctx.Done():
 				}
@@ -143,28 +162,6 @@ func runInOrder(ctx context.Context, parts ...func(context.Context) error) error
 		}
 	}
 	return err
-}
-
-// startPatience is how long a request waits for a node that has just started.
-const startPatience = 10 * time.Second
-
-// whenLed holds requests back until the node has applied all that its log holds
-// committed: before that, it would deny what it has acknowledged.
-func whenLed(coord *coordinator.Coordinator, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		patience := time.NewTimer(startPatience)
-		defer patience.Stop()
-		select {
-		case <-coord.Led():
-			next.ServeHTTP(w, r)
-		case <-patience.C:
-			w.Header().Set("Content-Type", api.ProblemType)
-			w.Header().Set("Retry-After", "1")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_ = json.NewEncoder(w).Encode(api.NewProblem(http.StatusServiceUnavailable, "the node is still starting; send it again"))
-		case <-r.Context().Done():
-		}
-	})
 }
 
 // shutdownGrace is how long requests may go on after the server was told to
@@ -239,18 +236,19 @@ func (u *unusedConns) close() {
 	}
 }
 
-// listen opens the address. Only loopback is safe without authentication.
-func listen(ctx context.Context, address string, insecure bool) (net.Listener, error) {
+// listenAt opens the address that a flag gives. Only loopback is safe without
+// authentication.
+func listenAt(ctx context.Context, flag, address string, insecure bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, usage("--listen %q is not HOST:PORT: %v", address, err)
+		return nil, usage("%s %q is not HOST:PORT: %v", flag, address, err)
 	}
 	if ip := net.ParseIP(host); !insecure && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, usage("--listen %s would let anyone who reaches this machine in, as there is no authentication yet; listen on 127.0.0.1, or say --insecure-listen if you mean it", address)
+		return nil, usage("%s %s would let anyone who reaches this machine in, as there is no authentication yet; listen on 127.0.0.1, or say --insecure-listen if you mean it", flag, address)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, loop.Conflict("--listen", "%s is taken, perhaps by a server that runs already (hone status --server %s); choose another", address, address)
+		return nil, loop.Conflict(flag, "%s is taken, perhaps by a server that runs already (hone status --server %s); choose another", address, address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)

@@ -72,7 +72,7 @@ func (c *Command) set() int {
 		c.RegisterGenerator != nil, c.OpenRound != nil, c.Commit != nil, c.Append != nil,
 		c.SealModel != nil, c.Publish != nil, c.Revoke != nil, c.RaiseEpoch != nil,
 		c.SteerCampaign != nil, c.ExtendCampaign != nil, c.GiveUp != nil, c.Import != nil, c.AdoptPolicy != nil,
-		c.ProposeRound != nil, c.RuleProposal != nil, c.RegisterNode != nil, c.ForgetNode != nil} {
+		c.ProposeRound != nil, c.RuleProposal != nil, c.RegisterNode != nil, c.ForgetNode != nil, c.Checkpoint != nil} {
 		if is {
 			n++
 		}

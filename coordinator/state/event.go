@@ -247,6 +247,9 @@ type NodeForgotten struct {
 	Forgotten bool
 }
 
+// Checkpointed answers Checkpoint.
+type Checkpointed struct{}
+
 func (Refused) event()             {}
 func (SpacePut) event()            {}
 func (PolicyPut) event()           {}
@@ -267,3 +270,4 @@ func (Revoked) event()             {}
 func (EpochRaised) event()         {}
 func (NodeRegistered) event()      {}
 func (NodeForgotten) event()       {}
+func (Checkpointed) event()        {}

@@ -116,6 +116,8 @@ func (s *State) apply(c *Command) Event {
 		return s.registerNode(c.RegisterNode)
 	case c.ForgetNode != nil:
 		return s.forgetNode(c.ForgetNode)
+	case c.Checkpoint != nil:
+		return Checkpointed{}
 	default:
 		return s.raiseEpoch(c.RaiseEpoch)
 	}

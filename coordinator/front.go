@@ -1,0 +1,129 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"hone/api"
+	"hone/coordinator/state"
+	"hone/fault"
+)
+
+// The parameter and the headers of a read that may be stale.
+const (
+	consistency = "consistency"
+	stale       = "stale"
+)
+
+// searchPatience is how long a request waits for the node to know of a leader;
+// startPatience, how long while the node starts.
+const (
+	searchPatience = 2 * time.Second
+	startPatience  = 10 * time.Second
+)
+
+// Front stands before a node's routes. The leader answers; before each read it makes
+// sure that it still leads, so that whoever reads sees all that was acknowledged
+// before. Any other node sends clients to the leader. It answers by itself what is
+// about itself, and reads of which ?consistency=stale says that they may be behind:
+// those are labelled, with the sequence up to which they are true.
+func (c *Coordinator) Front(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if local(r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		patience := time.NewTimer(startPatience)
+		defer patience.Stop()
+		select {
+		case <-c.ready: // before that, it would deny what it has acknowledged
+		case <-patience.C:
+			c.noLeader(w)
+			return
+		case <-r.Context().Done():
+			return
+		}
+		if reads(r) && r.URL.Query().Get(consistency) == stale {
+			w.Header().Set("Hone-Consistency", stale)
+			w.Header().Set("Hone-Sequence", strconv.FormatUint(c.node.Sequence(), 10))
+			next.ServeHTTP(w, r)
+			return
+		}
+		c.asLeader(w, r, next)
+	})
+}
+
+// local paths are about the node itself, or the same on every node.
+func local(path string) bool {
+	return path == "/v1/node" || path == "/openapi.json" || path == "/openapi.yaml" || path == "/docs" || strings.HasPrefix(path, "/docs/")
+}
+
+// reads reports whether a request changes nothing. The workers' socket is opened by
+// a GET, and is none.
+func reads(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == "" ||
+		r.Method == http.MethodPost && r.URL.Path == "/v1/sql"
+}
+
+// asLeader answers as the leader, or sends the client to it.
+func (c *Coordinator) asLeader(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	patience := time.NewTimer(searchPatience)
+	defer patience.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if _, err := c.leading(); err == nil {
+			if !reads(r) || fault.Planted("read without asking the others") || c.node.Verify() == nil {
+				next.ServeHTTP(w, r)
+				return
+			}
+		} else if leader, ok := c.elsewhere(); ok {
+			w.Header().Set("Location", leader.URL+r.URL.RequestURI())
+			writeProblem(w, api.NewProblem(http.StatusTemporaryRedirect, "node "+leader.Name+" leads; ask "+leader.URL))
+			return
+		}
+		select {
+		case <-again.C:
+		case <-patience.C:
+			c.noLeader(w)
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// elsewhere is the leader, where it is another node to which clients can be sent.
+func (c *Coordinator) elsewhere() (leader state.Node, ok bool) {
+	leader, ok = c.node.Leader()
+	return leader, ok && leader.Name != c.node.o.Name && leader.URL != ""
+}
+
+func (c *Coordinator) noLeader(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	writeProblem(w, api.NewProblem(http.StatusServiceUnavailable,
+		fmt.Sprintf("node %s knows of no leader at the moment; ask another node, or send it again", c.node.o.Name)))
+}
+
+// getReady closes ready when the node leads for the first time since it started, or
+// knows who does.
+func (c *Coordinator) getReady(ctx context.Context) {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if _, ok := c.elsewhere(); ok {
+			c.once.Do(func() { close(c.ready) })
+		}
+		select {
+		case <-c.ready:
+			return
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
