@@ -28,6 +28,8 @@ type cluster struct {
 	members map[string]*member
 	// lead is what nodes do while they lead; default: nothing.
 	lead func(ctx context.Context, n *Node) error
+	// began is told of a node that is about to run.
+	began func(ctx context.Context, n *Node)
 	// options changes a node's before it starts.
 	options func(*NodeOptions)
 }
@@ -44,17 +46,20 @@ type member struct {
 // of them leading.
 func inCluster(t *testing.T, size int, test func(t *testing.T, c *cluster)) {
 	t.Helper()
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, dir)
-		defer c.stopAll()
+	inBubbleOf(t, t.TempDir(), func(t *testing.T, c *cluster) {
 		c.grow(size)
 		test(t, c)
 	})
 }
 
-func newCluster(t *testing.T, dir string) *cluster {
-	return &cluster{t: t, dir: dir, network: newNetwork(), members: map[string]*member{}}
+// inBubbleOf runs a test of a cluster without a node yet.
+func inBubbleOf(t *testing.T, dir string, test func(t *testing.T, c *cluster)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{t: t, dir: dir, network: newNetwork(), members: map[string]*member{}}
+		defer c.stopAll()
+		test(t, c)
+	})
 }
 
 // grow starts nodes until there are so many, and waits until all vote.
@@ -116,6 +121,9 @@ func (c *cluster) open(name string) (*member, error) {
 	m := &member{Node: n, name: name, end: end, done: make(chan error, 1)}
 	c.members[name] = m
 	c.network.serve(name, n)
+	if c.began != nil {
+		c.began(ctx, n)
+	}
 	go func() {
 		m.done <- n.Run(ctx, func(ctx context.Context) error {
 			if c.lead != nil {
@@ -524,6 +532,26 @@ func TestClusterInstallsSnapshots(t *testing.T) {
 		}
 		c.put(20)
 		c.start(away.name)
+		c.equal()
+	})
+}
+
+// A directory belongs to one node, and a node of a cluster is not started alone.
+func TestClusterNames(t *testing.T) {
+	inCluster(t, 2, func(t *testing.T, c *cluster) {
+		c.stop("n2")
+		dir := filepath.Join(c.dir, "n2")
+		if _, err := NewNode(NodeOptions{Dir: dir, Name: "n3"}); !errors.Is(err, loop.ErrConflict) {
+			t.Errorf("a node took another's directory: %v", err)
+		}
+		n, err := NewNode(NodeOptions{Dir: dir, Name: "n2"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Run(t.Context(), nil); !errors.Is(err, loop.ErrConflict) {
+			t.Errorf("one of two was started alone: %v", err)
+		}
+		c.start("n2")
 		c.equal()
 	})
 }

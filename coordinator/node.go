@@ -118,7 +118,7 @@ func NewNode(o NodeOptions) (*Node, error) {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
 	var err error
-	if n.instance, err = drawn(filepath.Join(o.Dir, "instance")); err != nil {
+	if n.instance, err = instance(o.Dir, o.Name); err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
 	id, joined, err := membership(o.Dir, o.Cluster)
@@ -161,6 +161,30 @@ func membership(dir, join string) (id string, joined bool, err error) {
 		return "", false, loop.Conflict("join", "%s belongs to cluster %s, and that one is %s: start with a --data that is empty, or of that cluster", dir, words[0], join)
 	}
 	return words[0], len(words) == 2, nil
+}
+
+// instance reads which node a directory belongs to. Under another name it would be a
+// stranger in its own log.
+func instance(dir, name string) (string, error) {
+	if err := remember(filepath.Join(dir, "name"), name); err != nil {
+		return "", err
+	}
+	return drawn(filepath.Join(dir, "instance"))
+}
+
+// remember writes a name into a file, or refuses one that differs from what it holds.
+func remember(path, name string) error {
+	known, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return renameio.WriteFile(path, []byte(name+"\n"), 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	if was := strings.TrimSpace(string(known)); was != name {
+		return loop.Conflict("node", "%s is that of node %s, and not of %s: say --node %s, or choose another --data", filepath.Dir(path), was, name, was)
+	}
+	return nil
 }
 
 // drawn reads a random id that a file holds; it draws one where there is no file.
@@ -231,6 +255,10 @@ func (n *Node) start() (err error) {
 	n.raft, err = raft.NewRaft(config, n.machine, n.log, n.log, snapshots, wire)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
+	}
+	if f := n.raft.GetConfiguration(); !n.o.clustered() && f.Error() == nil && len(f.Configuration().Servers) > 1 {
+		n.raft.Shutdown()
+		return loop.Conflict("peer-listen", "node %s belongs to a cluster of %d, and alone decides nothing: start it with --node, and --peer-listen if others reach it at a port of its own", n.o.Name, len(f.Configuration().Servers))
 	}
 	return nil
 }

@@ -71,6 +71,9 @@ func RestoreSnapshot(dir, name string, r io.Reader) (_ api.Snapshot, err error) 
 	if err := sink.Close(); err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
+	if err := remember(filepath.Join(dir, "name"), name); err != nil {
+		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
+	}
 	// Last: from here on it is a node's directory.
 	if err := renameio.WriteFile(filepath.Join(dir, "cluster"), []byte(s.Cluster()+"\n"), 0o644); err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
