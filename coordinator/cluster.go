@@ -1,8 +1,10 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -131,6 +133,7 @@ func (n *Node) Members() (api.Cluster, error) {
 		}
 		out.Members = append(out.Members, m)
 	}
+	slices.SortFunc(out.Members, func(a, b api.Member) int { return cmp.Compare(a.Name, b.Name) })
 	return out, nil
 }
 

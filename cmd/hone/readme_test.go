@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,23 +15,28 @@ import (
 	"hone/api"
 )
 
-// snippets are the commands of a page: the lines of its indented blocks that
-// begin with one of the programs that a reader is told to run.
-func snippets(t *testing.T, path string) []string {
+// snippets are the commands of a page, by the heading below which they stand: the
+// lines of indented blocks that begin with one of the programs that a reader is told
+// to run.
+func snippets(t *testing.T, path string) map[string][]string {
 	t.Helper()
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lines []string
+	lines, heading := map[string][]string{}, ""
 	for line := range strings.SplitSeq(string(page), "\n") {
+		if text, ok := strings.CutPrefix(line, "## "); ok {
+			heading = text
+		}
 		text, indented := strings.CutPrefix(line, "    ")
 		if !indented {
 			continue
 		}
 		switch first, _, _ := strings.Cut(text, " "); first {
 		case "hone", "python3", "cd", "curl":
-			lines = append(lines, text)
+			lines[heading] = append(lines[heading], text)
+			lines[""] = append(lines[""], text) // all of the page
 		}
 	}
 	return lines
@@ -116,7 +122,7 @@ func TestStarter(t *testing.T) {
 	r := newReader(t)
 	r.types("hone init task")
 	r.types("cd task")
-	page := snippets(t, filepath.Join(r.dir, "README.md"))
+	page := snippets(t, filepath.Join(r.dir, "README.md"))[""]
 	if len(page) < 12 {
 		t.Fatalf("the page has only %q", page)
 	}
@@ -157,12 +163,80 @@ func TestReadme(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	page := snippets(t, "../../README.md")
+	all := snippets(t, "../../README.md")
+	page := slices.DeleteFunc(all[""], func(line string) bool { return slices.Contains(all[clusterHeading], line) })
 	if len(page) < 15 {
 		t.Fatalf("the page has only %q", page)
 	}
 	for _, line := range page {
 		r.types(line)
+	}
+}
+
+const clusterHeading = "Three servers, of which any one may be lost"
+
+// TestReadmeCluster: and whoever starts three servers as the README says can kill
+// whichever leads.
+func TestReadmeCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs three servers and a worker")
+	}
+	r := newReader(t)
+	page := snippets(t, "../../README.md")[clusterHeading]
+	if len(page) < 8 {
+		t.Fatalf("the page has only %q", page)
+	}
+	ports := strings.NewReplacer("127.0.0.1:7070", strings.TrimPrefix(r.url, "http://"), "127.0.0.1:7080", freeAddress(t), "127.0.0.1:7090", freeAddress(t))
+	logs := t.TempDir()
+	servers := map[string]*process{}
+	client := api.New(ports.Replace("127.0.0.1:7070,127.0.0.1:7080,127.0.0.1:7090"))
+	client.Patience = time.Minute
+	voters := func() (leader string, healthy int) {
+		c, err := client.Cluster(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range c.Members {
+			if m.Healthy && (m.Role == "leader" || m.Role == "voter") {
+				healthy++
+			}
+		}
+		return c.Leader, healthy
+	}
+	await := func(healthy int) (leader string) {
+		deadline := time.Now().Add(time.Minute)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for ; time.Now().Before(deadline); <-tick.C {
+			if who, n := voters(); n == healthy && servers[who].alive() {
+				return who
+			}
+		}
+		t.Fatalf("not %d healthy nodes after a minute\n%s", healthy, r.logs(logs))
+		return ""
+	}
+	for _, line := range page {
+		if name, ok := strings.CutPrefix(line, "hone serve --node "); ok {
+			name, _, _ = strings.Cut(name, " ")
+			servers[name] = launch(t, logs, name, r.command(ports.Replace(line)), nil)
+			if name == "n1" {
+				await(1)
+			}
+			continue
+		}
+		if strings.HasPrefix(line, "hone cluster status") {
+			await(3)
+		}
+		r.types(ports.Replace(line))
+	}
+	leader := await(3)
+	servers[leader].kill()
+	if next := await(2); next == leader {
+		t.Errorf("%s leads, and is dead", next)
+	}
+	status, err := client.Status(t.Context())
+	if err != nil || status.Leader == leader {
+		t.Errorf("%+v, %v", status, err)
 	}
 }
 
