@@ -98,7 +98,7 @@ func (n *Node) Members() (api.Cluster, error) {
 	}
 	self := n.Self()
 	out := api.Cluster{ID: self.Cluster, Leader: self.Leader, Term: self.Term, Sequence: self.Sequence,
-		Version: state.EntryVersion, Tolerate: n.pilot.tolerates(), Members: []api.Member{}}
+		Version: n.EncodingVersion(), Tolerate: n.pilot.tolerates(), Members: []api.Member{}}
 	var nodes []state.Node
 	n.View(func(s *state.State) { nodes = s.Nodes() })
 	known := make(map[string]state.Node, len(nodes))

@@ -16,6 +16,11 @@ import (
 type machine struct {
 	mu    sync.RWMutex
 	state *state.State
+	// version is the latest encoding version that this node understands (C25).
+	version int
+	clock   *clock
+	// replayed is the last index that stood in the log when the node started.
+	replayed uint64
 	// broken is why this node must not go on; from then on it applies nothing.
 	broken error
 	// changed is closed, and replaced, whenever an entry has been applied.
@@ -27,8 +32,9 @@ type machine struct {
 	stop func(error)
 }
 
-func newMachine(clusterID string, stop func(error)) *machine {
-	return &machine{state: state.New(clusterID), changed: make(chan struct{}), watches: make(map[*watch]bool), stop: stop}
+func newMachine(clusterID string, version int, clock *clock, stop func(error)) *machine {
+	return &machine{state: state.New(clusterID), version: version, clock: clock,
+		changed: make(chan struct{}), watches: make(map[*watch]bool), stop: stop}
 }
 
 // Apply answers the entry's events, one per command. After an entry that it
@@ -37,7 +43,7 @@ func newMachine(clusterID string, stop func(error)) *machine {
 func (m *machine) Apply(log *raft.Log) (answer any) {
 	fault.Point("apply-entry")
 	fault.Record("applied", log.Index, log.Data)
-	entry, err := state.DecodeEntry(log.Data)
+	entry, err := state.DecodeEntryUpTo(log.Data, m.version)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.broken != nil {
@@ -60,6 +66,10 @@ func (m *machine) Apply(log *raft.Log) (answer any) {
 			m.point = newCheckpoint(log.Index, m.state)
 		}
 	}
+	if inForce := m.state.Version(); inForce > m.version {
+		return m.fail(fmt.Errorf("apply entry %d: %w", log.Index, &state.VersionError{What: "cluster", Got: inForce, Known: m.version}))
+	}
+	m.clock.note(entry.At, log.Index > m.replayed)
 	close(m.changed)
 	m.changed = make(chan struct{})
 	for w := range m.watches {
@@ -104,17 +114,27 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	return snapshot{m.state.Snapshot()}, nil
 }
 
-// Restore replaces the state by a snapshot's.
+// Restore replaces the state by a snapshot's. Where that fails the state stays as it
+// is and the node stops: Raft, which believes itself as far as the snapshot, would go
+// on with entries that follow another state.
 func (m *machine) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	restored, err := state.Restore(r)
-	if err != nil {
-		return fmt.Errorf("restore snapshot: %w", err)
-	}
 	fault.Point("restore-begun")
+	restored, err := state.RestoreUpTo(r, m.version)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.broken != nil {
+		return m.broken
+	}
+	if err == nil && restored.Cluster() != m.state.Cluster() {
+		err = fmt.Errorf("it is of cluster %s, but this node belongs to cluster %s: "+
+			"restore it on a node of its own cluster, or on one with an empty --data", restored.Cluster(), m.state.Cluster())
+	}
+	if err != nil {
+		return m.fail(fmt.Errorf("restore snapshot: %w", err))
+	}
 	m.state = restored
+	m.clock.note(restored.Time(), false)
 	close(m.changed)
 	m.changed = make(chan struct{})
 	return nil
@@ -125,7 +145,7 @@ type snapshot struct{ frozen *state.Frozen }
 func (s snapshot) Persist(sink raft.SnapshotSink) error {
 	fault.Point("snapshot-begun")
 	if err := s.frozen.Encode(sink); err != nil {
-		_ = sink.Cancel() // the error that matters is the one above
+		_ = sink.Cancel() // the error that matters is the other
 		return fmt.Errorf("write snapshot: %w", err)
 	}
 	if err := sink.Close(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -44,7 +45,9 @@ func (n *Node) follow(ctx context.Context, lead func(context.Context) error) err
 				return fmt.Errorf("lead: %w", err)
 			}
 			n.o.Logger.Warn("cannot lead yet", "error", err)
-			if ctx.Err() != nil {
+			select {
+			case <-time.After(time.Second): // a clock that is wrong stays so for a while (C24)
+			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 			continue
@@ -61,7 +64,10 @@ func (n *Node) leads(number uint64) bool {
 
 func (n *Node) term(ctx context.Context, number uint64, lead func(context.Context) error) error {
 	term, end := context.WithCancelCause(ctx)
+	var upgrading sync.WaitGroup
+	defer upgrading.Wait()
 	defer end(nil)
+	upgrading.Go(func() { n.upgrade(term) })
 	done := make(chan error, 1)
 	go func() { done <- lead(term) }()
 	defer n.pilot.fly(term)()

@@ -16,7 +16,7 @@ import (
 // about is what the node says of itself.
 func (n *Node) about() state.Node {
 	return state.Node{Name: n.o.Name, Instance: n.instance, URL: n.o.URL, Address: n.address(),
-		Version: state.EntryVersion, Build: n.o.Build}
+		Version: n.o.MaxVersion, Build: n.o.Build}
 }
 
 // configuration is who belongs to the cluster, as raft knows it.

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -54,6 +55,9 @@ type NodeOptions struct {
 	// ProposeTimeout is how long a proposal may take before its outcome is
 	// unknown. Default 10 s.
 	ProposeTimeout time.Duration
+	// MaxVersion is the latest encoding version that the node understands, as if it
+	// were of an older build. Default state.LatestVersion.
+	MaxVersion int
 	// Logger receives the node's log; default discards it.
 	Logger *slog.Logger
 
@@ -61,6 +65,8 @@ type NodeOptions struct {
 	// own.
 	wire transport
 	ask  asking
+	// now is the clock that an operator sets. Default time.Now.
+	now func() time.Time
 }
 
 // clustered reports whether the node may have others beside it.
@@ -70,6 +76,7 @@ func (o *NodeOptions) clustered() bool { return o.Peers != nil || o.wire != nil 
 type Node struct {
 	o       NodeOptions
 	machine *machine
+	clock   *clock
 	raft    *raft.Raft
 	log     *wal.WAL
 	meta    *metadb.BoltMetaDB
@@ -102,6 +109,12 @@ func NewNode(o NodeOptions) (*Node, error) {
 	if o.HangAfter == 0 {
 		o.HangAfter = 5 * time.Second
 	}
+	if o.MaxVersion == 0 {
+		o.MaxVersion = state.LatestVersion
+	}
+	if o.now == nil {
+		o.now = func() time.Time { return fault.Time(time.Now()) }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -112,7 +125,7 @@ func NewNode(o NodeOptions) (*Node, error) {
 		return nil, &loop.Error{Field: "node", Problem: fmt.Sprintf("%q is not a node's name", o.Name),
 			Remedy: "a letter, then up to 62 letters, digits, '_', '.' or '-'"}
 	}
-	n := &Node{o: o, proposals: make(chan proposal), broken: make(chan error, 1), started: make(chan struct{}), stopped: make(chan struct{})}
+	n := &Node{o: o, clock: newClock(o.now), proposals: make(chan proposal), broken: make(chan error, 1), started: make(chan struct{}), stopped: make(chan struct{})}
 	n.taken = n.proposals
 	if err := os.MkdirAll(filepath.Join(o.Dir, "log"), 0o755); err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
@@ -127,7 +140,7 @@ func NewNode(o NodeOptions) (*Node, error) {
 	}
 	n.joined = joined
 	n.pilot = newPilot(n)
-	n.machine = newMachine(id, func(err error) {
+	n.machine = newMachine(id, o.MaxVersion, n.clock, func(err error) {
 		select {
 		case n.broken <- err:
 		default: // the first reason is the one that counts
@@ -252,8 +265,14 @@ func (n *Node) start() (err error) {
 			return fmt.Errorf("bootstrap: %w", err)
 		}
 	}
+	if n.machine.replayed, err = n.log.LastIndex(); err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
 	n.raft, err = raft.NewRaft(config, n.machine, n.log, n.log, snapshots, wire)
 	if err != nil {
+		if broken := n.machine.failed(); broken != nil {
+			return broken // what raft says is that no snapshot could be restored
+		}
 		return fmt.Errorf("start raft: %w", err)
 	}
 	if f := n.raft.GetConfiguration(); !n.o.clustered() && f.Error() == nil && len(f.Configuration().Servers) > 1 {

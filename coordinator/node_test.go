@@ -29,7 +29,12 @@ type running struct {
 
 func run(t *testing.T, dir string) *running {
 	t.Helper()
-	n, err := NewNode(NodeOptions{Dir: dir})
+	return runWith(t, NodeOptions{Dir: dir})
+}
+
+func runWith(t *testing.T, o NodeOptions) *running {
+	t.Helper()
+	n, err := NewNode(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +180,8 @@ func (sink) ID() string    { return "test" }
 // now and after every restart (C25): nothing behind it is applied.
 func TestEntryOfTheFuture(t *testing.T) {
 	for name, entry := range map[string][]byte{
-		"newer version": {state.EntryVersion + 1, 0xa0},
-		"garbage":       {state.EntryVersion, 0xff, 0xff},
+		"newer version": {state.LatestVersion + 1, 0xa0},
+		"garbage":       {state.FirstVersion, 0xff, 0xff},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, dir string) {
@@ -195,7 +200,7 @@ func TestEntryOfTheFuture(t *testing.T) {
 					if err == nil || !strings.Contains(err.Error(), "apply entry") {
 						t.Errorf("Run: %v", err)
 					}
-					if newer, ok := errors.AsType[*state.VersionError](err); ok != (name == "newer version") || ok && newer.Got != state.EntryVersion+1 {
+					if newer, ok := errors.AsType[*state.VersionError](err); ok != (name == "newer version") || ok && newer.Got != state.LatestVersion+1 {
 						t.Errorf("the reason is %v", err)
 					}
 				}

@@ -43,6 +43,9 @@ const (
 // refusal is an error that wraps a *loop.Error; everything else that goes wrong
 // leaves the outcome unknown and wraps loop.ErrUnavailable (C10).
 func (n *Node) Propose(ctx context.Context, c state.Command) (state.Event, error) {
+	if err := n.admit(&c); err != nil {
+		return nil, err
+	}
 	p := proposal{command: c, weight: weigh(&c), answer: make(chan answer, 1)}
 	select {
 	case n.proposals <- p:
@@ -172,7 +175,14 @@ func (n *Node) propose(ctx context.Context) error {
 			}
 		}
 		<-slots
-		for _, e := range pack(group, fault.Time(time.Now())) {
+		now, err := n.clock.read()
+		if err != nil {
+			for _, p := range group {
+				p.answer <- answer{err: err}
+			}
+			continue
+		}
+		for _, e := range pack(group, now) {
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():

@@ -12,6 +12,8 @@ import (
 // builder puts a state together from records, and trusts none of them: what it
 // builds, Apply can go on from.
 type builder struct {
+	// version is the one in force.
+	version  int
 	s        *State
 	campaign *campaign
 	round    *round
@@ -29,7 +31,7 @@ func (b *builder) add(r *record) error {
 			return errors.New("the header is out of bounds")
 		}
 		b.s = newSized(r.Header.Cluster, r.Header.Remembered)
-		b.s.last, b.s.epoch = r.Header.Last, r.Header.Epoch
+		b.s.last, b.s.epoch, b.s.version = r.Header.Last, r.Header.Epoch, b.version
 		return nil
 	}
 	if b.s == nil {

@@ -25,6 +25,7 @@ type Command struct {
 	RegisterNode      *RegisterNode      `cbor:"19,keyasint,omitempty"`
 	ForgetNode        *ForgetNode        `cbor:"20,keyasint,omitempty"`
 	Checkpoint        *Checkpoint        `cbor:"25,keyasint,omitempty"`
+	RaiseVersion      *RaiseVersion      `cbor:"21,keyasint,omitempty"`
 }
 
 // PutSpace stores a space as its next version. Content equal to the latest
@@ -342,3 +343,9 @@ type ForgetNode struct {
 // Checkpoint changes nothing: every replica notes the digest of its state at this
 // very place in the log, so that they can be compared (I6). Answer: Checkpointed.
 type Checkpoint struct{}
+
+// RaiseVersion puts an encoding version in force, which all nodes that there are
+// have said that they understand (C25). Answer: VersionRaised.
+type RaiseVersion struct {
+	To int `cbor:"1,keyasint"`
+}

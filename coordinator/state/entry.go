@@ -15,24 +15,8 @@ type Entry struct {
 	Commands []Command `cbor:"2,keyasint"`
 }
 
-// EntryVersion is the version of the encoding of entries that this build writes
-// and reads (C25).
-const EntryVersion = 1
-
-// VersionError says that something was encoded by a build that this one does not
-// understand. A node that meets one must stop (C25).
-type VersionError struct {
-	// What is "entry" or "snapshot".
-	What  string
-	Got   byte
-	Known byte
-}
-
-func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s of encoding version %d, but this build knows only %d: a newer build wrote it", e.What, e.Got, e.Known)
-}
-
-// Encode writes the entry: a version byte, then CBOR with integer keys.
+// Encode writes the entry: a byte with the version that its commands need, then
+// CBOR with integer keys.
 // Definitions inside keep the names that their JSON has. It fails on a number
 // that is not finite.
 func (e *Entry) Encode() ([]byte, error) {
@@ -40,18 +24,20 @@ func (e *Entry) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode entry: %w", err)
 	}
-	return append([]byte{EntryVersion}, body...), nil
+	return append([]byte{byte(e.needs())}, body...), nil
 }
 
-// DecodeEntry reads what Encode writes. An unknown version is a *VersionError;
-// an unknown field, which a newer build must have written under the same
-// version, is an error too.
-func DecodeEntry(b []byte) (Entry, error) {
+// DecodeEntry reads what Encode writes, of any version that this build understands.
+func DecodeEntry(b []byte) (Entry, error) { return DecodeEntryUpTo(b, LatestVersion) }
+
+// DecodeEntryUpTo reads what Encode writes, of any version up to one (C25). A later
+// version is a *VersionError; what is not of the entry's version is an error too.
+func DecodeEntryUpTo(b []byte, version int) (Entry, error) {
 	if len(b) == 0 {
 		return Entry{}, errors.New("decode entry: it is empty")
 	}
-	if b[0] != EntryVersion {
-		return Entry{}, fmt.Errorf("decode entry: %w", &VersionError{"entry", b[0], EntryVersion})
+	if err := checkVersion("entry", b[0], version); err != nil {
+		return Entry{}, fmt.Errorf("decode entry: %w", err)
 	}
 	var e Entry
 	if err := decoding.Unmarshal(b[1:], &e); err != nil {
@@ -61,6 +47,9 @@ func DecodeEntry(b []byte) (Entry, error) {
 		if e.Commands[i].set() != 1 {
 			return Entry{}, fmt.Errorf("decode entry: command %d is not one command", i)
 		}
+	}
+	if needs := e.needs(); needs > int(b[0]) {
+		return Entry{}, fmt.Errorf("decode entry: it is of version %d, but has what only version %d has", b[0], needs)
 	}
 	return e, nil
 }
@@ -72,7 +61,8 @@ func (c *Command) set() int {
 		c.RegisterGenerator != nil, c.OpenRound != nil, c.Commit != nil, c.Append != nil,
 		c.SealModel != nil, c.Publish != nil, c.Revoke != nil, c.RaiseEpoch != nil,
 		c.SteerCampaign != nil, c.ExtendCampaign != nil, c.GiveUp != nil, c.Import != nil, c.AdoptPolicy != nil,
-		c.ProposeRound != nil, c.RuleProposal != nil, c.RegisterNode != nil, c.ForgetNode != nil, c.Checkpoint != nil} {
+		c.ProposeRound != nil, c.RuleProposal != nil, c.RegisterNode != nil, c.ForgetNode != nil, c.RaiseVersion != nil,
+		c.Checkpoint != nil} {
 		if is {
 			n++
 		}

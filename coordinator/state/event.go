@@ -250,6 +250,13 @@ type NodeForgotten struct {
 // Checkpointed answers Checkpoint.
 type Checkpointed struct{}
 
+// VersionRaised answers RaiseVersion.
+type VersionRaised struct {
+	// Version is the one in force.
+	Version   int
+	Duplicate bool
+}
+
 func (Refused) event()             {}
 func (SpacePut) event()            {}
 func (PolicyPut) event()           {}
@@ -271,3 +278,4 @@ func (EpochRaised) event()         {}
 func (NodeRegistered) event()      {}
 func (NodeForgotten) event()       {}
 func (Checkpointed) event()        {}
+func (VersionRaised) event()       {}

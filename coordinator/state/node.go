@@ -56,6 +56,10 @@ func (s *State) registerNode(c *RegisterNode) Event {
 		return *refused(Conflict, "node", "node %s was removed from the cluster", n.Name).
 			remedy("start it with an empty --data, and it joins as a new one")
 	}
+	if n.Version < s.version {
+		return *refused(Conflict, "version", "node %s understands encoding version %d, but the cluster has version %d (C25)", n.Name, n.Version, s.version).
+			remedy("start it with a build as new as the others'")
+	}
 	known, ok := s.nodes[n.Name]
 	if ok && known.Instance != n.Instance {
 		return *refused(Conflict, "node", "another node is called %s, at %s", n.Name, known.Address).

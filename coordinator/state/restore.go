@@ -17,25 +17,32 @@ import (
 // run compresses takes half of it.
 const maxFrame = 1 << 31
 
-// Restore reads a snapshot. An unknown version is a *VersionError. It fails,
+// Restore reads a snapshot of any version that this build understands. It fails,
 // without panicking, on a wrong checksum and on anything that Apply could not go
 // on from.
-func Restore(r io.Reader) (*State, error) {
+func Restore(r io.Reader) (*State, error) { return RestoreUpTo(r, LatestVersion) }
+
+// RestoreUpTo is Restore of any version up to one (C25). A later version is a
+// *VersionError.
+func RestoreUpTo(r io.Reader, version int) (*State, error) {
 	in := &hashingReader{in: bufio.NewReaderSize(r, 1<<16), hash: sha256.New()}
-	s, err := readState(in)
-	if err != nil {
+	s, err := readState(in, version)
+	if _, ok := errors.AsType[*VersionError](err); ok {
 		return nil, fmt.Errorf("restore: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("restore: the snapshot is damaged: %w", err)
 	}
 	want := loop.Digest(in.hash.Sum(nil))
 	var got loop.Digest
 	if _, err := io.ReadFull(in, got[:]); err != nil {
-		return nil, fmt.Errorf("restore: checksum: %w", unexpected(err))
+		return nil, fmt.Errorf("restore: the snapshot is damaged: checksum: %w", unexpected(err))
 	}
 	if got != want {
-		return nil, fmt.Errorf("restore: the checksum is %s, but the content's is %s", got, want)
+		return nil, fmt.Errorf("restore: the snapshot is damaged: its checksum is %s, but the content's is %s", got, want)
 	}
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("restore: bytes after the checksum")
+		return nil, errors.New("restore: the snapshot is damaged: bytes after the checksum")
 	}
 	return s, nil
 }
@@ -69,7 +76,7 @@ func unexpected(err error) error {
 }
 
 // readState reads all but the checksum.
-func readState(in *hashingReader) (*State, error) {
+func readState(in *hashingReader, version int) (*State, error) {
 	start := make([]byte, len(snapshotMagic)+1)
 	if _, err := io.ReadFull(in, start); err != nil {
 		return nil, unexpected(err)
@@ -77,10 +84,11 @@ func readState(in *hashingReader) (*State, error) {
 	if string(start[:len(snapshotMagic)]) != snapshotMagic {
 		return nil, errors.New("this is no snapshot")
 	}
-	if v := start[len(snapshotMagic)]; v != SnapshotVersion {
-		return nil, &VersionError{"snapshot", v, SnapshotVersion}
+	inForce := start[len(snapshotMagic)]
+	if err := checkVersion("snapshot", inForce, version); err != nil {
+		return nil, err
 	}
-	var b builder
+	b := builder{version: int(inForce)}
 	var frame bytes.Buffer
 	for n := 0; ; n++ {
 		length, err := binary.ReadUvarint(in)

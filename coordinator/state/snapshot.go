@@ -12,11 +12,7 @@ import (
 	"hone/loop"
 )
 
-// SnapshotVersion is the version of the encoding of snapshots that this build
-// writes and reads (C25).
-const SnapshotVersion = 1
-
-// A snapshot is snapshotMagic, the version byte, frames, and a checksum. A frame
+// A snapshot is snapshotMagic, a byte with the encoding version in force (C25), frames, and a checksum. A frame
 // is the length of a record as an unsigned varint, and the record as CBOR; an
 // empty frame ends them. The checksum is the SHA-256 of all that precedes it: it
 // is also the state's digest.
@@ -71,7 +67,7 @@ func (f *Frozen) encode(w io.Writer) (loop.Digest, error) {
 	hash := sha256.New()
 	out := bufio.NewWriterSize(io.MultiWriter(hash, w), 1<<16)
 	out.WriteString(snapshotMagic)
-	out.WriteByte(SnapshotVersion)
+	out.WriteByte(byte(f.state.version))
 	var length [binary.MaxVarintLen64]byte
 	err := f.state.records(func(r *record) error {
 		frame, err := encoding.Marshal(r)

@@ -110,9 +110,9 @@ func TestRestoreRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := slices.Clone(good)
-	newer[len(snapshotMagic)]++
+	newer[len(snapshotMagic)] = LatestVersion + 1
 	var version *VersionError
-	if _, err := Restore(bytes.NewReader(newer)); !errors.As(err, &version) || version.Got != 2 || version.Known != 1 || version.What != "snapshot" {
+	if _, err := Restore(bytes.NewReader(newer)); !errors.As(err, &version) || version.Got != LatestVersion+1 || version.Known != LatestVersion || version.What != "snapshot" {
 		t.Errorf("a newer snapshot: %v (C25)", err)
 	}
 	for n := 0; n < len(good); n += 1 + n/50 {
@@ -215,15 +215,15 @@ func TestEntryVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := slices.Clone(b)
-	newer[0]++
+	newer[0] = LatestVersion + 1
 	var version *VersionError
-	if _, err := DecodeEntry(newer); !errors.As(err, &version) || version.What != "entry" || version.Got != 2 {
+	if _, err := DecodeEntry(newer); !errors.As(err, &version) || version.What != "entry" || version.Got != LatestVersion+1 {
 		t.Errorf("a newer entry: %v (C25)", err)
 	}
 	field := must(encoding.Marshal(map[int]any{1: 5, 2: []any{map[int]any{11: map[int]any{1: 1, 2: "new"}}}}))
 	two := must(encoding.Marshal(map[int]any{1: 5, 2: []any{map[int]any{11: map[int]any{1: 1}, 10: map[int]any{1: nil}}}}))
 	for name, bad := range map[string][]byte{"nothing": nil, "half": b[:len(b)-1], "trailing": append(slices.Clone(b), 0),
-		"an unknown field": append([]byte{EntryVersion}, field...), "two kinds": append([]byte{EntryVersion}, two...)} {
+		"an unknown field": append([]byte{FirstVersion}, field...), "two kinds": append([]byte{FirstVersion}, two...)} {
 		if _, err := DecodeEntry(bad); err == nil {
 			t.Errorf("%s is taken", name)
 		}

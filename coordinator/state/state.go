@@ -16,6 +16,8 @@ type State struct {
 	last int64
 	// epoch is the lake's open epoch (C18).
 	epoch uint64
+	// version is the encoding version in force (C25).
+	version int
 
 	spaces     map[string][]SpaceVersion
 	policies   map[string][]PolicyVersion
@@ -52,7 +54,7 @@ func New(clusterID string) *State { return newSized(clusterID, RememberedKeys) }
 
 func newSized(clusterID string, remembered int) *State {
 	return &State{
-		cluster: clusterID, epoch: 1,
+		cluster: clusterID, epoch: 1, version: FirstVersion,
 		spaces: map[string][]SpaceVersion{}, policies: map[string][]PolicyVersion{},
 		generators: map[string][]loop.Generator{}, campaigns: map[string]*campaign{},
 		models: map[string]*modelLine{}, datasets: map[string][]*DatasetVersion{},
@@ -118,6 +120,8 @@ func (s *State) apply(c *Command) Event {
 		return s.forgetNode(c.ForgetNode)
 	case c.Checkpoint != nil:
 		return Checkpointed{}
+	case c.RaiseVersion != nil:
+		return s.raiseVersion(c.RaiseVersion)
 	default:
 		return s.raiseEpoch(c.RaiseEpoch)
 	}
