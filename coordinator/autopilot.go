@@ -86,6 +86,13 @@ func (p *pilot) healthy(name string) bool {
 	return s != nil && s.Health.Healthy
 }
 
+// watching reports whether this leader has looked at the nodes.
+func (p *pilot) watching() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.report != nil
+}
+
 // tolerates is how many voters may fail now without the cluster losing its voice.
 func (p *pilot) tolerates() int {
 	p.mu.Lock()

@@ -183,9 +183,13 @@ func answering[I, O any](c *Control, f func(context.Context, *I) (O, error)) fun
 // one by one, each with its line and column.
 func (c *Control) problem(err error) error {
 	mistakes, ok := errors.AsType[spec.Errors](err)
+	if !ok && errors.Is(err, context.Canceled) {
+		// Unless it is the client who is gone, and hears nothing of it.
+		return api.NewProblem(http.StatusServiceUnavailable, "this node stops, or leads no more; send it again")
+	}
 	if !ok {
 		p := api.ProblemFrom(err)
-		if p.Status == http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+		if p.Status == http.StatusInternalServerError {
 			c.c.log.Error("a request failed", "error", err)
 		}
 		return p

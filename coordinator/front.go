@@ -76,9 +76,13 @@ func (c *Coordinator) asLeader(w http.ResponseWriter, r *http.Request, next http
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		if _, err := c.leading(); err == nil {
-			if !reads(r) || fault.Planted("read without asking the others") || c.node.Verify() == nil {
+		if t, err := c.leading(); err == nil {
+			if !reads(r) {
 				next.ServeHTTP(w, r)
+				return
+			}
+			if fault.Planted("read without asking the others") || c.node.Verify() == nil {
+				t.read(w, r, next)
 				return
 			}
 		} else if leader, ok := c.elsewhere(); ok {
@@ -95,6 +99,15 @@ func (c *Coordinator) asLeader(w http.ResponseWriter, r *http.Request, next http
 			return
 		}
 	}
+}
+
+// read answers a read. What it waits for may never come to a node that leads no more,
+// so it ends with the term.
+func (t *term) read(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	ctx, end := context.WithCancel(r.Context())
+	defer end()
+	defer context.AfterFunc(t.ctx, end)()
+	next.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // elsewhere is the leader, where it is another node to which clients can be sent.

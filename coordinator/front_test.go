@@ -9,7 +9,7 @@ import (
 )
 
 // fronts puts a coordinator on every node of a cluster, and before each its front;
-// behind it, a route that says which node answered.
+// behind it, routes that say which node answered, one of which waits.
 func fronts(c *cluster) func(node, method, target string) *httptest.ResponseRecorder {
 	coords := map[string]*Coordinator{}
 	c.lead = func(ctx context.Context, n *Node) error { return coords[n.o.Name].lead(ctx) }
@@ -19,7 +19,10 @@ func fronts(c *cluster) func(node, method, target string) *httptest.ResponseReco
 	}
 	return func(node, method, target string) *httptest.ResponseRecorder {
 		answer := httptest.NewRecorder()
-		coords[node].Front(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		coords[node].Front(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/wait" {
+				<-r.Context().Done()
+			}
 			w.Write([]byte(node))
 		})).ServeHTTP(answer, httptest.NewRequestWithContext(c.t.Context(), method, target, nil))
 		return answer
@@ -61,6 +64,9 @@ func TestFront(t *testing.T) {
 			}
 		}
 
+		waiting := make(chan string, 1)
+		go func() { waiting <- ask(leader, "GET", "/wait").Body.String() }()
+
 		// Cut off, it knows of nobody who could answer, and says so in time; what may be
 		// stale it answers on.
 		c.network.part(leader)
@@ -71,6 +77,9 @@ func TestFront(t *testing.T) {
 			t.Errorf("%d", a.Code)
 		}
 		next := c.awaitLeader(leader).name
+		if <-waiting != leader { // or the bubble is deadlocked
+			t.Error("a read that waited has not ended with the term")
+		}
 		c.network.heal()
 		c.await("the old leader to know the new one", func() bool {
 			a := ask(leader, "GET", "/v1/spaces")

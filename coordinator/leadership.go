@@ -92,7 +92,11 @@ func (n *Node) term(ctx context.Context, number uint64, lead func(context.Contex
 	}
 }
 
-func (n *Node) barrier() error { return n.wait(n.raft.Barrier(n.o.ProposeTimeout)) }
+func (n *Node) barrier() error {
+	n.flying.Add(1) // the watchdog watches over it, too
+	defer n.flying.Add(-1)
+	return n.wait(n.raft.Barrier(n.o.ProposeTimeout))
+}
 
 // wait waits for a future, also when the node is about to stop: as long as raft
 // runs it answers, and it is not stopped before. A future that it left behind

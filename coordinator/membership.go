@@ -132,6 +132,9 @@ func (n *Node) Remove(ctx context.Context, name string) error {
 
 // spare refuses to remove a voter without whom the others could not go on.
 func (n *Node) spare(servers []raft.Server, name string) error {
+	if n.o.clustered() && !n.pilot.watching() {
+		return fmt.Errorf("remove %s: how the others are is not known yet: %w", name, loop.ErrUnavailable)
+	}
 	left, healthy := 0, 0
 	for _, s := range servers {
 		if s.Suffrage == raft.Voter && string(s.ID) != name {
