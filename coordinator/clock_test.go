@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hone/loop"
@@ -13,7 +14,8 @@ import (
 // C24: a leader whose clock disagrees with the log's by more than five minutes
 // proposes nothing until somebody confirms; one that comes back after a night does.
 func TestClock(t *testing.T) {
-	inBubble(t, func(t *testing.T, dir string) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
 		var offset atomic.Int64 // what the operator's clock is ahead of the true one
 		options := NodeOptions{Dir: dir, now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }}
 		set := func(d time.Duration) { offset.Store(int64(d)) }

@@ -203,7 +203,7 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const joins = `{"cluster":%q,"node":{"name":%q,"instance":%q,"address":"127.0.0.1:1","sequence":0,"contact_millis":-1,"version":1}}`
+	const joins = `{"cluster":%q,"node":{"name":%q,"instance":%q,"address":"127.0.0.1:1","sequence":0,"contact_millis":-1,"version":2}}`
 	for _, x := range []struct {
 		operation, path, kind, body string
 		status                      int
