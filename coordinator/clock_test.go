@@ -46,7 +46,7 @@ func TestClock(t *testing.T) {
 
 		n := runWith(t, options).leading()
 		proposes(n, "the first entry")
-		time.Sleep(8 * time.Hour)
+		pass(8 * time.Hour)
 		proposes(n, "after a night of doing nothing")
 		set(4 * time.Minute)
 		proposes(n, "4 minutes ahead")
@@ -62,7 +62,7 @@ func TestClock(t *testing.T) {
 		set(-time.Hour)
 		n.ConfirmClock()
 		proposes(n, "an hour behind, but confirmed")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		proposes(n, "an hour later")
 		set(0)
 		refuses(n, "an hour ahead of what was confirmed")
@@ -70,7 +70,7 @@ func TestClock(t *testing.T) {
 		proposes(n, "the true time, confirmed")
 		n.stop()
 
-		time.Sleep(8 * time.Hour)
+		pass(8 * time.Hour)
 		n = runWith(t, options).leading()
 		proposes(n, "after a night of not running")
 		set(time.Hour)

@@ -167,6 +167,9 @@ func (c *cluster) leader() *member {
 	return nil
 }
 
+// pass lets the bubble's time pass.
+func pass(d time.Duration) { time.Sleep(d) }
+
 // await waits in the bubble's time until something is so.
 func (c *cluster) await(what string, is func() bool) {
 	c.t.Helper()

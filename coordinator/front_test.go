@@ -66,6 +66,7 @@ func TestFront(t *testing.T) {
 
 		waiting := make(chan string, 1)
 		go func() { waiting <- ask(leader, "GET", "/wait").Body.String() }()
+		pass(time.Second) // it has begun to wait
 
 		// Cut off, it knows of nobody who could answer, and says so in time; what may be
 		// stale it answers on.
