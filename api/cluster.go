@@ -119,6 +119,11 @@ func (c *Client) Transfer(ctx context.Context, to string) (Cluster, error) {
 	return postJSON[Cluster](ctx, c, "/v1/cluster/transfer", Transfer{To: to})
 }
 
+// ConfirmClock says that the leader's clock is right, whatever the log says.
+func (c *Client) ConfirmClock(ctx context.Context) (Cluster, error) {
+	return postJSON[Cluster](ctx, c, "/v1/cluster/clock", struct{}{})
+}
+
 // Verify compares the states of all nodes.
 func (c *Client) Verify(ctx context.Context) (Verification, error) {
 	return postJSON[Verification](ctx, c, "/v1/cluster/verify", struct{}{})

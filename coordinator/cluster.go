@@ -31,6 +31,7 @@ func (c *Control) cluster(to huma.API) {
 	huma.Register(to, operation(http.MethodDelete, "/v1/cluster/members/{name}", "remove", "Remove a node for good", "Cluster"), answering(c, c.remove))
 	huma.Register(to, operation(http.MethodPost, "/v1/cluster/transfer", "transfer", "Hand leadership to another node", "Cluster"), answering(c, c.transfer))
 	huma.Register(to, operation(http.MethodPost, "/v1/cluster/verify", "verify", "Compare the states of all nodes", "Cluster"), answering(c, c.verify))
+	huma.Register(to, operation(http.MethodPost, "/v1/cluster/clock", "confirm-clock", "Say that the leader's clock is right", "Cluster"), answering(c, c.confirmClock))
 	huma.Register(to, streams(operation(http.MethodGet, "/v1/cluster/snapshot", "snapshot", "The state as one file", "Cluster"),
 		"application/octet-stream", "The state, and its SHA-256"), c.snapshot)
 }
@@ -74,6 +75,11 @@ func (c *Control) transfer(_ context.Context, in *transferring) (api.Cluster, er
 
 func (c *Control) verify(ctx context.Context, _ *struct{}) (api.Verification, error) {
 	return c.c.node.Compare(ctx)
+}
+
+func (c *Control) confirmClock(context.Context, *struct{}) (api.Cluster, error) {
+	c.c.node.ConfirmClock()
+	return c.c.node.Members()
 }
 
 func (c *Control) snapshot(context.Context, *struct{}) (*huma.StreamResponse, error) {

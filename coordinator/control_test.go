@@ -264,7 +264,7 @@ func TestOpenAPI(t *testing.T) {
 			"/v1/datasets/{name}/import":    {"post"},
 			"/v1/datasets/{name}/{version}": {"get"}, "/v1/datasets/{name}/{version}/manifest": {"get"}, "/v1/datasets/{name}/{version}/rows": {"get"}, "/v1/samples": {"post"},
 			"/v1/samples/{digest}": {"get"}, "/v1/status": {"get"}, "/v1/node": {"get"}, "/v1/cluster": {"get"}, "/v1/cluster/members": {"post"}, "/v1/cluster/members/{name}": {"delete"},
-			"/v1/cluster/members/{name}/vote": {"post"}, "/v1/cluster/transfer": {"post"}, "/v1/cluster/verify": {"post"}, "/v1/cluster/snapshot": {"get"}, "/v1/sql": {"post"}, "/v1/lake/collect": {"post"}, "/v1/staging/{worker}/{unit}/{name}": {"put"},
+			"/v1/cluster/members/{name}/vote": {"post"}, "/v1/cluster/transfer": {"post"}, "/v1/cluster/verify": {"post"}, "/v1/cluster/clock": {"post"}, "/v1/cluster/snapshot": {"get"}, "/v1/sql": {"post"}, "/v1/lake/collect": {"post"}, "/v1/staging/{worker}/{unit}/{name}": {"put"},
 		}
 		ids := map[string]bool{}
 		for path, methods := range want {
@@ -289,7 +289,7 @@ func TestOpenAPI(t *testing.T) {
 						t.Errorf("%s %s: %s is described as %s", method, path, status, o.Responses[status])
 					}
 				}
-				takesNothing := method == "get" || method == "delete" || strings.HasSuffix(path, "/replay") || strings.HasSuffix(path, "/vote") || strings.HasSuffix(path, "/verify")
+				takesNothing := method == "get" || method == "delete" || strings.HasSuffix(path, "/replay") || strings.HasSuffix(path, "/vote") || strings.HasSuffix(path, "/verify") || strings.HasSuffix(path, "/clock")
 				if takesNothing != (o.RequestBody == nil) {
 					t.Errorf("%s %s: request body %+v", method, path, o.RequestBody)
 				}

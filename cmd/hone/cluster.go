@@ -117,6 +117,22 @@ Example:
 					return nil
 				},
 			},
+			{
+				Name:  "confirm-clock",
+				Usage: "say that the leader's clock is right, when it decides nothing because it doubts that",
+				Description: `A leader whose clock is more than five minutes off what the log says, and what has
+passed since, decides nothing until somebody has looked.
+
+Example:
+   hone cluster confirm-clock`,
+				Action: func(c *cli.Context) error {
+					if _, err := arguments(c); err != nil {
+						return err
+					}
+					cluster, err := client(c).ConfirmClock(c.Context)
+					return showCluster(c, cluster, err)
+				},
+			},
 			clusterSnapshotCommand(),
 			clusterRestoreCommand(),
 		},

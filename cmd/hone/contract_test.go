@@ -373,6 +373,7 @@ func TestContract(t *testing.T) {
 		{"DELETE /v1/cluster/members/{name}", "/v1/cluster/members/n1", "", "", 409},
 		{"POST /v1/cluster/transfer", "/v1/cluster/transfer", jsonType, `{"to":"n1"}`, 200},
 		{"POST /v1/cluster/transfer", "/v1/cluster/transfer", jsonType, `{}`, 409},
+		{"POST /v1/cluster/clock", "/v1/cluster/clock", "", "", 200},
 		{"POST /v1/cluster/verify", "/v1/cluster/verify", "", "", 200},
 		{"GET /v1/status", "/v1/status", "", "", 200},
 		{"GET /v1/status", "/v1/status?", "", "", 200},
@@ -411,7 +412,7 @@ func TestContract(t *testing.T) {
 
 	// These take nothing that could be wrong.
 	refusesNothing := []string{"GET /v1/spaces", "GET /v1/policies", "GET /v1/campaigns", "GET /v1/datasets", "GET /v1/models", "GET /v1/status",
-		"GET /v1/node", "GET /v1/cluster", "GET /v1/cluster/snapshot", "POST /v1/cluster/verify"}
+		"GET /v1/node", "GET /v1/cluster", "GET /v1/cluster/snapshot", "POST /v1/cluster/verify", "POST /v1/cluster/clock"}
 	for path, methods := range held.paths {
 		for method := range methods {
 			operation := strings.ToUpper(method) + " " + path
