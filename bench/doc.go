@@ -12,6 +12,11 @@
 //
 // accept: the whole demo on fresh seeds, held against what it promises.
 //
+// dispatch: how many units go through the whole cycle on three nodes, how soon a
+// worker has one, how long nobody is served when the leader dies, and what idle
+// workers cost? Nodes are processes of their own; the disk's syncs are counted
+// before and after each part, as they change from minute to minute.
+//
 // It imports what it measures and guards no invariant of its own. A bench fails
 // by exiting with status 1 and one line on stderr.
 package main

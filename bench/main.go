@@ -15,7 +15,7 @@ func main() {
 	app := &cli.App{
 		Name:     "bench",
 		Usage:    "measure what Hone does",
-		Commands: []*cli.Command{decisionCommand(), acceptCommand()},
+		Commands: []*cli.Command{decisionCommand(), acceptCommand(), dispatchCommand(), coreNodeCommand()},
 	}
 	if err := app.RunContext(ctx, os.Args); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
