@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -125,6 +126,9 @@ func (s *Schedule) Offer(r Run, now time.Time) {
 		}
 	}
 	fresh := func(i uint64) uint64 { return ^s.later(t, i) }
+	if fault.Planted("lease what is in flight") {
+		fresh = func(i uint64) uint64 { return ^t.waiting(i) }
+	}
 	eachRun(r.First, end, fresh, func(from, to uint64) {
 		t.pending.add(from, to)
 		s.queue(t, span{from: from, to: to}, r.Avoid, false)

@@ -20,7 +20,7 @@ func (l *ledger) entered(e *state.Entry, events []state.Event) {
 	l.time = s.Time()
 	l.view.follow(l.w, s, everything)
 	for i := range events {
-		l.answered(&e.Commands[i], events[i])
+		l.answered(&e.Commands[i], events[i], events[i+1:])
 	}
 	l.counts()
 	for _, x := range l.view.samples {
@@ -33,8 +33,9 @@ func (l *ledger) entered(e *state.Entry, events []state.Event) {
 	}
 }
 
-// answered checks what Apply has answered to a command.
-func (l *ledger) answered(c *state.Command, event state.Event) {
+// answered checks what Apply has answered to a command; then are the answers to those
+// after it in its entry, of which the view knows already.
+func (l *ledger) answered(c *state.Command, event state.Event, then []state.Event) {
 	switch event := event.(type) {
 	case state.Committed:
 		for i, j := range event.Deliveries {
@@ -56,7 +57,7 @@ func (l *ledger) answered(c *state.Command, event state.Event) {
 			l.judgedPost(&c.Append.Posts[i], a)
 		}
 	case state.Published:
-		l.version(c.Publish, event)
+		l.version(c.Publish, event, then)
 	}
 }
 
@@ -75,7 +76,7 @@ func (l *ledger) judgedPost(p *state.Posted, a state.PostAnswer) {
 }
 
 // version checks a version when it is published, and that it never changes (I8, C26).
-func (l *ledger) version(c *state.Publish, event state.Published) {
+func (l *ledger) version(c *state.Publish, event state.Published, then []state.Event) {
 	v, ok := l.w.truth.Dataset(event.Name, event.Version)
 	id := fmt.Sprintf("%s@%d", event.Name, event.Version)
 	if before, ok := l.published[id]; ok && before != v.Manifest.Digest || !ok && event.Duplicate {
@@ -91,9 +92,17 @@ func (l *ledger) version(c *state.Publish, event state.Published) {
 	for _, key := range append([]string{v.Manifest.Key, v.Addresses.Key}, v.Packs...) {
 		l.refer(key)
 	}
+	since := make(map[sample]bool)
+	for _, e := range then {
+		if revoked, ok := e.(state.Revoked); ok {
+			for _, x := range revoked.Reopened {
+				since[sample{x.Campaign, x.Name}] = true
+			}
+		}
+	}
 	rows := l.w.lake.objects[v.Manifest.Key].rows
 	for _, r := range rows {
-		if there, ok := l.view.samples[anyAttempt(r.sample)]; !ok || there.row.sample != r.sample {
+		if there, ok := l.view.samples[anyAttempt(r.sample)]; (!ok || there.row.sample != r.sample) && !since[r.sample] {
 			breaks("C26: %s is published with %s, which is not committed", id, r.sample)
 		}
 		if r.sample.campaign != c.Campaign {

@@ -276,7 +276,7 @@ func steerer(w *world) func(*client) {
 
 // keeper closes epochs of the lake and collects what is garbage by then (C18).
 func keeper(w *world) func(*client) {
-	raises := 0 * w.random.IntN(6)
+	raises := w.random.IntN(2) * w.random.IntN(6)
 	return func(c *client) {
 		n := w.able()
 		if n == nil || w.odds == (odds{}) {

@@ -139,7 +139,7 @@ func (c *conductor) publish(campaign *state.Campaign, d loop.Domain) {
 	if latest, ok := s.Dataset(command.Name, 0); ok {
 		command.ExpectedLatest = latest.Version
 	}
-	t.after(t.w.between(0, linger), "reads its view", func() {
+	t.after(t.w.between(0, linger+t.w.bulk), "reads its view", func() {
 		shown := t.n.view.sorted(func(x *sample) bool { return x.campaign == name && x.name.Domain == d })
 		manifest, packs := content{text: fmt.Sprintf("%s@%d\n", command.Name, command.Version)}, map[string]bool{}
 		for _, x := range shown {
@@ -153,7 +153,7 @@ func (c *conductor) publish(campaign *state.Campaign, d loop.Domain) {
 			c.done(false, fmt.Errorf("the view has reached %d of %d", t.n.view.sequence, command.Sequence))
 			return
 		}
-		t.put("manifests", manifest, int64(len(shown)), func(o loop.Object, err error) {
+		write := func(o loop.Object, err error) {
 			if err != nil {
 				c.done(false, err)
 				return
@@ -168,7 +168,8 @@ func (c *conductor) publish(campaign *state.Campaign, d loop.Domain) {
 				command.Addresses = o
 				t.n.propose(state.Command{Publish: &command}, c.proposed)
 			})
-		})
+		}
+		t.after(t.w.between(0, t.w.bulk), "writes a manifest", func() { t.put("manifests", manifest, int64(len(shown)), write) })
 	})
 }
 

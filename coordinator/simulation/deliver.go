@@ -27,14 +27,15 @@ func accepts(campaign string, n loop.Name) bool {
 }
 
 // deliver takes a finished unit through the gates and commits it (C9). What it says
-// of a unit that is settled holds only if the node still leads: one that was deposed
-// may never have heard of the attempt, or of the round.
+// of a unit that is settled must be read as of now, like all that a user may act on:
+// a node that was deposed, or has not applied all there is, may never have heard of the
+// attempt, or of the round, and the worker would drop what is wanted.
 func (t *term) deliver(worker string, u loop.Unit, reply func(loop.Standing, error)) {
 	s := t.n.state
 	_, known := s.Round(u.Campaign, u.Round)
 	standing := s.JudgeUnit(u)
 	switch {
-	case (!known || standing.Fresh == 0) && t.w.leader != t.n:
+	case (!known || standing.Fresh == 0) && (t.w.leader != t.n || t.n.applied < len(t.w.log.entries)):
 		reply(loop.Standing{}, errUnknown)
 	case !known:
 		reply(loop.Standing{}, errRefused)

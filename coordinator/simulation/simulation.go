@@ -78,6 +78,8 @@ type world struct {
 	steps  int
 	faults int
 	odds   odds
+	// bulk is how long it may take to read or write a whole dataset.
+	bulk time.Duration
 
 	trace   [traced]step
 	current *step
@@ -106,6 +108,9 @@ func newWorld(seed uint64) *world {
 	w.current = &w.trace[0]
 	w.ledger = newLedger(w)
 	w.odds = w.draw()
+	if w.chance(0.5) {
+		w.bulk = w.between(0, 5*time.Second)
+	}
 	return w
 }
 
@@ -198,7 +203,7 @@ func (w *world) found() {
 		{PutPolicy: &state.PutPolicy{Policy: loop.Policy{Name: "plain", Strategy: loop.StrategyUniform}, Document: "name: plain"}},
 	}
 	for i := range 1 + w.random.IntN(2) {
-		c := &loop.Campaign{Name: string(rune('a' + i)), Space: "lab", Policy: "plain", Generator: generator.Name, Seed: w.random.Uint64N(1000),
+		c := &loop.Campaign{Name: string(rune('a' + i)), Space: "lab", Policy: "plain", Generator: generator.Name, Seed: uint64(1000*i) + w.random.Uint64N(1000),
 			Rounds: 1 + w.random.IntN(3), UnitSize: 2 + w.random.IntN(5), MaxAttempts: 1 + w.random.IntN(3),
 			LearnFrom: []loop.LearnFrom{{ModelLine: fmt.Sprint("net-", i)}}, Advance: loop.AdvanceSealed, Decide: loop.DecideAuto}
 		c.Samples = uint64(c.Rounds * (4 + w.random.IntN(20)))

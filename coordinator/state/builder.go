@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -160,7 +161,9 @@ func (b *builder) addComponent(r *componentRecord) error {
 		return errors.New("committed and abandoned indices overlap, or are beyond what is reserved")
 	}
 	k.open.addRange(0, k.reserved)
-	k.open.subtract(&k.committed)
+	if !fault.Planted("reuse an index after failover") {
+		k.open.subtract(&k.committed)
+	}
 	k.open.subtract(&k.abandoned)
 	var seen set
 	for _, a := range r.Attempts {

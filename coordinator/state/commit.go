@@ -3,6 +3,7 @@ package state
 import (
 	"strconv"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -41,7 +42,7 @@ type freshness struct {
 }
 
 func (f *freshness) row(row uint32, j Judgement) {
-	if j == JudgedFresh {
+	if j == JudgedFresh || j == JudgedDuplicate && fault.Planted("count duplicates") {
 		f.fresh = true
 	} else {
 		f.void = append(f.void, row)
@@ -56,6 +57,9 @@ func (s *State) judgeDelivery(d *Delivered, samples, verdicts *freshness) Judged
 		j := JudgedClosed
 		if k != nil {
 			j = k.judge(u.First+uint64(offset), u.Attempt)
+		}
+		if k != nil && u.Round < len(s.campaigns[u.Campaign].rounds) && fault.Planted("judge by the round that is open") {
+			j = JudgedClosed
 		}
 		countStanding(&judged.Standing, j)
 		return j

@@ -3,6 +3,7 @@ package state
 import (
 	"slices"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -79,6 +80,9 @@ func (k *component) share(generation uint64) *component {
 // and never passes the quota (C2).
 func (k *component) reserve(extension uint64) {
 	next := min(k.quota, max(k.reserved, extension))
+	if fault.Planted("assign instead of maximise reserved") {
+		next = min(k.quota, extension)
+	}
 	k.open.addRange(k.reserved, next)
 	k.reserved = next
 }
@@ -137,7 +141,7 @@ func (k *component) judge(index uint64, attempt int) Judgement {
 	if index >= k.quota || index >= k.reserved || k.abandoned.contains(index) {
 		return JudgedClosed
 	}
-	if attempt != k.attempt(index) {
+	if attempt != k.attempt(index) && !fault.Planted("accept a stale attempt") {
 		return JudgedStale
 	}
 	if k.committed.contains(index) {
@@ -149,6 +153,9 @@ func (k *component) judge(index uint64, attempt int) Judgement {
 // commit counts a fresh sample that passed every gate.
 func (k *component) commit(index uint64) {
 	invariant(k.open.remove(index) && k.committed.add(index), "index %d is committed but was not open", index)
+	if fault.Planted("forget a committed index's attempt") {
+		k.setAttempt(index, k.attempt(index), 0)
+	}
 }
 
 // reject sends a fresh sample back: the next attempt, or none any more (C4).
@@ -208,7 +215,7 @@ func (k *component) abandon(index uint64, reason string) {
 // cut supersedes the component: what is below stays owed, what is above is never
 // made (C3).
 func (k *component) cut(quota uint64) {
-	invariant(quota == k.reserved, "cut %d is not what is reserved, %d", quota, k.reserved)
+	invariant(quota == k.reserved || fault.Planted("let an extension slip in"), "cut %d is not what is reserved, %d", quota, k.reserved)
 	k.quota = quota
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -31,7 +32,11 @@ func (s *State) revoke(c *Revoke) Event {
 		campaigns[x.Campaign] = true
 		event.Reopened = append(event.Reopened, x)
 	}
-	for _, reference := range slices.Sorted(maps.Keys(rows)) {
+	references := slices.Sorted(maps.Keys(rows))
+	if fault.Planted("iterate a map in Apply") {
+		references = slices.Collect(maps.Keys(rows))
+	}
+	for _, reference := range references {
 		void := slices.Sorted(maps.Keys(rows[reference]))
 		event.Sequence = s.add(loop.Change{Void: &loop.Void{Reference: reference, Rows: void}})
 	}
@@ -56,6 +61,10 @@ func (s *State) checkRevoke(c *Revoke) (taken []RevokedSample, rows map[uint64]m
 	rows = map[uint64]map[uint32]bool{}
 	for i, x := range c.Samples {
 		field := "samples[" + strconv.Itoa(i) + "]"
+		blind := fault.Planted("revoke without the attempt")
+		if k := s.component(x.Campaign, x.Name.Round, x.Name.Domain, x.Name.Component); k != nil && blind {
+			x.Name.Attempt = k.attempt(x.Name.Index)
+		}
 		if s.Judge(x.Campaign, x.Name) != JudgedDuplicate || seen[sample{x.Campaign, x.Name}] {
 			continue
 		}
@@ -71,7 +80,7 @@ func (s *State) checkRevoke(c *Revoke) (taken []RevokedSample, rows map[uint64]m
 			return nil, nil, refused(Stale, field+".reference", "change %d did not add samples of that space", x.Reference)
 		}
 		void := s.void[x.Reference]
-		if int64(x.Row) >= part.Object.Rows || void != nil && void.Contains(x.Row) || rows[x.Reference][x.Row] {
+		if int64(x.Row) >= part.Object.Rows || void != nil && void.Contains(x.Row) && !blind || rows[x.Reference][x.Row] {
 			return nil, nil, refused(Stale, field+".row", "the part does not hold row %d", x.Row)
 		}
 		if rows[x.Reference] == nil {

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"math/bits"
 	"slices"
+
+	"hone/fault"
 )
 
 // set is a set of indices of which a frozen copy costs a pointer per leaf, and
@@ -191,7 +193,7 @@ func (s *set) own(i uint64) *leaf {
 	switch {
 	case l == nil:
 		l = &leaf{generation: s.generation}
-	case l.generation != s.generation:
+	case l.generation != s.generation && (l == full || !fault.Planted("change what a snapshot shares")):
 		copied := *l
 		l = &copied
 		l.generation = s.generation

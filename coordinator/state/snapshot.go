@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -114,8 +115,10 @@ func (s *State) records(emit func(*record) error) error {
 	for piece := range s.changes.pieces(0) {
 		e.changes(piece)
 	}
-	e.keys(&s.keys.previous.uses, true)
-	e.keys(&s.keys.current.uses, false)
+	if !fault.Planted("forget keys on restart") {
+		e.keys(&s.keys.previous.uses, true)
+		e.keys(&s.keys.current.uses, false)
+	}
 	e.datasets(s.datasets)
 	for _, n := range s.Nodes() {
 		e.put(&record{Node: &n})
