@@ -35,6 +35,10 @@ kill times="20":
 simulate time="10m":
     HONE_SIMULATION={{time}} go test -timeout 0 -run 'TestSimulation$' -v ./coordinator/simulation
 
+# Bugs on purpose, one after another: each must be caught, and the table says by what.
+plants:
+    go test -tags faults,{{tags}} -run TestPlants -count 1 -v ./fault
+
 # Every fuzz target in turn. Go spends up to a minute per find on making it smaller, which is all of the time: ten tries instead.
 fuzz time="60s":
     #!/usr/bin/env bash

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -225,6 +226,10 @@ func (b *batch) components(ctx context.Context, r *loop.Round, space *loop.Space
 
 func (b *batch) part(ctx context.Context, c *loop.Change) error {
 	part := c.Part
+	if fault.Planted("skip the void bitmap") {
+		whole := *part
+		whole.Void, part = nil, &whole
+	}
 	l, err := b.layout(part.Space)
 	if err != nil {
 		return err

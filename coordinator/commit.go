@@ -71,6 +71,11 @@ func (t *term) spaceOf(campaign string) (space string) {
 
 // commitBatch makes the rows durable, proposes, and answers (C17).
 func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
+	if fault.Planted("acknowledge before apply") {
+		for _, d := range batch {
+			d.answer <- settled{standing: loop.Standing{Fresh: d.Unit.Count}}
+		}
+	}
 	event, err := t.c.node.proposePut(ctx, func(epoch uint64) (state.Command, error) {
 		packed, err := t.packed(ctx, epoch, batch)
 		if err != nil {

@@ -220,6 +220,10 @@ func (t *term) unjudged(d *delivery, err error) {
 	switch {
 	case errors.Is(err, loop.ErrStagingGone):
 		t.giveBack(d.Unit)
+		if fault.Planted("answer committed instead of again") {
+			d.answer <- settled{standing: loop.Standing{Fresh: d.Unit.Count}}
+			return
+		}
 		d.answer <- settled{standing: loop.Standing{Again: true}}
 	case isRefused && !errors.Is(err, loop.ErrNotFound) && !errors.Is(err, loop.ErrConflict) && !errors.Is(err, loop.ErrUnavailable):
 		t.c.log.Warn("delivery refused", "worker", d.Worker, "unit", d.Unit.ID(), "error", err)

@@ -244,8 +244,12 @@ func encode(group []proposal, now time.Time) ([]byte, error) {
 // of the node's context, so that what was proposed before is answered as it was.
 func (n *Node) answer(group []proposal, future raft.ApplyFuture) {
 	fail := func(err error) {
+		err = fmt.Errorf("propose: %w: %w", err, loop.ErrUnavailable)
+		if fault.Planted("report a timed-out proposal as failed") {
+			err = &loop.Error{Problem: "the proposal failed"}
+		}
 		for _, p := range group {
-			p.answer <- answer{err: fmt.Errorf("propose: %w: %w", err, loop.ErrUnavailable)}
+			p.answer <- answer{err: err}
 		}
 	}
 	if err := n.wait(future); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"hone/coordinator/schedule"
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -158,7 +159,7 @@ func (t *term) lookAt(s *state.State, at schedule.Place, campaign *loop.Campaign
 	p := t.places[at]
 	if p == nil {
 		p = &place{generator: campaign.Generator, unitSize: campaign.UnitSize}
-		if inherit {
+		if inherit && !fault.Planted("lease below reserved too early") {
 			p.offered, p.inherited = progress.Reserved, progress.Reserved
 		}
 		t.places[at] = p

@@ -15,9 +15,10 @@ import (
 	"hone/fault"
 )
 
-// Every place that code marks is among the Points, and every Point is a place.
+// Every place that code marks is among the Points, and every Point is a place; and so
+// it is with the bugs that can be planted.
 func TestPointsAreMarked(t *testing.T) {
-	marked := map[string]bool{}
+	marked := map[string]map[string]bool{"Point": {}, "Planted": {}}
 	err := filepath.WalkDir("..", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return err
@@ -32,15 +33,15 @@ func TestPointsAreMarked(t *testing.T) {
 				return true
 			}
 			f, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok || f.Sel.Name != "Point" {
+			if !ok || marked[f.Sel.Name] == nil {
 				return true
 			}
 			if from, ok := f.X.(*ast.Ident); ok && from.Name == "fault" {
 				if place, ok := call.Args[0].(*ast.BasicLit); ok {
 					text, _ := strconv.Unquote(place.Value)
-					marked[text] = true
+					marked[f.Sel.Name][text] = true
 				} else {
-					t.Errorf("%s: a point is named by a literal", name)
+					t.Errorf("%s: a point or bug is named by a literal", name)
 				}
 			}
 			return true
@@ -50,8 +51,10 @@ func TestPointsAreMarked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, want := slices.Sorted(maps.Keys(marked)), slices.Sorted(maps.Keys(fault.Points))
-	if !slices.Equal(got, want) {
-		t.Errorf("marked are %v, the points are %v", got, want)
+	for kind, known := range map[string]map[string]string{"Point": fault.Points, "Planted": fault.Plants} {
+		got, want := slices.Sorted(maps.Keys(marked[kind])), slices.Sorted(maps.Keys(known))
+		if !slices.Equal(got, want) {
+			t.Errorf("%s is asked for %q, and knows %q", kind, got, want)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -143,7 +144,7 @@ func (t *trial) read(i int, b []byte) ([]loop.Member, loop.Digest, error) {
 	if want := t.delivery.Unit.Name(i).Key(); key != want {
 		return nil, digest, &loop.Error{Field: field, Problem: fmt.Sprintf("the bytes are those of %s, not of %s", key, want)}
 	}
-	if claimed := t.delivery.Samples[i].Digest; digest != claimed {
+	if claimed := t.delivery.Samples[i].Digest; digest != claimed && !fault.Planted("trust a worker's digest") {
 		return nil, digest, &loop.Error{Field: field + ".digest", Problem: fmt.Sprintf("the staged bytes have digest %s, not %s", digest, claimed)}
 	}
 	return members, digest, nil

@@ -36,7 +36,7 @@ func (w *world) people() {
 	}
 	// Whether and how often anything is taken back, steered, or an epoch raised is
 	// drawn like a fault, and ends with them.
-	person("auditor", time.Second, 8*time.Second, revoker(w))
+	person("auditor", time.Second/2, 4*time.Second, revoker(w))
 	person("operator", time.Second, 10*time.Second, steerer(w))
 	person("keeper", time.Second, 15*time.Second, keeper(w))
 }
@@ -217,7 +217,7 @@ func (n *node) ingest() {
 
 // revoker takes samples back, a few at a time, by what some view shows (C13).
 func revoker(w *world) func(*client) {
-	left := w.random.IntN(3) * w.random.IntN(8)
+	left := w.random.IntN(3) * w.random.IntN(10)
 	return func(c *client) {
 		n := w.able()
 		if n == nil || left == 0 || w.odds == (odds{}) {

@@ -139,7 +139,7 @@ func (c *conductor) publish(campaign *state.Campaign, d loop.Domain) {
 	if latest, ok := s.Dataset(command.Name, 0); ok {
 		command.ExpectedLatest = latest.Version
 	}
-	t.after(t.w.between(0, linger+t.w.bulk), "reads its view", func() {
+	t.after(t.w.between(0, linger), "reads its view", func() {
 		shown := t.n.view.sorted(func(x *sample) bool { return x.campaign == name && x.name.Domain == d })
 		manifest, packs := content{text: fmt.Sprintf("%s@%d\n", command.Name, command.Version)}, map[string]bool{}
 		for _, x := range shown {

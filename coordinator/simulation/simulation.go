@@ -109,7 +109,7 @@ func newWorld(seed uint64) *world {
 	w.ledger = newLedger(w)
 	w.odds = w.draw()
 	if w.chance(0.5) {
-		w.bulk = w.between(0, 5*time.Second)
+		w.bulk = w.between(0, 25*time.Second)
 	}
 	return w
 }
