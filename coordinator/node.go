@@ -17,8 +17,6 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
-	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
 	"golang.org/x/sync/errgroup"
 
 	"hone/coordinator/state"
@@ -78,8 +76,7 @@ type Node struct {
 	machine *machine
 	clock   *clock
 	raft    *raft.Raft
-	log     *wal.WAL
-	meta    *metadb.BoltMetaDB
+	log     *nodeLog
 	lock    *os.File
 	// instance tells this node from another of its name. joined: it founded nothing.
 	instance string
@@ -140,13 +137,16 @@ func NewNode(o NodeOptions) (*Node, error) {
 	}
 	n.joined = joined
 	n.pilot = newPilot(n)
-	n.machine = newMachine(id, o.MaxVersion, n.clock, func(err error) {
-		select {
-		case n.broken <- err:
-		default: // the first reason is the one that counts
-		}
-	})
+	n.machine = newMachine(id, o.MaxVersion, n.clock, n.stop)
 	return n, nil
+}
+
+// stop has Run return err; the first reason is the one that counts.
+func (n *Node) stop(err error) {
+	select {
+	case n.broken <- err:
+	default:
+	}
 }
 
 // membership reads which cluster a directory belongs to. A new one belongs to the
@@ -229,27 +229,20 @@ func (n *Node) start() (err error) {
 	if err := lockFile(n.lock); err != nil {
 		return fmt.Errorf("open node: another one runs in %s: %w", n.o.Dir, err)
 	}
-	// The log closes its segments, but not the store of what they are.
-	n.meta = new(metadb.BoltMetaDB)
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, n.meta.Close())
-		}
-	}()
-	n.log, err = wal.Open(filepath.Join(n.o.Dir, "log"), wal.WithMetaStore(reopening{n.meta}))
+	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: raftLog{n.o.Logger}, DisableTime: true})
+	snapshots, err := openSnapshots(n.o.Dir, 2, logger)
 	if err != nil {
-		return fmt.Errorf("open log: %w", err)
+		return fmt.Errorf("open node: %w", err)
+	}
+	n.log, err = openLog(filepath.Join(n.o.Dir, "log"), snapshots, n.stop, logger)
+	if err != nil {
+		return fmt.Errorf("open node: %w", err)
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
-	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: raftLog{n.o.Logger}, DisableTime: true})
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(n.o.Dir, 2, logger)
-	if err != nil {
-		return fmt.Errorf("open snapshots: %w", err)
-	}
 	wire, err := n.wire(logger)
 	if err != nil {
 		return err
@@ -345,7 +338,7 @@ func (n *Node) shutdown() error {
 		if e := n.raft.Shutdown().Error(); e != nil {
 			err = fmt.Errorf("stop raft: %w", e)
 		}
-		if e := errors.Join(n.log.Close(), n.meta.Close()); e != nil {
+		if e := n.log.Close(); e != nil {
 			err = errors.Join(err, fmt.Errorf("close log: %w", e))
 		}
 		_ = n.lock.Close() // nothing was written to it

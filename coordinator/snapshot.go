@@ -55,7 +55,7 @@ func RestoreSnapshot(dir, name string, r io.Reader) (_ api.Snapshot, err error) 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return api.Snapshot{}, err
 	}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, hclog.NewNullLogger())
+	snapshots, err := openSnapshots(dir, 2, hclog.NewNullLogger())
 	if err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
