@@ -59,20 +59,27 @@ func (m *logMeta) Load(dir string) (types.PersistentState, error) {
 	return m.now.Log, nil
 }
 
+// elsewhere stands where an older version looks: it would take the log for empty,
+// and remove its segments.
+const elsewhere = "what this log is stands in the file meta\n"
+
 // first begins a log, or takes over that of an older version.
 func (m *logMeta) first(dir string) error {
 	m.now.Stable = make(map[string][]byte)
 	old := filepath.Join(dir, metadb.FileName)
-	if _, err := os.Stat(old); errors.Is(err, fs.ErrNotExist) {
-		// raft-wal removes segments that it is not told of.
+	content, err := os.ReadFile(old)
+	if errors.Is(err, fs.ErrNotExist) || string(content) == elsewhere {
+		// raft-wal, too, removes segments that it is not told of.
 		if segments, err := filepath.Glob(filepath.Join(dir, "*.wal")); err != nil || len(segments) > 0 {
 			return errors.Join(err, damaged(m.path, fmt.Errorf("it is missing, and there are %d segments of a log", len(segments))))
 		}
-		return nil
+		return replaceFile(old, []byte(elsewhere))
+	}
+	if err != nil {
+		return err
 	}
 	bolt := new(metadb.BoltMetaDB)
 	defer bolt.Close()
-	var err error
 	if m.now.Log, err = bolt.Load(dir); err != nil {
 		return err
 	}
@@ -90,8 +97,7 @@ func (m *logMeta) first(dir string) error {
 	if err := m.write(m.now); err != nil {
 		return err
 	}
-	// An older version must not begin again where this one took over.
-	return os.Remove(old)
+	return replaceFile(old, []byte(elsewhere))
 }
 
 // imported says with which entry a log ends that an older version left.

@@ -418,7 +418,7 @@ func TestLogOnDisk(t *testing.T) {
 			n.put(i)
 		}
 		n.stop()
-		log, err := wal.Open(filepath.Join(dir, "log"))
+		log, err := wal.Open(filepath.Join(dir, "log"), wal.WithMetaStore(new(logMeta)))
 		if err != nil {
 			t.Fatal(err)
 		}
