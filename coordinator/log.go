@@ -239,3 +239,36 @@ var errConflict = errors.New("the log held entries that no leader committed, and
 
 // Close closes the log and its files.
 func (l *nodeLog) Close() error { return errors.Join(l.WAL.Close(), l.reached.Close()) }
+
+// ReadLog reads the log of a node that does not run, in dir, from its first entry
+// to its last. Its snapshots and all of its entries are checked first.
+func ReadLog(dir string, entry func(*raft.Log) error) (err error) {
+	logger := hclog.NewNullLogger()
+	snapshots, err := openSnapshots(dir, 2, logger)
+	if err != nil {
+		return err
+	}
+	l, err := openLog(filepath.Join(dir, "log"), snapshots, func(error) {}, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	first, err := l.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := l.LastIndex()
+	if err != nil {
+		return err
+	}
+	for i := max(1, first); i <= last; i++ {
+		var e raft.Log
+		if err := l.GetLog(i, &e); err != nil {
+			return err
+		}
+		if err := entry(&e); err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
+		}
+	}
+	return nil
+}

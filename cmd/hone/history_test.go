@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
-	wal "github.com/hashicorp/raft-wal"
 
+	"hone/coordinator"
 	"hone/coordinator/state"
 	"hone/loop"
 )
@@ -56,43 +56,33 @@ type livePost struct {
 	first, rows int
 }
 
-// readHistory reads the log. The library leaves it locked to this process when
-// it closes it, so that it cannot be read twice.
+// readHistory reads the log.
 func readHistory(t faults, dir string) *history {
 	t.Helper()
 	if snapshots, err := os.ReadDir(filepath.Join(dir, "raft", "snapshots")); err != nil || len(snapshots) > 0 {
 		t.Fatalf("%d snapshots, %v: the log is not all of the history", len(snapshots), err)
 	}
-	log, err := wal.Open(filepath.Join(dir, "raft", "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	first, err := log.FirstIndex()
-	if err != nil || first != 1 {
-		t.Fatalf("the log begins at %d, %v", first, err)
-	}
-	last, err := log.LastIndex()
-	if err != nil {
-		t.Fatal(err)
-	}
 	h := &history{t: t, campaigns: map[string]*loop.Campaign{}, rounds: map[string][]loop.Round{}, samples: map[index]*standing{},
 		keys: map[postKey]bool{}, rows: map[string]uint64{}, sealed: map[string]bool{}, published: map[string]state.Publish{}, packs: map[string]bool{}}
-	for i := first; i <= last; i++ {
-		var entry raft.Log
-		if err := log.GetLog(i, &entry); err != nil {
-			t.Fatalf("entry %d: %v", i, err)
+	next := uint64(1)
+	if err := coordinator.ReadLog(filepath.Join(dir, "raft"), func(entry *raft.Log) error {
+		if entry.Index != next {
+			t.Fatalf("entry %d comes after entry %d", entry.Index, next-1)
 		}
+		next++
 		if entry.Type != raft.LogCommand {
-			continue
+			return nil
 		}
 		decoded, err := state.DecodeEntry(entry.Data)
 		if err != nil {
-			t.Fatalf("entry %d: %v", i, err)
+			return err
 		}
 		for c := range decoded.Commands {
 			h.apply(&decoded.Commands[c])
 		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	return h
 }
