@@ -8,25 +8,22 @@ import (
 	"hone/loop"
 )
 
-// feed streams leases for as long as the worker has room for them.
-func (s *session) feed(ctx context.Context) {
-	var told recent[struct{}]
-	for {
-		free, ok := s.room(ctx)
-		if !ok {
-			return
-		}
-		leased, err := s.hub.o.Dispatcher.Next(ctx, s.id, free)
-		if err == nil {
-			err = s.lease(ctx, &told, leased)
-		}
-		if err != nil {
-			if ctx.Err() == nil {
-				s.socket.post(frame{Error: faultOf(err, false)})
-				s.socket.end(fmt.Errorf("next: %w", err))
-			}
-			return
-		}
+// feed leases to the worker when it has room; what it is leased next is another
+// goroutine's to wait for.
+func (s *session) feed() {
+	free, ok := s.room(s.feeding)
+	if !ok {
+		return
+	}
+	leased, err := s.hub.o.Dispatcher.Next(s.feeding, s.id, free)
+	if err == nil {
+		err = s.lease(s.feeding, leased)
+	}
+	if err == nil {
+		s.feeders.Go(s.feed)
+	} else if s.feeding.Err() == nil {
+		s.socket.post(frame{Error: faultOf(err, false)})
+		s.socket.end(fmt.Errorf("next: %w", err))
 	}
 }
 
@@ -48,11 +45,11 @@ func (s *session) room(ctx context.Context) (int, bool) {
 }
 
 // lease hands leases on, each round's definition before its first lease.
-func (s *session) lease(ctx context.Context, told *recent[struct{}], leased []loop.Lease) error {
+func (s *session) lease(ctx context.Context, leased []loop.Lease) error {
 	s.mu.Lock()
 	s.free = max(0, s.free-len(leased))
 	for _, l := range leased {
-		s.mine[l.Unit]++
+		s.lend(l.Unit)
 	}
 	s.mu.Unlock()
 	var batch []lease
@@ -66,8 +63,8 @@ func (s *session) lease(ctx context.Context, told *recent[struct{}], leased []lo
 	}
 	for _, l := range leased {
 		key := roundKey{l.Unit.Campaign, l.Unit.Round}
-		if _, ok := told.get(key); !ok {
-			// The worker forgets an old definition for a new one, as told does: so
+		if _, ok := s.told.get(key); !ok {
+			// The worker forgets an old definition for a new one, as the hub does: so
 			// leases of the old one go first.
 			if err := flush(); err != nil {
 				return err
@@ -75,7 +72,7 @@ func (s *session) lease(ctx context.Context, told *recent[struct{}], leased []lo
 			if err := s.define(ctx, key); err != nil {
 				return err
 			}
-			told.put(key, struct{}{})
+			s.told.put(key, struct{}{})
 		}
 		batch = append(batch, lease{wireUnit(l.Unit), l.Generator})
 	}

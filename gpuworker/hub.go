@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
-	"hone/loop"
 )
 
 // HubOptions configure a hub. Dispatcher and Receiver are required.
@@ -53,9 +51,11 @@ type Hub struct {
 	mu       sync.Mutex
 	feed     context.Context // ends when nothing more is handed out; nil unless running
 	work     context.Context // ends when nothing more is judged
-	open     int
+	open     map[*session]bool
 	judging  int
 	sessions map[string]*session // by worker
+	// terms are those in which a session was let in, and which have not ended.
+	terms map[context.Context]bool
 	// idle is closed when the hub is stopping and nothing is being judged, and
 	// empty when no connection is left either.
 	idle, empty chan struct{}
@@ -70,12 +70,13 @@ func NewHub(o HubOptions) *Hub {
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
 	return &Hub{
 		o:        o,
+		open:     make(map[*session]bool),
 		sessions: make(map[string]*session),
+		terms:    make(map[context.Context]bool),
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: 10 * time.Second,
-			// What an idle worker costs is bounded by these, not by what a busy one
-			// says: a long message is read past the buffer.
-			ReadBufferSize:  1 << 10,
+			// It is all that an idle worker needs. What is longer is read past it.
+			ReadBufferSize:  256,
 			WriteBufferSize: 4 << 10,
 			WriteBufferPool: new(sync.Pool),
 			Subprotocols:    []string{Subprotocol},
@@ -125,8 +126,11 @@ func (h *Hub) Run(ctx context.Context) error {
 	if h.judging == 0 {
 		close(h.idle)
 	}
-	if h.open == 0 {
+	if len(h.open) == 0 {
 		close(h.empty)
+	}
+	for s := range h.open {
+		s.socket.post(frame{Bye: new(struct{})})
 	}
 	h.mu.Unlock()
 
@@ -138,28 +142,66 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.o.Logger.Warn("deliveries are still being judged; their workers will deliver again", "after", h.o.Grace)
 	}
 	endWork(ErrStopping)
+	h.mu.Lock()
+	for s := range h.open {
+		s.socket.end(ErrStopping)
+	}
+	h.mu.Unlock()
 	<-h.idle // every Deliver returns once its context has ended
 	<-h.empty
 	return nil
 }
 
-// enter counts a connection in; ok is false where there is no room for it.
-func (h *Hub) enter() (feed, work context.Context, ok bool) {
+// lets reports whether there is room for one more connection.
+func (h *Hub) lets() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.feed == nil || h.feed.Err() != nil || h.open >= h.o.MaxWorkers {
-		return nil, nil, false
-	}
-	h.open++
-	return h.feed, h.work, true
+	return h.feed != nil && h.feed.Err() == nil && len(h.open) < h.o.MaxWorkers
 }
 
-func (h *Hub) leave() {
+// enter counts a connection in, if there still is room for it.
+func (h *Hub) enter(s *session) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.open--; h.open == 0 && h.feed.Err() != nil {
+	if h.feed.Err() != nil || len(h.open) >= h.o.MaxWorkers {
+		return false
+	}
+	s.work = h.work
+	s.feeding, s.stopFeed = context.WithCancelCause(h.feed)
+	h.open[s] = true
+	return true
+}
+
+func (h *Hub) leave(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if delete(h.open, s); len(h.open) == 0 && h.feed.Err() != nil {
 		closeOnce(h.empty)
 	}
+}
+
+// until ends a session, and all others that were let in in its term of
+// leadership, when that ends.
+func (h *Hub) until(s *session, term context.Context) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.term = term
+	if h.terms[term] {
+		return
+	}
+	h.terms[term] = true
+	context.AfterFunc(term, func() {
+		err := context.Cause(term)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.terms, term)
+		for s := range h.open {
+			if s.term == term {
+				s.socket.post(frame{Error: faultOf(err, false)})
+				s.socket.end(err)
+			}
+		}
+	})
 }
 
 // judge counts a delivery in; it refuses once the hub is stopping.
@@ -225,37 +267,29 @@ func (h *Hub) dismiss(s *session) {
 }
 
 // ServeHTTP takes one worker's connection. Before Run has begun and after its ctx
-// has ended it answers 503. It returns when the connection is open, which is then
-// served by goroutines of its own: those of an HTTP server cost an idle worker
-// more than all the rest.
+// has ended it answers 503. It returns when the worker has been let in, or sent
+// away: a goroutine of an HTTP server costs an idle worker more than all the rest.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if websocket.IsWebSocketUpgrade(r) && !slices.Contains(websocket.Subprotocols(r), Subprotocol) {
 		http.Error(w, "this is a socket for workers that speak "+Subprotocol, http.StatusBadRequest)
 		return
 	}
-	feed, work, ok := h.enter()
-	if !ok {
+	if !h.lets() {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "no room for a worker now", http.StatusServiceUnavailable)
 		return
 	}
 	conn, err := h.upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		h.leave()
 		h.o.Logger.Debug("refused a handshake", "remote", r.RemoteAddr, "error", err)
 		return // the upgrader has answered
 	}
 	s := &session{
 		hub:    h,
+		remote: r.RemoteAddr,
 		socket: newSocket(conn, paceOf(cmp.Or(h.o.BeatEvery, defaultBeat), h.o.PingEvery, h.o.PongWithin, h.o.WriteWithin)),
-		log:    h.o.Logger.With("remote", r.RemoteAddr),
-		work:   work,
-		mine:   make(map[loop.Unit]int),
 		more:   make(chan struct{}, 1),
 		left:   make(chan struct{}),
 	}
-	go func() {
-		defer h.leave()
-		s.serve(feed)
-	}()
+	s.open()
 }

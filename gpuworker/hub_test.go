@@ -400,10 +400,10 @@ func TestHandshake(t *testing.T) {
 	s.hub = idle // never run
 	stopped := serve(t, d, "127.0.0.1:0", nil)
 	stopped.stop()
-	if _, _, ok := stopped.hub.enter(); ok {
+	if stopped.hub.lets() {
 		t.Error("a stopped hub lets workers in")
 	}
-	if _, _, ok := idle.enter(); ok {
+	if idle.lets() {
 		t.Error("a hub that does not run lets workers in")
 	}
 }

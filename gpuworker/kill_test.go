@@ -4,14 +4,22 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
 	"hone/loop"
 )
 
-// TestMain lets the test binary be a worker of its own, which can be killed.
+// TestMain lets the test binary be a worker of its own, which can be killed, or
+// a thousand idle ones.
 func TestMain(m *testing.M) {
+	if n, err := strconv.Atoi(os.Getenv("HONE_TEST_IDLERS")); err == nil {
+		if err := idle(n, os.Getenv("HONE_TEST_ADDRESS")); err != nil {
+			panic(err)
+		}
+		return
+	}
 	if url := os.Getenv("HONE_TEST_WORKER"); url != "" {
 		a, err := NewAgent(AgentOptions{Server: url, Name: "w1", Dir: os.Getenv("HONE_TEST_DIR"), Slots: 2,
 			Generators: []Generator{echo{}}, MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond})

@@ -111,9 +111,7 @@ func (a *Agent) connect() error {
 	defer vigil.End()
 	l := &link{agent: a, server: server, socket: newSocket(conn, paceOf(0, a.o.PingEvery, a.o.PongWithin, a.o.WriteWithin))}
 	l.socket.heard = vigil.Heard
-	var wg sync.WaitGroup
-	wg.Go(l.socket.write)
-	defer wg.Wait()
+	defer func() { <-l.socket.closed }()
 	defer context.AfterFunc(a.life, func() { l.socket.end(context.Cause(a.life)) })()
 	defer context.AfterFunc(over, func() { l.socket.end(context.Cause(over)) })()
 

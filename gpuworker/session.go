@@ -21,73 +21,82 @@ var errDrained = errors.New("the worker takes no more")
 type session struct {
 	hub      *Hub
 	socket   *socket
-	log      *slog.Logger
+	remote   string
 	work     context.Context
 	instance string
 	worker   loop.Worker
 	id       string          // the dispatcher's
-	term     context.Context // in which it was let in
+	term     context.Context // in which it was let in; the hub's lock's
 	// left is closed when the dispatcher knows that the worker is gone.
 	left chan struct{}
 
-	// stopFeed ends the handing out of leases, for a reason.
+	// feeding ends, for a reason, when nothing more is leased; feeders are the
+	// goroutines that do, and told what they have defined.
+	feeding  context.Context
 	stopFeed context.CancelCauseFunc
+	feeders  sync.WaitGroup
+	told     recent[struct{}]
 
 	mu      sync.Mutex
 	free    int // credits that are not used up
 	judging int
 	// mine counts the leases of each unit on this connection, its announcement
-	// among them, that have had no answer.
+	// among them, that have had no answer; nil while there are none.
 	mine map[loop.Unit]int
 	more chan struct{} // free has changed
 }
 
-// serve returns when the connection has ended and nothing of it is left but
-// deliveries that are being judged.
-func (s *session) serve(feed context.Context) {
-	var wg sync.WaitGroup
-	wg.Go(s.socket.write)
-	stop := context.AfterFunc(s.work, func() { s.socket.end(context.Cause(s.work)) })
-	defer stop()
-	if err := s.greet(feed); err != nil {
-		final := isRefusal(err)
-		s.log.Warn("refused a worker", "worker", clip(s.worker.Name), "error", err)
-		s.socket.post(frame{Error: faultOf(err, final)})
-		s.socket.end(err)
-		close(s.left)
-		wg.Wait()
+// open lets the worker in, or sends it away, and returns; the connection is then
+// served by goroutines of its own. Of those an idle worker has two that wait, and
+// none of them decodes or decides anything before it waits: a goroutine keeps the
+// stack that it has needed once.
+func (s *session) open() {
+	if !s.hub.enter(s) {
+		s.socket.post(frame{Error: &fault{Problem: "no room for a worker now"}})
+		s.socket.end(ErrStopping)
 		return
 	}
-	s.log.Info("worker connected", "slots", s.worker.Slots, "type", s.worker.Type, "holds", len(s.worker.Holds))
-
-	feed, s.stopFeed = context.WithCancelCause(feed)
-	over := context.AfterFunc(s.term, func() {
-		err := context.Cause(s.term)
-		s.socket.post(frame{Error: faultOf(err, false)})
+	if err := s.greet(); err != nil {
+		final := isRefusal(err)
+		s.log().Warn("refused a worker", "error", err)
+		s.socket.post(frame{Error: faultOf(err, final)})
 		s.socket.end(err)
-	})
-	var feeding sync.WaitGroup
-	feeding.Go(func() { s.feed(feed) })
-	bye := context.AfterFunc(feed, func() {
-		if errors.Is(context.Cause(feed), ErrStopping) {
-			s.socket.post(frame{Bye: new(struct{})})
-		}
-	})
-	err := s.listen()
-	bye()
-	over()
+		s.close()
+		return
+	}
+	s.log().Info("worker connected", "slots", s.worker.Slots, "type", s.worker.Type, "holds", len(s.worker.Holds))
+	s.feeders.Go(s.feed)
+	go s.listen()
+}
+
+// log names the connection. It is made when it is needed: most have nothing to
+// say most of the time.
+func (s *session) log() *slog.Logger {
+	return s.hub.o.Logger.With("remote", s.remote, "worker", clip(s.worker.Name))
+}
+
+// leave ends the connection, for a reason, and tells the dispatcher.
+func (s *session) leave(err error) {
 	if isRefusal(err) {
 		s.socket.post(frame{Error: faultOf(err, false)})
 	}
 	s.socket.end(err)
 	cause := context.Cause(s.socket.ctx) // the first reason, if there were two
 	s.stopFeed(cause)
-	feeding.Wait() // nothing is leased on a session that has left
+	s.feeders.Wait() // nothing is leased on a session that has left
 	s.hub.o.Dispatcher.Leave(s.id, cause)
 	s.hub.dismiss(s)
+	s.close()
+	s.log().Info("worker gone", "cause", cause)
+}
+
+// close returns when the connection has ended and nothing of it is left but
+// deliveries that are being judged.
+func (s *session) close() {
+	s.stopFeed(context.Cause(s.socket.ctx))
 	close(s.left)
-	wg.Wait()
-	s.log.Info("worker gone", "cause", cause)
+	<-s.socket.closed
+	s.hub.leave(s)
 }
 
 // isRefusal reports whether the peer has to mend what it sent. What is not known
@@ -98,7 +107,7 @@ func isRefusal(err error) bool {
 }
 
 // greet reads the hello and has the dispatcher admit the worker.
-func (s *session) greet(ctx context.Context) error {
+func (s *session) greet() error {
 	f, err := s.socket.read(maxHello)
 	if err != nil {
 		return err
@@ -110,44 +119,49 @@ func (s *session) greet(ctx context.Context) error {
 		return err
 	}
 	s.instance = f.Hello.Instance
-	s.log = s.log.With("worker", s.worker.Name)
-	if err := s.hub.admit(ctx, s); err != nil {
+	if err := s.hub.admit(s.feeding, s); err != nil {
 		return err
 	}
-	if s.id, s.term, err = s.hub.o.Dispatcher.Join(ctx, s.worker); err != nil {
+	var term context.Context
+	if s.id, term, err = s.hub.o.Dispatcher.Join(s.feeding, s.worker); err != nil {
 		s.hub.dismiss(s)
 		return fmt.Errorf("join: %w", err)
 	}
 	for _, u := range s.worker.Holds {
-		s.mine[u]++
+		s.lend(u)
 	}
+	s.hub.until(s, term)
 	s.socket.post(frame{Welcome: new(struct{})})
 	return nil
 }
 
-// listen reads what the worker says until the connection ends.
-func (s *session) listen() error {
-	for {
-		f, err := s.socket.read(maxFrame)
-		if err != nil {
-			return err
-		}
-		switch {
-		case f.Credit != nil:
-			err = s.credit(f.Credit.Free)
-		case f.Delivery != nil:
-			err = s.deliver(f.Delivery)
-		case f.Failed != nil:
-			err = s.failed(f.Failed)
-		case f.Drain != nil:
-			s.stopFeed(errDrained)
-		default:
-			err = &loop.Error{Problem: "a frame that a worker does not send, or not now"}
-		}
-		if err != nil {
-			return err
-		}
+// listen waits for the next frame and heeds it; the one after that is another
+// goroutine's to wait for.
+func (s *session) listen() {
+	f, err := s.socket.read(maxFrame)
+	if err == nil {
+		err = s.heed(&f)
 	}
+	if err != nil {
+		s.leave(err)
+		return
+	}
+	go s.listen()
+}
+
+func (s *session) heed(f *frame) error {
+	switch {
+	case f.Credit != nil:
+		return s.credit(f.Credit.Free)
+	case f.Delivery != nil:
+		return s.deliver(f.Delivery)
+	case f.Failed != nil:
+		return s.failed(f.Failed)
+	case f.Drain != nil:
+		s.stopFeed(errDrained)
+		return nil
+	}
+	return &loop.Error{Problem: "a frame that a worker does not send, or not now"}
 }
 
 func (s *session) credit(n int) error {
@@ -184,7 +198,7 @@ func (s *session) deliver(wire *delivery) error {
 	if !known {
 		// Units that were made before an update of the worker are welcome: state
 		// knows the versions that workers have registered.
-		s.log.Debug("a delivery by a generator that the hello did not name", "unit", d.Unit.ID(), "generator", d.Generator)
+		s.log().Debug("a delivery by a generator that the hello did not name", "unit", d.Unit.ID(), "generator", d.Generator)
 	}
 	s.mu.Lock()
 	full := s.judging == maxJudging
@@ -229,11 +243,11 @@ func (s *session) judge(d loop.Delivery) {
 	case isRefusal(err):
 		a.Problem = clip(err.Error())
 		f.Refused = a
-		s.log.Warn("refused a delivery", "unit", d.Unit.ID(), "error", err)
+		s.log().Warn("refused a delivery", "unit", d.Unit.ID(), "error", err)
 	default:
 		a.Problem = clip(err.Error())
 		f.Later = a
-		s.log.Debug("a delivery's outcome is unknown", "unit", d.Unit.ID(), "error", err)
+		s.log().Debug("a delivery's outcome is unknown", "unit", d.Unit.ID(), "error", err)
 	}
 	if f.Later == nil {
 		s.mu.Lock()
@@ -243,12 +257,23 @@ func (s *session) judge(d loop.Delivery) {
 	s.socket.post(f)
 }
 
+// lend takes a lease of a unit down. The caller holds the lock, or is the only one
+// who knows the session.
+func (s *session) lend(u loop.Unit) {
+	if s.mine == nil {
+		s.mine = make(map[loop.Unit]int)
+	}
+	s.mine[u]++
+}
+
 // answered takes one lease of a unit off the books and reports whether there
 // was one. The caller holds the lock.
 func (s *session) answered(u loop.Unit) bool {
 	n := s.mine[u]
 	if n <= 1 {
-		delete(s.mine, u)
+		if delete(s.mine, u); len(s.mine) == 0 {
+			s.mine = nil
+		}
 	} else {
 		s.mine[u] = n - 1
 	}
@@ -268,7 +293,7 @@ func (s *session) failed(a *answer) error {
 		return &loop.Error{Field: "failed.unit", Problem: fmt.Sprintf("unit %s is not with this worker", u.ID())}
 	}
 	problem := clip(a.Problem)
-	s.log.Warn("a worker failed a unit", "unit", u.ID(), "problem", problem)
+	s.log().Warn("a worker failed a unit", "unit", u.ID(), "problem", problem)
 	if err := s.hub.o.Receiver.Fail(s.work, s.id, u, problem); err != nil {
 		return fmt.Errorf("fail %s: %w", u.ID(), err)
 	}

@@ -33,35 +33,57 @@ const (
 
 var errSlow = errors.New("the peer reads too slowly")
 
-// socket is one end of a connection. One goroutine, write, does all writing;
-// one reads. ctx ends when the socket does, and its cause says why.
+// socket is one end of a connection. One goroutine at a time writes, and only
+// while there is something to write; one reads. ctx ends when the socket does, and
+// its cause says why.
 type socket struct {
-	conn *websocket.Conn
-	pace pace
-	ctx  context.Context
-	end  context.CancelCauseFunc
+	conn   *websocket.Conn
+	pace   pace
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 	// heard, if set, is called at every sign of life of the peer.
 	heard func()
+	// closed is closed when the connection is, and nothing writes any more.
+	closed chan struct{}
 
 	mu    sync.Mutex
 	queue [][]byte // frames that wait; most of the time none do, so it has no room of its own
-	// more has a token when something was queued, room when something was taken.
-	more, room chan struct{}
+	// room has a token when a frame was taken.
+	room chan struct{}
+	// writing says that a goroutine writes; wrote, that one did since the last tick.
+	writing, wrote bool
+	// due are control frames that wait: a ping or a beat, and the answer to a ping.
+	ping, beat, pong bool
+	echo             []byte
+	timer            *time.Timer
+	ticks            int
 }
 
 func newSocket(conn *websocket.Conn, p pace) *socket {
-	s := &socket{conn: conn, pace: p, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
-	s.ctx, s.end = context.WithCancelCause(context.Background())
+	s := &socket{conn: conn, pace: p, room: make(chan struct{}, 1), closed: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.alive()
 	conn.SetReadLimit(2 * maxFrame) // read refuses less than this, in words
 	conn.SetPongHandler(func(string) error { return s.alive() })
 	conn.SetPingHandler(func(text string) error {
-		// gorilla lets control frames be written beside the writer. A pong that
-		// cannot be written is the writer's to notice.
-		_ = conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(time.Second))
+		s.mu.Lock()
+		s.pong, s.echo = true, []byte(text)
+		s.wake()
+		s.mu.Unlock()
 		return s.alive()
 	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer = time.AfterFunc(s.every(), s.tick)
 	return s
+}
+
+// every is how often the socket looks if a ping or a beat is due.
+func (s *socket) every() time.Duration {
+	if s.pace.beat > 0 {
+		return min(s.pace.beat, s.pace.pingEvery)
+	}
+	return s.pace.pingEvery
 }
 
 // alive gives the peer another while to be heard of.
@@ -75,65 +97,112 @@ func (s *socket) alive() error {
 	return s.conn.SetReadDeadline(time.Now().Add(s.pace.pongWithin))
 }
 
-// write writes frames, beats and pings until the socket ends, then what is still
-// waiting, says goodbye and closes the connection.
-func (s *socket) write() {
-	defer s.conn.Close()
-	every := s.pace.pingEvery
-	if s.pace.beat > 0 {
-		every = min(every, s.pace.beat)
+// end ends the socket, for the first reason that is given: what waits is still
+// written.
+func (s *socket) end(cause error) {
+	s.cancel(cause)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake()
+}
+
+// wake sees to it that somebody writes. The caller holds the lock.
+func (s *socket) wake() {
+	if !s.writing {
+		s.writing = true
+		go s.write()
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	pinged := time.Now()
-	wrote := false // since the last tick
+}
+
+// tick writes a ping or a beat when it is due.
+func (s *socket) tick() {
+	s.mu.Lock()
+	if s.ctx.Err() != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.ticks++
+	s.ping = s.ping || s.ticks%max(1, int(s.pace.pingEvery/s.every())) == 0
+	s.beat = s.beat || s.pace.beat > 0 && !s.wrote && !s.ping
+	s.wrote = false
+	s.timer.Reset(s.every())
+	mine := (s.ping || s.beat) && !s.writing
+	s.writing = s.writing || mine
+	s.mu.Unlock()
+	if mine {
+		s.write()
+	}
+}
+
+// unasked is a pong that nobody has asked for: RFC 6455, 5.5.3, has it as a
+// heartbeat of one direction, to which no answer is expected. A server's frames
+// are not masked, so that it is the same for all.
+var unasked = []byte{0x80 | websocket.PongMessage, 0}
+
+// write writes what there is to write. When the socket has ended that is the
+// last of it, and the connection is closed.
+func (s *socket) write() {
 	for {
-		if b, ok := s.take(); ok {
-			if err := s.put(b); err != nil {
-				s.end(err)
-				return
-			}
-			wrote = true
-			continue
-		}
-		select {
-		case <-s.more:
-		case now := <-tick.C:
-			var err error
-			switch {
-			case now.Sub(pinged) > s.pace.pingEvery-every/2:
-				pinged = now
-				err = s.control(websocket.PingMessage)
-			case !wrote:
-				// RFC 6455, 5.5.3: a pong that nobody asked for is a heartbeat of one
-				// direction, to which no answer is expected.
-				err = s.control(websocket.PongMessage)
-			}
-			if err != nil {
-				s.end(err)
-				return
-			}
-			wrote = false
-		case <-s.ctx.Done():
+		s.mu.Lock()
+		if s.ctx.Err() != nil {
+			s.timer.Stop()
+			s.mu.Unlock()
 			s.farewell()
+			_ = s.conn.Close()
+			close(s.closed)
 			return
+		}
+		var b []byte
+		ping, beat, pong, echo := s.ping, s.beat, s.pong, s.echo
+		s.ping, s.beat, s.pong, s.echo = false, false, false, nil
+		if !ping && !beat && !pong {
+			if b = s.take(); b == nil {
+				s.writing = false
+				s.mu.Unlock()
+				return
+			}
+		}
+		s.wrote = true
+		s.mu.Unlock()
+		var err error
+		switch {
+		case b != nil:
+			err = s.put(b)
+		case beat && !ping && !pong:
+			// Past the library, which would make garbage for each. Nobody else writes.
+			raw := s.conn.NetConn()
+			if err = raw.SetWriteDeadline(time.Now().Add(s.pace.writeWithin)); err == nil {
+				_, err = raw.Write(unasked)
+			}
+		}
+		if err == nil && pong {
+			err = s.conn.WriteControl(websocket.PongMessage, echo, time.Now().Add(s.pace.writeWithin))
+		}
+		if err == nil && ping {
+			err = s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.pace.writeWithin))
+		}
+		if err != nil {
+			s.cancel(fmt.Errorf("write: %w", err))
 		}
 	}
 }
 
-// take is the next frame to be written.
-func (s *socket) take() (b []byte, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// take is the next frame to be written, nil if there is none. The caller holds
+// the lock.
+func (s *socket) take() []byte {
 	if len(s.queue) == 0 {
-		return nil, false
+		return nil
 	}
-	b = s.queue[0]
+	b := s.queue[0]
+	s.queue[0] = nil
 	if s.queue = s.queue[1:]; len(s.queue) == 0 {
 		s.queue = nil
 	}
-	poke(s.room)
-	return b, true
+	select {
+	case s.room <- struct{}{}:
+	default:
+	}
+	return b
 }
 
 // offer queues a frame if there is room.
@@ -144,33 +213,15 @@ func (s *socket) offer(b []byte) bool {
 		return false
 	}
 	s.queue = append(s.queue, b)
-	poke(s.more)
+	s.wake()
 	return true
-}
-
-// poke leaves a token, if there is none.
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-func (s *socket) control(kind int) error {
-	if err := s.conn.WriteControl(kind, nil, time.Now().Add(s.pace.writeWithin)); err != nil {
-		return fmt.Errorf("ping: %w", err)
-	}
-	return nil
 }
 
 func (s *socket) put(b []byte) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.pace.writeWithin)); err != nil {
-		return fmt.Errorf("write: %w", err)
+		return err
 	}
-	if err := s.conn.WriteMessage(websocket.BinaryMessage, b); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	return nil
+	return s.conn.WriteMessage(websocket.BinaryMessage, b)
 }
 
 // farewell writes what waits, for a peer that still listens, and then reads on,
@@ -181,8 +232,10 @@ func (s *socket) farewell() {
 	}
 	s.pace.writeWithin = min(s.pace.writeWithin, linger)
 	for {
-		b, ok := s.take()
-		if !ok {
+		s.mu.Lock()
+		b := s.take()
+		s.mu.Unlock()
+		if b == nil {
 			break
 		}
 		if s.put(b) != nil {
@@ -235,26 +288,26 @@ func (s *socket) post(f frame) {
 func (s *socket) read(limit int64) (frame, error) {
 	kind, r, err := s.conn.NextReader()
 	if err != nil {
-		return frame{}, s.closed(err)
+		return frame{}, s.ended(err)
 	}
 	if kind != websocket.BinaryMessage {
 		return frame{}, &loop.Error{Problem: "a text frame", Remedy: "frames are binary"}
 	}
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return frame{}, s.closed(err)
+		return frame{}, s.ended(err)
 	}
 	if int64(len(b)) > limit {
 		return frame{}, &loop.Error{Problem: fmt.Sprintf("a frame of more than %d bytes", limit)}
 	}
 	if err := s.alive(); err != nil {
-		return frame{}, s.closed(err)
+		return frame{}, s.ended(err)
 	}
 	return decode(b)
 }
 
-// closed is why reading has ended: our own reason, if we had one.
-func (s *socket) closed(err error) error {
+// ended is why reading has ended: our own reason, if we had one.
+func (s *socket) ended(err error) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
