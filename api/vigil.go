@@ -34,8 +34,8 @@ type Vigil struct {
 
 // Pauses between two looks around.
 const (
-	minLook = 400 * time.Millisecond
-	maxLook = 2 * time.Second
+	minLook = 300 * time.Millisecond
+	maxLook = time.Second
 	// lookTimeout bounds the wait for an answer to who leads.
 	lookTimeout = time.Second
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -26,25 +27,37 @@ const (
 // will soon know who does.
 var errNotLeading = errors.New("it does not lead")
 
-// movedError is why a server that has fallen silent is waited for no longer.
-type movedError struct{ leader string }
+// errMoved is why a server that has fallen silent is waited for no longer.
+var errMoved = errors.New("the server is silent, and another one leads")
 
-func (e *movedError) Error() string { return "the server is silent, and " + e.leader + " leads" }
+// opened is a socket that a server has opened. The vigil that is kept over the
+// server goes on; over ends when another one leads.
+type opened struct {
+	conn   *websocket.Conn
+	server string
+	vigil  *api.Vigil
+	over   context.Context
+	end    context.CancelCauseFunc
+}
+
+func (o *opened) close() {
+	o.vigil.End()
+	o.end(nil)
+}
 
 // dial opens a socket to whoever leads. The server that is first in turn is
 // asked, and those that cannot be reached are passed over; but where one answers
 // that it does not lead, the next attempt asks the next, after a pause: thousands
 // of workers that ask every node at once would keep them from electing a leader.
-// The vigil that is kept over the server goes on with the connection.
-func (a *Agent) dial(lost func(cause error)) (conn *websocket.Conn, server string, vigil *api.Vigil, err error) {
+func (a *Agent) dial() (o *opened, err error) {
 	asked := make(map[string]bool)
 	for _, server := range a.client.Servers.Turn() {
 		for hops := 0; server != "" && !asked[server]; hops++ {
 			asked[server] = true
-			conn, vigil, next, trouble := a.dialOne(server, lost)
+			o, next, trouble := a.dialOne(server)
 			if trouble == nil {
 				a.client.Servers.Answered(server)
-				return conn, server, vigil, nil
+				return o, nil
 			}
 			a.client.Servers.Failed(server)
 			trouble = fmt.Errorf("%s: %w", server, trouble)
@@ -52,64 +65,79 @@ func (a *Agent) dial(lost func(cause error)) (conn *websocket.Conn, server strin
 				trouble = fmt.Errorf("%w; %w", err, trouble)
 			}
 			if err = trouble; next == "" && errors.Is(err, errNotLeading) || hops == maxHops || a.life.Err() != nil {
-				return nil, "", nil, err
+				return nil, err
 			}
 			server = next
 		}
 	}
-	return nil, "", nil, err
+	return nil, err
 }
 
 // dialOne opens a socket to one server, or says to which one it was sent on.
-func (a *Agent) dialOne(server string, lost func(cause error)) (conn *websocket.Conn, vigil *api.Vigil, next string, err error) {
-	ctx, cancel := context.WithCancelCause(a.life)
-	defer cancel(nil)
-	vigil = a.client.Vigil(server, a.o.Silence, func(leader string) {
+func (a *Agent) dialOne(server string) (_ *opened, next string, err error) {
+	o := &opened{server: server}
+	o.over, o.end = context.WithCancelCause(a.life)
+	var leader string
+	o.vigil = a.client.Vigil(server, a.o.Silence, func(other string) {
 		a.client.Servers.Failed(server)
-		a.client.Servers.Answered(leader) // the others say so
-		cause := &movedError{leader}
-		cancel(cause)
-		lost(cause)
+		a.client.Servers.Answered(other) // the others say so
+		leader = other
+		o.end(errMoved)
 	})
 	defer func() {
 		if err != nil {
-			vigil.End()
+			o.close()
 		}
 	}()
 	t := a.o.Transport
+	connect := t.DialContext
+	if connect == nil {
+		connect = new(net.Dialer).DialContext
+	}
+	// The library heeds the context only until there is a connection.
+	hangUp := func() bool { return true }
+	defer func() { hangUp() }()
 	dialer := websocket.Dialer{
-		Proxy:            t.Proxy,
-		NetDialContext:   t.DialContext,
+		Proxy: t.Proxy,
+		NetDialContext: func(dialing context.Context, network, address string) (net.Conn, error) {
+			conn, err := connect(dialing, network, address)
+			if err == nil {
+				hangUp = context.AfterFunc(o.over, func() { _ = conn.Close() })
+			}
+			return conn, err
+		},
 		TLSClientConfig:  t.TLSClientConfig,
 		HandshakeTimeout: handshakeTimeout,
 		Subprotocols:     []string{Subprotocol},
 		ReadBufferSize:   4 << 10,
 		WriteBufferSize:  4 << 10,
 	}
-	conn, answer, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(server, "http")+socketPath, nil)
+	var answer *http.Response
+	o.conn, answer, err = dialer.DialContext(o.over, "ws"+strings.TrimPrefix(server, "http")+socketPath, nil)
 	if answer != nil {
 		defer answer.Body.Close()
 	}
 	switch {
+	case err == nil && hangUp():
+		o.vigil.Heard()
+		return o, "", nil
+	case errors.Is(context.Cause(o.over), errMoved):
+		return nil, leader, fmt.Errorf("%w: %s", errMoved, leader)
 	case err == nil:
-		vigil.Heard()
-		return conn, vigil, "", nil
+		return nil, "", context.Cause(o.over)
 	case answer == nil:
-		if moved, ok := errors.AsType[*movedError](context.Cause(ctx)); ok {
-			return nil, nil, moved.leader, moved
-		}
-		return nil, nil, "", err
+		return nil, "", err
 	}
 	if next, problem := api.Redirected(answer, server, socketPath); next != "" || problem != nil {
 		if problem == nil {
 			problem = fmt.Errorf("it names %s as the leader", next)
 		}
-		return nil, nil, next, fmt.Errorf("%w: %w", errNotLeading, problem)
+		return nil, next, fmt.Errorf("%w: %w", errNotLeading, problem)
 	}
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 200))
 	err = fmt.Errorf("%w: %s: %q", err, answer.Status, text)
 	if answer.StatusCode == http.StatusServiceUnavailable {
 		err = fmt.Errorf("%w: %w", errNotLeading, err)
 	}
-	return nil, nil, "", err
+	return nil, "", err
 }

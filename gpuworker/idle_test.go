@@ -159,4 +159,3 @@ func idle(n int, address string) error {
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	return nil
 }
-

@@ -87,7 +87,7 @@ func (a *Agent) stayConnected() {
 			level, told, toldAt = slog.LevelWarn, text, time.Now()
 		}
 		a.o.Logger.Log(a.life, level, "not connected; trying again", "server", a.client.Servers.String(), "error", err)
-		if _, moved := errors.AsType[*movedError](err); moved {
+		if errors.Is(err, errMoved) {
 			pause.reset() // it is known whom to ask
 		}
 		pause.max = a.o.MaxBackoff
@@ -102,18 +102,15 @@ func (a *Agent) stayConnected() {
 
 // connect is one connection from beginning to end; it says why it has ended.
 func (a *Agent) connect() error {
-	over, end := context.WithCancelCause(context.Background())
-	defer end(nil)
-	conn, server, vigil, err := a.dial(end)
+	o, err := a.dial()
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer vigil.End()
-	l := &link{agent: a, server: server, socket: newSocket(conn, paceOf(0, a.o.PingEvery, a.o.PongWithin, a.o.WriteWithin))}
-	l.socket.heard = vigil.Heard
+	defer o.close()
+	l := &link{agent: a, server: o.server, socket: newSocket(o.conn, paceOf(0, a.o.PingEvery, a.o.PongWithin, a.o.WriteWithin))}
+	l.socket.heard = o.vigil.Heard
 	defer func() { <-l.socket.closed }()
-	defer context.AfterFunc(a.life, func() { l.socket.end(context.Cause(a.life)) })()
-	defer context.AfterFunc(over, func() { l.socket.end(context.Cause(over)) })()
+	defer context.AfterFunc(o.over, func() { l.socket.end(context.Cause(o.over)) })()
 
 	// From here on, whatever is given back is given back on this link: the hello
 	// names it, or a lease of this link does.
@@ -128,7 +125,7 @@ func (a *Agent) connect() error {
 	a.link = nil
 	a.changed()
 	a.mu.Unlock()
-	a.client.Servers.Failed(server)
+	a.client.Servers.Failed(l.server)
 	if _, ok := errors.AsType[*fault](err); ok {
 		return err
 	}

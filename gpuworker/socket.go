@@ -49,9 +49,8 @@ type socket struct {
 	mu    sync.Mutex
 	queue [][]byte // frames that wait; most of the time none do, so it has no room of its own
 	// room has a token when a frame was taken.
-	room chan struct{}
-	// writing says that a goroutine writes; wrote, that one did since the last tick.
-	writing, wrote bool
+	room    chan struct{}
+	writing bool // a goroutine writes
 	// due are control frames that wait: a ping or a beat, and the answer to a ping.
 	ping, beat, pong bool
 	echo             []byte
@@ -123,8 +122,7 @@ func (s *socket) tick() {
 	}
 	s.ticks++
 	s.ping = s.ping || s.ticks%max(1, int(s.pace.pingEvery/s.every())) == 0
-	s.beat = s.beat || s.pace.beat > 0 && !s.wrote && !s.ping
-	s.wrote = false
+	s.beat = s.pace.beat > 0
 	s.timer.Reset(s.every())
 	mine := (s.ping || s.beat) && !s.writing
 	s.writing = s.writing || mine
@@ -162,13 +160,12 @@ func (s *socket) write() {
 				return
 			}
 		}
-		s.wrote = true
 		s.mu.Unlock()
 		var err error
 		switch {
 		case b != nil:
 			err = s.put(b)
-		case beat && !ping && !pong:
+		case beat:
 			// Past the library, which would make garbage for each. Nobody else writes.
 			raw := s.conn.NetConn()
 			if err = raw.SetWriteDeadline(time.Now().Add(s.pace.writeWithin)); err == nil {
@@ -227,8 +224,8 @@ func (s *socket) put(b []byte) error {
 // farewell writes what waits, for a peer that still listens, and then reads on,
 // unheard, until the peer has closed too.
 func (s *socket) farewell() {
-	if errors.Is(context.Cause(s.ctx), errSlow) {
-		return
+	if cause := context.Cause(s.ctx); errors.Is(cause, errSlow) || errors.Is(cause, errMoved) {
+		return // it does not listen
 	}
 	s.pace.writeWithin = min(s.pace.writeWithin, linger)
 	for {
