@@ -41,7 +41,7 @@ type member struct {
 	hub     *Hub
 	calls   chan net.Conn
 	killed  bool
-	away    bool          // unreachable: whoever calls waits
+	away    bool                          // unreachable: whoever calls waits
 	running atomic.Pointer[chan struct{}] // closed unless it is stopped
 	conns   []net.Conn
 }
