@@ -53,7 +53,7 @@ func (p *pilot) fly(ctx context.Context) (stop func()) {
 	p.mu.Lock()
 	p.answered, p.said = map[raft.ServerID]time.Time{}, map[raft.ServerID]api.Node{}
 	p.mu.Unlock()
-	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: raftLog{p.n.o.Logger}, DisableTime: true})
+	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: newRaftLog(p.n.o.Logger), DisableTime: true})
 	a := autopilot.New(p.n.raft, p, autopilot.WithLogger(logger),
 		autopilot.WithUpdateInterval(pilotEvery), autopilot.WithReconcileInterval(2*pilotEvery), autopilot.WithPromoter(autopilot.DefaultPromoter()))
 	// Its first look asks all nodes, and must not hold up the term.

@@ -220,11 +220,13 @@ func (t *term) unjudged(d *delivery, err error) {
 	switch {
 	case errors.Is(err, loop.ErrStagingGone):
 		t.giveBack(d.Unit)
-		if fault.Planted("answer committed instead of again") {
-			d.answer <- settled{standing: loop.Standing{Fresh: d.Unit.Count}}
-			return
+		// Delivered twice, its bytes were swept when the first delivery was settled.
+		var standing loop.Standing
+		t.c.node.View(func(s *state.State) { standing = s.JudgeUnit(d.Unit) })
+		if standing.Fresh > 0 && !fault.Planted("answer committed instead of again") {
+			standing = loop.Standing{Again: true}
 		}
-		d.answer <- settled{standing: loop.Standing{Again: true}}
+		d.answer <- settled{standing: standing}
 	case isRefused && !errors.Is(err, loop.ErrNotFound) && !errors.Is(err, loop.ErrConflict) && !errors.Is(err, loop.ErrUnavailable):
 		t.c.log.Warn("delivery refused", "worker", d.Worker, "unit", d.Unit.ID(), "error", err)
 		t.mu.Lock()

@@ -229,7 +229,7 @@ func (n *Node) start() (err error) {
 	if err := lockFile(n.lock); err != nil {
 		return fmt.Errorf("open node: another one runs in %s: %w", n.o.Dir, err)
 	}
-	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: raftLog{n.o.Logger}, DisableTime: true})
+	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: newRaftLog(n.o.Logger), DisableTime: true})
 	snapshots, err := openSnapshots(n.o.Dir, 2, logger)
 	if err != nil {
 		return fmt.Errorf("open node: %w", err)
@@ -413,19 +413,4 @@ func (n *Node) Leading() bool {
 	default:
 		return false
 	}
-}
-
-// raftLog passes raft's lines on. What raft warns of is a part of its ordinary
-// life (an election at every start, say); what it calls an error is worth a
-// warning.
-type raftLog struct{ log *slog.Logger }
-
-func (w raftLog) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	if message, ok := strings.CutPrefix(text, "[ERROR]"); ok {
-		w.log.Warn(strings.TrimSpace(message))
-	} else {
-		w.log.Info(strings.TrimSpace(strings.TrimPrefix(text, "[WARN]")))
-	}
-	return len(line), nil
 }
