@@ -152,10 +152,10 @@ func (s *Schedule) queue(t *track, sp span, avoid string, first bool) {
 }
 
 // place puts a queue where it belongs in its backlog: nowhere while its campaign
-// is held.
+// is held, or its purse empty.
 func (s *Schedule) place(q *queue) {
 	b := s.backlogs[q.track.generator]
-	if q.spans.n == 0 || s.held[q.track.place.Campaign] {
+	if q.spans.n == 0 || s.rests(q.track.place.Campaign) {
 		if b != nil {
 			b.remove(q)
 		}

@@ -20,7 +20,7 @@ func (s *Schedule) Staged(u loop.Unit, name string, millis int64, now time.Time)
 		s.rates.observe(w.kind, t.generator, u.Count, millis)
 	}
 	s.order++
-	l := &lease{unit: u, track: t, name: name, granted: s.order, deadline: s.now.Add(s.o.StagedLease)}
+	l := &lease{unit: u, track: t, name: name, granted: s.order, deadline: s.now.Add(s.o.StagedLease), reserve: max(0, millis)}
 	if old := s.leases[u]; old != nil {
 		l.fails = old.fails
 		s.release(old)
@@ -35,6 +35,7 @@ func (s *Schedule) Staged(u loop.Unit, name string, millis int64, now time.Time)
 	if claimed {
 		s.leases[u] = l
 		heap.Push(&s.deadline, l)
+		s.reserve(u.Campaign, l.reserve)
 	}
 	s.sweep(t.place)
 }

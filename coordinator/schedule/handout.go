@@ -134,11 +134,12 @@ func (s *Schedule) grant(w *worker, t *track, from, to uint64, fails int) *lease
 	}
 	s.order++
 	l := &lease{unit: u, track: t, name: w.name, worker: w, granted: s.order, fails: fails,
-		deadline: s.now.Add(max(term, s.o.MinLease)), slot: len(w.leases)}
+		deadline: s.now.Add(max(term, s.o.MinLease)), slot: len(w.leases), reserve: s.mayTake(w, t, to-from)}
 	w.leases = append(w.leases, l)
 	s.leases[l.unit] = l
 	t.fly(from, to, l.granted)
 	heap.Push(&s.deadline, l)
+	s.reserve(u.Campaign, l.reserve)
 	return l
 }
 
@@ -148,6 +149,7 @@ func (s *Schedule) release(l *lease) {
 		delete(s.leases, l.unit)
 	}
 	heap.Remove(&s.deadline, l.at)
+	s.reserve(l.unit.Campaign, -l.reserve)
 	w := l.worker
 	if w == nil {
 		return

@@ -27,8 +27,11 @@ type lease struct {
 	granted  uint64 // counts grants, to break ties
 	deadline time.Time
 	fails    int
-	at       int // in the heap of deadlines
-	slot     int // in the worker's leases
+	// reserve is what it may take of the campaign's money, in milliseconds; once
+	// staged, what it took.
+	reserve int64
+	at      int // in the heap of deadlines
+	slot    int // in the worker's leases
 }
 
 func (l *lease) end() uint64 { return l.unit.First + uint64(l.unit.Count) }

@@ -43,6 +43,14 @@ func (r *rates) perSample(kind, generator string) (float64, bool) {
 	return m, ok
 }
 
+// slowest is the expected milliseconds per sample of the slowest type.
+func (r *rates) slowest(generator string) (most float64, ok bool) {
+	for _, m := range r.millis[generator] { // a maximum does not depend on the order
+		most, ok = math.Max(most, m), true
+	}
+	return most, ok
+}
+
 // handicap is how many times slower the type is at a generator than the fastest
 // type; 1 where nothing is known.
 func (r *rates) handicap(kind, generator string) float64 {

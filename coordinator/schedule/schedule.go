@@ -69,6 +69,7 @@ type Schedule struct {
 	age      uint64
 	backlogs map[string]*backlog // by generator
 	held     map[string]bool     // campaigns of which nothing is leased
+	purses   map[string]*purse   // of campaigns that are in flight, or bounded
 	workers  map[string]*worker
 	makers   map[string]int // workers that have joined, by generator
 	leases   map[loop.Unit]*lease
@@ -101,6 +102,7 @@ func New(o Options) *Schedule {
 		rounds:   make(map[string][]opened),
 		backlogs: make(map[string]*backlog),
 		held:     make(map[string]bool),
+		purses:   make(map[string]*purse),
 		workers:  make(map[string]*worker),
 		makers:   make(map[string]int),
 		leases:   make(map[loop.Unit]*lease),
@@ -219,6 +221,7 @@ func (s *Schedule) Drop(campaign string) {
 		}
 	}
 	delete(s.rounds, campaign)
+	delete(s.purses, campaign)
 }
 
 // track finds or makes the track of an attempt at a place.

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,7 @@ func TestAgainstTwin(t *testing.T) {
 		w := &twin{at: make(map[spot]*grant), leases: make(map[loop.Unit]*grant), joined: make(map[string]bool)}
 		now := start
 		held := make(map[string]bool)
+		left := map[string]int64{"c": math.MaxInt64, "d": math.MaxInt64}
 		names := rapid.SampledFrom([]string{"a", "b", "c"})
 		place := func() Place {
 			return Place{Campaign: rapid.SampledFrom([]string{"c", "d"}).Draw(t, "campaign"), Round: rapid.IntRange(1, 2).Draw(t, "round")}
@@ -95,6 +97,7 @@ func TestAgainstTwin(t *testing.T) {
 			return rapid.SampledFrom(seen).Draw(t, "unit"), true
 		}
 		next := func(name string, free int) {
+			last := make(map[string]int64)
 			for _, l := range s.Next(name, free, now) {
 				if !w.joined[name] {
 					t.Fatalf("%s was leased to %s, who has not joined", l.Unit.ID(), name)
@@ -114,6 +117,14 @@ func TestAgainstTwin(t *testing.T) {
 				})
 				w.leases[l.Unit] = g
 				seen = append(seen, l.Unit)
+				last[l.Unit.Campaign] = s.ReservedBy(l.Unit, name)
+			}
+			// Before the last lease, what was in flight could not yet take all that is
+			// left (C14).
+			for c, reserve := range last {
+				if s.Reserved(c)-reserve >= left[c] {
+					t.Fatalf("campaign %s has %d ms reserved, the last %d, of %d", c, s.Reserved(c), reserve, left[c])
+				}
 			}
 		}
 		expire := func() {
@@ -228,6 +239,11 @@ func TestAgainstTwin(t *testing.T) {
 					s.Release(c)
 				}
 			},
+			"afford": func(t *rapid.T) {
+				c := rapid.SampledFrom([]string{"c", "d"}).Draw(t, "campaign")
+				left[c] = rapid.Int64Range(-1, 400_000).Draw(t, "left")
+				s.Afford(c, left[c])
+			},
 			"time": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "seconds")) * time.Second)
 				expire()
@@ -237,6 +253,10 @@ func TestAgainstTwin(t *testing.T) {
 		for c := range held {
 			s.Release(c)
 			delete(held, c)
+		}
+		for c := range left {
+			left[c] = math.MaxInt64
+			s.Afford(c, left[c])
 		}
 		// Two idle workers take everything that is pending, once every pause and
 		// every avoidance is over; nothing is lost on the way.
@@ -278,6 +298,19 @@ func consistent(s *Schedule) error {
 	}
 	if len(s.leases) != len(s.deadline) {
 		return fmt.Errorf("%d leases, %d deadlines", len(s.leases), len(s.deadline))
+	}
+	reserved := make(map[string]int64)
+	for _, l := range s.leases {
+		reserved[l.unit.Campaign] += l.reserve
+	}
+	for c, p := range s.purses {
+		if p.reserved != reserved[c] || p.empty != (p.bounded && p.reserved >= p.left) {
+			return fmt.Errorf("campaign %s: %+v, but %d are reserved", c, *p, reserved[c])
+		}
+		delete(reserved, c)
+	}
+	if len(reserved) > 0 {
+		return fmt.Errorf("%v are reserved without a purse", reserved)
 	}
 	for g, b := range s.backlogs {
 		for i, group := range b.groups {

@@ -129,6 +129,11 @@ func (b *builder) addCampaign(r *campaignRecord) error {
 			return refusal
 		}
 	}
+	if r.Spent != nil {
+		if err := b.campaign.meters.restore(r.Spent); err != nil {
+			return err
+		}
+	}
 	b.round = nil
 	b.s.campaigns[r.Campaign.Name] = b.campaign
 	return nil

@@ -24,6 +24,7 @@ type campaign struct {
 	rounds        []*round
 	// proposals are all that were made; only the last may wait.
 	proposals []Proposal
+	meters    meters
 }
 
 // version counts the amendments; a round says which it was decided for (C15).
@@ -99,6 +100,7 @@ func (s *State) ownCampaign(name string) *campaign {
 	own := *c
 	own.generation = s.generation
 	own.rounds, own.amendments, own.proposals = slices.Clone(c.rounds), slices.Clone(c.amendments), slices.Clone(c.proposals)
+	own.meters.current = slices.Clone(c.meters.current)
 	s.campaigns[name] = &own
 	return &own
 }
@@ -130,7 +132,7 @@ func (s *State) Campaign(name string) (Campaign, bool) {
 	view := Campaign{
 		Campaign: c.loop, Version: c.version(), SpaceVersion: c.spaceVersion, PolicyVersion: c.policyVersion, Canary: s.canary(c),
 		Document: c.document, At: c.at, Round: len(c.rounds), State: c.state(),
-		Steered: c.steered, Amendments: slices.Clone(c.amendments), Requested: c.requested(), LastRevoke: c.lastRevoke,
+		Steered: c.steered, Amendments: slices.Clone(c.amendments), Requested: c.requested(), LastRevoke: c.lastRevoke, Spent: c.meters.spent,
 	}
 	for n, r := range c.rounds {
 		for _, k := range r.components {

@@ -24,6 +24,7 @@ type Command struct {
 	AdoptPolicy       *AdoptPolicy       `cbor:"18,keyasint,omitempty"`
 	RegisterNode      *RegisterNode      `cbor:"19,keyasint,omitempty"`
 	ForgetNode        *ForgetNode        `cbor:"20,keyasint,omitempty"`
+	Account           *Account           `cbor:"22,keyasint,omitempty"`
 	Checkpoint        *Checkpoint        `cbor:"25,keyasint,omitempty"`
 	RaiseVersion      *RaiseVersion      `cbor:"21,keyasint,omitempty"`
 }
@@ -111,9 +112,31 @@ type AdoptPolicy struct {
 }
 
 // GiveUp abandons what a closed campaign still has open: the leader proposes it
-// when nobody makes any of that any more. Answer: GivenUp.
+// when nobody makes any of that any more. With a reason it ends a campaign whose
+// money is spent: all that its rounds still owe is abandoned for that reason, and its
+// next version asks for no more than they decided (C14). Answer: GivenUp.
 type GiveUp struct {
 	Campaign string `cbor:"1,keyasint"`
+	// Reason says what was spent, of the money that Version of the campaign has (C15).
+	Reason  string `cbor:"2,keyasint,omitempty"`
+	Version int    `cbor:"3,keyasint,omitempty"`
+}
+
+// Account reports what worker connections have taken beside what commits report.
+// Answer: Accounted.
+type Account struct {
+	Meters []Meter `cbor:"1,keyasint"`
+}
+
+// Meter is what one connection of a worker has taken of a campaign, from its
+// beginning: readings never fall. So the greatest one counts, and a resent or late
+// one counts nothing (C14).
+type Meter struct {
+	Connection string `cbor:"1,keyasint"`
+	Campaign   string `cbor:"2,keyasint"`
+	// Millis are of generators' time, Micros millionths of the campaign's currency.
+	Millis uint64 `cbor:"3,keyasint"`
+	Micros uint64 `cbor:"4,keyasint,omitempty"`
 }
 
 // RegisterGenerator makes a generator's version known, from a worker's hello.
@@ -198,6 +221,8 @@ type Commit struct {
 	Packs []loop.Object `cbor:"4,keyasint,omitempty"`
 	// Extensions raise `reserved` (C2).
 	Extensions []Extension `cbor:"5,keyasint,omitempty"`
+	// Meters are readings of the connections that the deliveries came by (C14).
+	Meters []Meter `cbor:"6,keyasint,omitempty"`
 }
 
 // Delivered is one delivery with the gates' verdicts on it.

@@ -32,6 +32,7 @@ func (s *State) commit(c *Commit) Event {
 			k.reserve(e.Reserved)
 		}
 	}
+	s.note(c.Meters)
 	return event
 }
 
@@ -137,7 +138,7 @@ func (s *State) checkCommit(c *Commit) (space string, r *Refused) {
 			return "", r
 		}
 	}
-	return space, nil
+	return space, checkMeters(c.Meters)
 }
 
 // checkPart refuses a part whose rows are not exactly those of the deliveries; a

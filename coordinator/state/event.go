@@ -119,6 +119,9 @@ type GivenUp struct {
 	Indices uint64
 }
 
+// Accounted answers Account.
+type Accounted struct{}
+
 // GeneratorRegistered answers RegisterGenerator.
 type GeneratorRegistered struct {
 	Generator loop.Generator
@@ -266,6 +269,7 @@ func (CampaignExtended) event()    {}
 func (PolicyAdopted) event()       {}
 func (GivenUp) event()             {}
 func (GeneratorRegistered) event() {}
+func (Accounted) event()           {}
 func (RoundOpened) event()         {}
 func (Committed) event()           {}
 func (Appended) event()            {}

@@ -59,6 +59,22 @@ type campaignRecord struct {
 	// nothing else is written, as before there were these.
 	Steered    *steeredRecord    `cbor:"7,keyasint,omitempty"`
 	Amendments []amendmentRecord `cbor:"8,keyasint,omitempty"`
+	Spent      *spentRecord      `cbor:"9,keyasint,omitempty"`
+}
+
+// spentRecord is what a campaign has spent, and the readings that it is the sum of, as
+// far as they are remembered.
+type spentRecord struct {
+	Millis   uint64        `cbor:"1,keyasint"`
+	Micros   uint64        `cbor:"2,keyasint"`
+	Current  []meterRecord `cbor:"3,keyasint,omitempty"`
+	Previous []meterRecord `cbor:"4,keyasint,omitempty"`
+}
+
+type meterRecord struct {
+	Connection string `cbor:"1,keyasint"`
+	Millis     uint64 `cbor:"2,keyasint"`
+	Micros     uint64 `cbor:"3,keyasint"`
 }
 
 type steeredRecord struct {

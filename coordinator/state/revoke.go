@@ -24,7 +24,8 @@ func (s *State) revoke(c *Revoke) Event {
 	for _, x := range taken {
 		k := s.ownComponent(x.Campaign, x.Name.Round, x.Name.Domain, x.Name.Component)
 		k.reopen(x.Name.Index, x.Name.Attempt)
-		// What was stopped by hand is not opened again (C13).
+		// What was stopped by hand is not opened again (C13). Where the money is spent
+		// nobody is handed it, and it is given up again.
 		if s.campaigns[x.Campaign].steered.To == Closed {
 			k.abandon(x.Name.Index, "revoked after the campaign was closed")
 		}

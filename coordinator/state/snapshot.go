@@ -151,6 +151,7 @@ func (e *emitter) campaign(c *campaign) {
 	for _, a := range c.amendments {
 		r.Amendments = append(r.Amendments, amendmentRecord(a))
 	}
+	r.Spent = c.meters.record()
 	e.put(&record{Campaign: r})
 	for _, r := range c.rounds {
 		e.put(&record{Round: &roundRecord{r.decided}})

@@ -118,6 +118,8 @@ func (s *State) apply(c *Command) Event {
 		return s.registerNode(c.RegisterNode)
 	case c.ForgetNode != nil:
 		return s.forgetNode(c.ForgetNode)
+	case c.Account != nil:
+		return s.account(c.Account)
 	case c.Checkpoint != nil:
 		return Checkpointed{}
 	case c.RaiseVersion != nil:

@@ -128,20 +128,13 @@ func (s *State) giveUp(g *GiveUp) Event {
 	if c == nil {
 		return *refused(NotFound, "campaign", "there is no campaign %q", g.Campaign)
 	}
-	if c.steered.To != Closed {
-		return *refused(Conflict, "campaign", "campaign %q is not closed", g.Campaign)
+	switch {
+	case c.steered.To == Closed:
+		return GivenUp{Name: g.Campaign, Indices: s.ownCampaign(g.Campaign).abandonOpen(closedReason, false)}
+	case g.Reason != "":
+		return s.endForMoney(g)
 	}
-	event := GivenUp{Name: g.Campaign}
-	for n, r := range c.rounds {
-		for i, k := range r.components {
-			if k.open.count > 0 {
-				own := s.ownCampaign(g.Campaign).ownRound(n + 1).own(i)
-				event.Indices += own.open.count
-				own.abandonOpen(closedReason)
-			}
-		}
-	}
-	return event
+	return *refused(Conflict, "campaign", "campaign %q is not closed", g.Campaign)
 }
 
 // extend changes how much a campaign asks for in all.

@@ -98,6 +98,8 @@ type Campaign struct {
 	Total   Counts
 	// Abandoned names what was given up, and why.
 	Abandoned []Abandonment
+	// Spent is what it has taken by its workers' meters (C14).
+	Spent Spent
 	// LastRevoke is the sequence of the last revoke; 0 if none (C26).
 	LastRevoke uint64
 }
