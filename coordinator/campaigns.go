@@ -252,6 +252,9 @@ func (t *term) waiting(s *state.State, campaign *state.Campaign, flight [3]uint6
 	if trouble := t.troubles[name]; trouble != "" {
 		return "another try, since this failed: " + trouble
 	}
+	if campaign.Total.Pending > 0 && t.meters.spent[name] {
+		return "what is in flight: its money is spent"
+	}
 	if campaign.Total.Pending == 0 {
 		if text := waitingForApproval(s, name); text != "" {
 			return text

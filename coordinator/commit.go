@@ -76,13 +76,17 @@ func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
 			d.answer <- settled{standing: loop.Standing{Fresh: d.Unit.Count}}
 		}
 	}
+	var readings []state.Meter
 	event, err := t.c.node.proposePut(ctx, func(epoch uint64) (state.Command, error) {
 		packed, err := t.packed(ctx, epoch, batch)
 		if err != nil {
 			return state.Command{}, err
 		}
 		batch = packed
-		return t.commitOf(ctx, epoch, batch)
+		commit, err := t.commitOf(ctx, epoch, batch)
+		commit.Meters = t.readingsOf(batch)
+		readings = commit.Meters
+		return state.Command{Commit: &commit}, err
 	})
 	if err != nil {
 		if ctx.Err() == nil {
@@ -95,7 +99,7 @@ func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
 	}
 	fault.Point("commit-answered")
 	committed := event.(state.Committed)
-	t.account(batch, committed.Deliveries)
+	t.account(batch, committed.Deliveries, readings)
 	for i, d := range batch {
 		t.sweep(ctx, &d.Delivery)
 		d.answer <- settled{standing: committed.Deliveries[i].Standing}
@@ -104,16 +108,18 @@ func (t *term) commitBatch(ctx context.Context, batch []*delivery) {
 
 // account takes committed deliveries off the schedule, and offers what of them
 // was sent back to other workers.
-func (t *term) account(batch []*delivery, judged []state.Judged) {
+func (t *term) account(batch []*delivery, judged []state.Judged, readings []state.Meter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
 	t.c.node.View(func(s *state.State) {
+		t.noted(s, readings)
 		for i, d := range batch {
 			standing := judged[i].Standing
 			if from := t.sessions[d.session]; from != nil {
 				from.committed += uint64(standing.Fresh - standing.Rejected)
 				from.rejected += uint64(standing.Rejected)
+				delete(from.charged, d.Unit)
 			}
 			t.schedule.Done(d.Unit, now)
 			t.offerUnit(s, d.Unit, d.Worker, now)
@@ -150,14 +156,13 @@ func (t *term) packed(ctx context.Context, epoch uint64, batch []*delivery) ([]*
 }
 
 // commitOf makes the rows of a batch durable under the epoch, and its command.
-func (t *term) commitOf(ctx context.Context, epoch uint64, batch []*delivery) (state.Command, error) {
+func (t *term) commitOf(ctx context.Context, epoch uint64, batch []*delivery) (command state.Commit, err error) {
 	if len(batch) == 0 { // all were answered otherwise
-		return state.Command{Commit: &state.Commit{}}, nil
+		return command, nil
 	}
 	fault.Point("commit-judged")
 	var samples []loop.SampleRow
 	var verdicts []loop.VerdictRow
-	command := state.Commit{}
 	packs := make(map[string]bool)
 	for _, d := range batch {
 		delivered := state.Delivered{Worker: d.Worker, Unit: d.Unit,
@@ -181,22 +186,34 @@ func (t *term) commitOf(ctx context.Context, epoch uint64, batch []*delivery) (s
 	}
 	definition, err := t.c.node.definition(batch[0].Unit.Campaign, batch[0].Unit.Round)
 	if err != nil {
-		return state.Command{}, err
+		return command, err
 	}
 	if len(samples) > 0 {
 		part, err := t.c.o.Parts.WriteSamples(ctx, epoch, &definition.Space, samples)
 		if err != nil {
-			return state.Command{}, err
+			return command, err
 		}
 		command.Samples = &part
 	}
 	if len(verdicts) > 0 {
 		part, err := t.c.o.Parts.WriteVerdicts(ctx, epoch, &definition.Space, verdicts)
 		if err != nil {
-			return state.Command{}, err
+			return command, err
 		}
 		command.Verdicts = &part
 	}
 	fault.Point("commit-written")
-	return state.Command{Commit: &command}, nil
+	return command, nil
+}
+
+// readingsOf are those of the connections that a batch came by.
+func (t *term) readingsOf(batch []*delivery) (readings []state.Meter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	by := make(map[metered]bool, len(batch))
+	for _, d := range batch {
+		by[metered{t.meters.connection(d.session), d.Unit.Campaign}] = true
+	}
+	t.c.node.View(func(s *state.State) { readings = t.readings(s, func(at metered) bool { return by[at] }) })
+	return readings
 }

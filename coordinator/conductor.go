@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,8 +71,8 @@ type conductor struct {
 	round int
 	// looked is of what finish has seen that nothing of it ends the campaign.
 	looked string
-	// closed is when the campaign was first seen to be closed.
-	closed time.Time
+	// ending is when the campaign was first seen to be closed, or its money spent.
+	ending time.Time
 }
 
 // retryAfter is how long a campaign pauses after a step that failed; the pause
@@ -160,6 +161,7 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 	var round state.Round
 	var owed []loop.Domain
 	var exists, sealed bool
+	spent := c.t.outOfMoney(c.name)
 	c.t.c.node.View(func(s *state.State) {
 		for {
 			if _, ok := s.Round(c.name, c.round+1); !ok {
@@ -169,7 +171,7 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 		}
 		exists = true
 		if round, _ = s.Round(c.name, c.round); c.round > 0 && !round.Terminal {
-			if steered, _ := s.Steered(c.name); steered.To != state.Closed {
+			if steered, _ := s.Steered(c.name); steered.To != state.Closed && !spent {
 				return
 			}
 		}
@@ -178,11 +180,18 @@ func (c *conductor) advance(ctx context.Context) (step, error) {
 			sealed = len(unsealed(s, &campaign, &round)) == 0
 		}
 	})
+	if campaign.State != state.Closed && !spent {
+		c.ending = time.Time{}
+	}
 	switch {
 	case !exists:
 		return waiting, nil
 	case campaign.State == state.Closed && campaign.Total.Pending > 0:
-		return c.giveUp(ctx)
+		return c.giveUp(ctx, &state.GiveUp{Campaign: c.name})
+	case campaign.State == state.Running && spent && campaign.Total.Pending > 0:
+		price := &campaign.Campaign.Price
+		return c.giveUp(ctx, &state.GiveUp{Campaign: c.name, Version: campaign.Version,
+			Reason: fmt.Sprintf("money: %s of %s are spent", price.Amount(float64(campaign.Spent.Micros)/1e6), price.Amount(campaign.Campaign.Money))})
 	case c.round == 0 && campaign.State != state.Running:
 		return waiting, nil
 	case c.round == 0:
@@ -212,25 +221,25 @@ func (t *term) advance(ctx context.Context, campaign *state.Campaign, previous *
 	return moved, t.open(ctx, campaign, previous)
 }
 
-// giveUp ends a closed campaign once nobody makes anything of it any more, and
+// giveUp ends a campaign that is closed, or whose money is spent, once nobody makes anything of it any more, and
 // workers that were away have had the time to come back with what they hold.
-func (c *conductor) giveUp(ctx context.Context) (step, error) {
+func (c *conductor) giveUp(ctx context.Context, command *state.GiveUp) (step, error) {
 	now := time.Now()
-	if c.closed.IsZero() {
-		c.closed = now
+	if c.ending.IsZero() {
+		c.ending = now
 	}
 	var flight [3]uint64
 	c.t.mu.Lock()
 	c.t.c.node.View(func(s *state.State) { flight = c.t.inFlight(s, c.name) })
 	c.t.mu.Unlock()
-	if flight != [3]uint64{} || now.Sub(c.closed) < c.t.c.o.ReconnectWindow {
+	if flight != [3]uint64{} || now.Sub(c.ending) < c.t.c.o.ReconnectWindow {
 		return soon, nil
 	}
-	event, err := c.t.c.node.Propose(ctx, state.Command{GiveUp: &state.GiveUp{Campaign: c.name}})
+	event, err := c.t.c.node.Propose(ctx, state.Command{GiveUp: command})
 	if err != nil {
 		return waiting, fmt.Errorf("give up what is open of %s: %w", c.name, err)
 	}
-	c.t.c.log.Info("campaign closed", "campaign", c.name, "given_up", event.(state.GivenUp).Indices)
+	c.t.c.log.Info("campaign ended", "campaign", c.name, "why", cmp.Or(command.Reason, "closed"), "given_up", event.(state.GivenUp).Indices)
 	return moved, nil
 }
 

@@ -69,7 +69,7 @@ func TestRoutes(t *testing.T) {
 			{"GET", "/v1/campaigns", "", 200, `"state":"done","space":"lab","requested":100,"committed":100`},
 			{"GET", "/v1/campaigns/c", "", 200, `"name":"c","state":"done","requested":100,"committed":100,"rejected":0,"replaced":0,"abandoned":0,"in_flight":0,"pending":0,"round":1`},
 			{"GET", "/v1/campaigns/none", "", 404, `there is no campaign \"none\"`},
-			{"GET", "/v1/campaigns/c/forecast", "", 200, `"more":1000,"sequence":`},
+			{"GET", "/v1/campaigns/c/forecast", "", 200, `"more":1000,"cost":{"gpu_seconds":1},"sequence":`},
 			{"GET", "/v1/campaigns/none/forecast", "", 404, `there is no campaign \"none\"`},
 			{"GET", "/v1/campaigns/c/rounds/1/suspects", "", 200, `"slices":[],"sequence":`},
 			{"GET", "/v1/campaigns/c/rounds/2/suspects", "", 404, `has no round 2`},

@@ -78,9 +78,11 @@ func (t *term) next(id string, free int) (leases []loop.Lease, wake <-chan struc
 	if s == nil {
 		return nil, nil, errSessionEnded
 	}
-	leases = t.schedule.Next(s.worker.Name, free, time.Now())
+	now := time.Now()
+	leases = t.schedule.Next(s.worker.Name, free, now)
 	for _, l := range leases {
-		s.making[l.Unit] = true
+		s.making[l.Unit] = now
+		delete(s.charged, l.Unit) // it is made once more
 	}
 	if len(leases) > 0 {
 		poke(t.armed)
@@ -130,9 +132,10 @@ func (c *Coordinator) Leave(id string, cause error) {
 	if s == nil {
 		return // of an earlier term, or its worker has connected again
 	}
-	delete(t.sessions, id)
+	now := time.Now()
+	t.end(s, now)
 	c.log.Info("worker left", "worker", s.worker.Name, "cause", cause)
-	t.schedule.Leave(s.worker.Name, time.Now())
+	t.schedule.Leave(s.worker.Name, now)
 	t.wakeAll()
 }
 
@@ -149,8 +152,10 @@ func (c *Coordinator) Fail(_ context.Context, id string, unit loop.Unit, problem
 		return errSessionEnded
 	}
 	c.log.Warn("unit failed", "worker", s.worker.Name, "unit", unit.ID(), "problem", problem)
+	now := time.Now()
+	t.chargeTime(s, unit, now)
 	delete(s.making, unit)
-	t.schedule.Failed(unit, s.worker.Name, time.Now())
+	t.schedule.Failed(unit, s.worker.Name, now)
 	poke(t.armed)
 	t.wakeAll()
 	return nil

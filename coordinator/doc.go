@@ -46,6 +46,10 @@
 // Until then it is nothing, and is sent again at any time; afterwards it finds itself
 // there, by the digest of the request.
 //
+// What workers take is metered, and so is what they make in vain. A campaign with money
+// has what is handed out reserved from it; where it is spent nothing more is handed
+// out, under any leader, and the campaign ends short with what it has.
+//
 // The lake is collected while everything goes on: the leader closes the lake's epoch,
 // and deletes of the closed ones what nothing references. Whoever had put something
 // and not proposed it yet is refused, puts it again under the open epoch, and proposes
@@ -57,5 +61,5 @@
 // and I5 (Apply is the only judge, C10), I3 (in flight and pending from the
 // schedule), I7 and I8 (publish, C26), C2 (blocks of reserved indices), C8
 // (advance sealed, decide auto and propose), C9 (staged, then committed; again), C15,
-// C18 (put again; collection).
+// C14 (meters, a hard stop), C18 (put again; collection).
 package coordinator

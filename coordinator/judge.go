@@ -82,7 +82,11 @@ func (t *term) settledBefore(ctx context.Context, session string, d *loop.Delive
 	t.mu.Lock()
 	now := time.Now()
 	if s := t.sessions[session]; s != nil {
+		if _, made := s.making[d.Unit]; made { // in vain
+			t.charge(session, d.Unit, d.Millis)
+		}
 		delete(s.making, d.Unit)
+		delete(s.charged, d.Unit)
 	}
 	t.schedule.Done(d.Unit, now)
 	t.c.node.View(func(s *state.State) { t.offerUnit(s, d.Unit, "", now) })
@@ -95,6 +99,7 @@ func (t *term) settledBefore(ctx context.Context, session string, d *loop.Delive
 func (t *term) staged(session string, d *loop.Delivery) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.charge(session, d.Unit, d.Millis)
 	if s := t.sessions[session]; s != nil {
 		delete(s.making, d.Unit)
 	}

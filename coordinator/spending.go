@@ -46,7 +46,14 @@ func (c *Control) spending(ctx context.Context, name string) (*spending, error) 
 	}
 	p.made, p.now = evidence.Made, progressOf(&p.campaign)
 	p.now.Spend(p.campaign.Campaign, p.made)
+	read(&p.now, p.campaign.Spent)
 	return p, nil
+}
+
+// read has a campaign spend what its workers' meters say: they count what was made in
+// vain, too. Of what was made before there were meters the evidence says more.
+func read(now *loop.Progress, spent state.Spent) {
+	now.Millis, now.Money = max(now.Millis, float64(spent.Millis)), max(now.Money, float64(spent.Micros)/1e6)
 }
 
 // progressOf is how far a campaign has come, as state knows it.

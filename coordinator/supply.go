@@ -144,8 +144,8 @@ func (t *term) look(s *state.State, name string, inherit bool) (news bool) {
 	return news
 }
 
-// hold has the schedule lease nothing of a campaign that is paused or closed. The
-// caller holds mu.
+// hold has the schedule lease nothing of a campaign that is paused or closed, and no
+// more than its money pays for. The caller holds mu.
 func (t *term) hold(s *state.State, name string) {
 	switch steered, _ := s.Steered(name); steered.To {
 	case state.Paused, state.Closed:
@@ -153,6 +153,7 @@ func (t *term) hold(s *state.State, name string) {
 	default:
 		t.schedule.Release(name)
 	}
+	t.afford(s, name)
 }
 
 func (t *term) lookAt(s *state.State, at schedule.Place, campaign *loop.Campaign, progress *state.Progress, inherit bool) (news bool) {

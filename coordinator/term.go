@@ -35,6 +35,7 @@ type term struct {
 	sessions map[string]*session
 	stocks   map[string]*stock
 	places   map[schedule.Place]*place
+	meters   meters
 	// troubles say why a campaign's last step failed, until one succeeds.
 	troubles map[string]string
 	// wake is closed, and replaced, when there may be something new to lease.
@@ -46,8 +47,10 @@ type session struct {
 	id     string
 	worker loop.Worker
 	since  time.Time
-	// making are the units that are with the worker.
-	making map[loop.Unit]bool
+	// making are the units that are with the worker, and since when.
+	making map[loop.Unit]time.Time
+	// charged are the milliseconds that units were charged, while they may come again.
+	charged map[loop.Unit]int64
 	// committed and rejected count the samples of its deliveries.
 	committed, rejected uint64
 }
@@ -59,7 +62,7 @@ func newTerm(ctx context.Context, c *Coordinator) *term {
 		hungry: make(chan struct{}, 1), armed: make(chan struct{}, 1),
 		schedule: schedule.New(c.o.Schedule), sessions: make(map[string]*session),
 		stocks: make(map[string]*stock), places: make(map[schedule.Place]*place),
-		troubles: make(map[string]string), wake: make(chan struct{}),
+		meters: newMeters(), troubles: make(map[string]string), wake: make(chan struct{}),
 	}
 }
 
@@ -70,6 +73,7 @@ func (t *term) run() error {
 	group.Go(func() error { return t.judge(ctx) })
 	group.Go(func() error { return t.commit(ctx) })
 	group.Go(func() error { return t.conduct(ctx) })
+	group.Go(func() error { return t.report(ctx) })
 	return group.Wait()
 }
 
@@ -99,6 +103,7 @@ func (t *term) expire(ctx context.Context) error {
 				t.c.log.Warn("lease expired", "worker", g.Worker, "unit", g.Lease.Unit.ID())
 				for _, s := range t.sessions {
 					if s.worker.Name == g.Worker {
+						t.chargeTime(s, g.Lease.Unit, now)
 						delete(s.making, g.Lease.Unit)
 					}
 				}
@@ -118,12 +123,12 @@ func (t *term) expire(ctx context.Context) error {
 func (t *term) join(w loop.Worker, now time.Time) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, old := range t.sessions {
+	for _, old := range t.sessions {
 		if old.worker.Name == w.Name {
-			delete(t.sessions, id)
+			t.end(old, now)
 		}
 	}
-	s := &session{id: strconv.FormatUint(t.c.joined.Add(1), 36), worker: w, since: now, making: make(map[loop.Unit]bool)}
+	s := &session{id: strconv.FormatUint(t.c.joined.Add(1), 36), worker: w, since: now, making: make(map[loop.Unit]time.Time), charged: t.recharge(&w)}
 	t.sessions[s.id] = s
 	t.schedule.Join(w, now)
 	poke(t.armed)

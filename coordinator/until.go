@@ -56,6 +56,7 @@ func (c *conductor) finish(ctx context.Context, campaign *state.Campaign) (bool,
 		return false, fmt.Errorf("hold the conditions of %s against its evidence: %w", asked.Name, err)
 	}
 	now.Spend(asked, evidence.Made)
+	read(&now, campaign.Spent)
 	for from := range now.Lines {
 		line := &now.Lines[from]
 		for i := range line.Versions {

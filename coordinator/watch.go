@@ -73,6 +73,10 @@ func (t *touched) note(c *state.Command, event state.Event) {
 		for i := range c.Commit.Extensions {
 			t.campaign(c.Commit.Extensions[i].Campaign, false)
 		}
+	case state.Accounted:
+		for i := range c.Account.Meters {
+			t.campaign(c.Account.Meters[i].Campaign, false)
+		}
 	case state.Published:
 		if c.Publish != nil { // an import is no campaign's
 			t.campaign(c.Publish.Campaign, false)

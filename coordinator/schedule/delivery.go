@@ -12,7 +12,8 @@ import (
 // Staged says that a worker has delivered a unit and its bytes are safely
 // queued: from now on it does not return when the worker leaves, but only with
 // Again or Failed, or StagedLease later. millis (of the worker's clock) teaches
-// the rate. It may be said again of the same unit.
+// the rate. Nothing is reserved for it any more: what it took, its campaign cannot
+// afford from now on, as the caller says. It may be said again of the same unit.
 func (s *Schedule) Staged(u loop.Unit, name string, millis int64, now time.Time) {
 	s.advance(now)
 	t := s.track(PlaceOf(u), u.Attempt)
@@ -20,7 +21,7 @@ func (s *Schedule) Staged(u loop.Unit, name string, millis int64, now time.Time)
 		s.rates.observe(w.kind, t.generator, u.Count, millis)
 	}
 	s.order++
-	l := &lease{unit: u, track: t, name: name, granted: s.order, deadline: s.now.Add(s.o.StagedLease), reserve: max(0, millis)}
+	l := &lease{unit: u, track: t, name: name, granted: s.order, deadline: s.now.Add(s.o.StagedLease)}
 	if old := s.leases[u]; old != nil {
 		l.fails = old.fails
 		s.release(old)
@@ -35,7 +36,6 @@ func (s *Schedule) Staged(u loop.Unit, name string, millis int64, now time.Time)
 	if claimed {
 		s.leases[u] = l
 		heap.Push(&s.deadline, l)
-		s.reserve(u.Campaign, l.reserve)
 	}
 	s.sweep(t.place)
 }

@@ -31,6 +31,9 @@
 // bounded time. A decision takes O(log n) in workers, leases, rounds and
 // components.
 //
+// What a lease may take is reserved from what its campaign can afford, where that is
+// bounded; nothing more is leased than that pays for.
+//
 // Rates are learned per (hardware type, generator). They cut units to a bounded
 // time on slow hardware and say when a lease has hung.
 //
@@ -43,7 +46,7 @@
 //
 // # Invariants and rules guarded here
 //
-// I3 (in flight and pending, per component), C2 (only what is offered, which is
+// C14 (money is reserved), I3 (in flight and pending, per component), C2 (only what is offered, which is
 // below the reservation, is leased), C4 (a rejected attempt goes to another
 // worker), C9 (what a worker announces is in flight with it; again). No index is
 // leased twice at the same time, except after Expire or Leave; if a unit waits

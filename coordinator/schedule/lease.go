@@ -27,8 +27,8 @@ type lease struct {
 	granted  uint64 // counts grants, to break ties
 	deadline time.Time
 	fails    int
-	// reserve is what it may take of the campaign's money, in milliseconds; once
-	// staged, what it took.
+	// reserve is what it may take of the campaign's money, in milliseconds; nothing
+	// once it is staged.
 	reserve int64
 	at      int // in the heap of deadlines
 	slot    int // in the worker's leases

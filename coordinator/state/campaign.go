@@ -154,6 +154,15 @@ func (s *State) Campaign(name string) (Campaign, bool) {
 	return view, true
 }
 
+// Asked is what a campaign asks for as it stands; it is shared and must not be changed.
+func (s *State) Asked(name string) (*loop.Campaign, bool) {
+	c := s.campaigns[name]
+	if c == nil {
+		return nil, false
+	}
+	return c.loop, true
+}
+
 // Campaigns returns all campaigns, by name.
 func (s *State) Campaigns() []Campaign {
 	all := make([]Campaign, 0, len(s.campaigns))

@@ -47,6 +47,6 @@
 // beside the one that a campaign follows, and a round says with which it was decided.
 //
 // I2, I3, I5, I6, I7 (commit and publish), I8 (references). C1 to C4, C8 (proposals; a
-// campaign's end), C10, C11, C13, C15, C16 (keys), C18 (the epoch rule), C20,
+// campaign's end), C10, C11, C13, C14 (meters), C15, C16 (keys), C18 (the epoch rule), C20,
 // C21 (keys), C22, C23, C24 (time never goes back), C25 (version bytes), C26.
 package state

@@ -26,11 +26,11 @@ type meters struct {
 
 const rememberedMeters = 1 << 13
 
-// Bounds of a reading, so that no sum of what is remembered overflows.
+// Bounds of a reading.
 const (
 	maxConnection = 64
-	maxMillis     = 1 << 48
-	maxMicros     = 1 << 60
+	MaxMillis     = 1 << 48
+	MaxMicros     = 1 << 60
 )
 
 // checkMeters refuses readings that no meter has.
@@ -40,7 +40,7 @@ func checkMeters(readings []Meter) *Refused {
 		switch {
 		case m.Connection == "" || len(m.Connection) > maxConnection:
 			return refused(Invalid, field+".connection", "%d bytes; 1 to %d are allowed", len(m.Connection), maxConnection)
-		case m.Millis > maxMillis || m.Micros > maxMicros:
+		case m.Millis > MaxMillis || m.Micros > MaxMicros:
 			return refused(Invalid, field, "%d milliseconds and %d millionths are out of bounds", m.Millis, m.Micros)
 		}
 	}

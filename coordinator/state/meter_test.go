@@ -55,7 +55,7 @@ func TestMeters(t *testing.T) {
 	}
 	for name, bad := range map[string]Meter{
 		"no connection": reading("", "c", 1, 1), "a long one": reading(string(make([]byte, maxConnection+1)), "c", 1, 1),
-		"millis": reading("a", "c", maxMillis+1, 1), "micros": reading("a", "c", 1, maxMicros+1),
+		"millis": reading("a", "c", MaxMillis+1, 1), "micros": reading("a", "c", 1, MaxMicros+1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			refusedAs(t, s, Invalid, accounting(reading("z", "c", 9, 9), bad))
