@@ -2,11 +2,13 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"hone/api"
 	"hone/loop"
 )
 
@@ -41,6 +43,25 @@ func (c *Control) stage(ctx context.Context, in *staged) (stagedBytes, error) {
 	if _, err := loop.ParseUnit(in.Unit); err != nil {
 		return stagedBytes{}, err
 	}
-	n, err := c.c.o.Staging.Stage(ctx, in.Worker, in.Unit, in.Name, in.body)
+	sent := &sent{in: in.body}
+	n, err := c.c.o.Staging.Stage(ctx, in.Worker, in.Unit, in.Name, sent)
+	if sent.broken != nil {
+		// The sender's trouble, or the network's: nothing of it is kept.
+		return stagedBytes{}, api.NewProblem(http.StatusServiceUnavailable, "the body broke off: "+sent.broken.Error()+"; send it again")
+	}
 	return stagedBytes{n}, err
+}
+
+// sent is a body that notes whether it broke off.
+type sent struct {
+	in     io.Reader
+	broken error
+}
+
+func (s *sent) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.broken = err
+	}
+	return n, err
 }

@@ -86,18 +86,27 @@ func (l *Lake) stage(ctx context.Context, parent, unit, path string, r io.Reader
 }
 
 func (l *Lake) nameStaged(parent, unit, draft, path string) error {
-	if err := l.dirs.ensure(parent); err != nil {
+	err := l.dirs.ensure(parent)
+	if err != nil {
 		return err
 	}
-	// A unit's directory goes when it is swept, so it is never taken as known.
-	if err := l.dirs.make(parent, unit); err != nil {
-		return err
+	// A unit's directory goes when it is swept, so it is never taken as known, and made
+	// again where that happens right now, to what an earlier delivery left.
+	for range stageTries {
+		if err = l.dirs.make(parent, unit); err != nil {
+			return err
+		}
+		if err = l.disk.rename(draft, path); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 	}
-	if err := l.disk.rename(draft, path); err != nil {
+	if err != nil {
 		return err
 	}
 	return l.dirs.sync(unit)
 }
+
+const stageTries = 4
 
 // OpenStaged opens a staged file for reading from its start, and says how many
 // bytes it has. It is fs.ErrNotExist where there is none, or none any more.

@@ -147,3 +147,32 @@ func TestStagedLinksAreNotFollowed(t *testing.T) {
 		t.Error("staged through a link that leads out")
 	}
 }
+
+// sweeper is a disk on which a unit is swept just before a file of it is named.
+type sweeper struct {
+	disk
+	sweeps int
+	sweep  func()
+}
+
+func (d *sweeper) rename(from, to string) error {
+	if d.sweeps > 0 {
+		d.sweeps--
+		d.sweep()
+	}
+	return d.disk.rename(from, to)
+}
+
+// A worker that delivers again while its first delivery is settled stages what it
+// promised all the same.
+func TestStageWhileSwept(t *testing.T) {
+	for _, sweeps := range []int{1, 2, stageTries} {
+		l, ctx := openLake(t), context.Background()
+		real := l.disk
+		l.disk = &sweeper{disk: real, sweeps: sweeps, sweep: func() { real.removeAll("staging/w1/" + unitA) }}
+		_, err := l.Stage(ctx, "w1", unitA, "samples.tar", strings.NewReader("bytes"))
+		if (err == nil) != (sweeps < stageTries) {
+			t.Errorf("swept %d times: %v", sweeps, err)
+		}
+	}
+}
