@@ -417,6 +417,29 @@ func TestClusterPartition(t *testing.T) {
 	})
 }
 
+// A leader that is cut off, and has not noticed, may not have heard of a round or of
+// an attempt: it has no last word on any unit, and the worker keeps it (C9, C10).
+func TestDeposedLeaderSettlesNothing(t *testing.T) {
+	inBubbleOf(t, t.TempDir(), func(t *testing.T, c *cluster) {
+		leaders := map[string]*Coordinator{}
+		c.lead = func(ctx context.Context, n *Node) error { return leaders[n.o.Name].lead(ctx) }
+		c.began = func(_ context.Context, n *Node) { leaders[n.o.Name] = New(Options{Node: n}) }
+		c.grow(3)
+		old := c.leader()
+		deliver := func() error {
+			_, err := leaders[old.name].Deliver(t.Context(), "", made("ann", loop.Unit{Campaign: "c", Round: 1, Count: 1}), func() {})
+			return err
+		}
+		if err := deliver(); err == nil || errors.Is(err, loop.ErrUnavailable) {
+			t.Errorf("a unit of no round is answered %v", err)
+		}
+		c.network.part(old.name)
+		if err := deliver(); !errors.Is(err, loop.ErrUnavailable) {
+			t.Errorf("cut off, the leader answers %v", err)
+		}
+	})
+}
+
 // A node that hears the others but is not heard, and the reverse, keeps nobody from
 // deciding for long.
 func TestClusterOneWay(t *testing.T) {

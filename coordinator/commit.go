@@ -122,7 +122,7 @@ func (t *term) account(batch []*delivery, judged []state.Judged, readings []stat
 				delete(from.charged, d.Unit)
 			}
 			t.schedule.Done(d.Unit, now)
-			t.offerUnit(s, d.Unit, d.Worker, now)
+			t.offerUnit(s, d.Unit, standing, d.Worker, now)
 		}
 	})
 	poke(t.armed)

@@ -41,13 +41,15 @@ func (c *Coordinator) Deliver(ctx context.Context, session string, d loop.Delive
 	if err := d.Validate(); err != nil {
 		return loop.Standing{}, err
 	}
-	var standing loop.Standing
-	known := true
-	c.node.View(func(s *state.State) {
-		if _, known = s.Round(d.Unit.Campaign, d.Unit.Round); known {
-			standing = s.JudgeUnit(d.Unit)
+	known, standing := t.stands(d.Unit)
+	if (!known || standing.Fresh == 0) && !fault.Planted("settle a unit by what a deposed leader has") {
+		// This would be the last word on the unit. Who was deposed, or has not applied
+		// all there is, may not have heard of the round or the attempt yet.
+		if err := c.node.barrier(); err != nil {
+			return loop.Standing{}, fmt.Errorf("deliver: %w: %w", err, loop.ErrUnavailable)
 		}
-	})
+		known, standing = t.stands(d.Unit)
+	}
 	if !known {
 		return loop.Standing{}, &loop.Error{Field: "unit", Problem: fmt.Sprintf("%s is not a unit of this cluster", d.Unit.ID())}
 	}
@@ -76,6 +78,17 @@ func (c *Coordinator) Deliver(ctx context.Context, session string, d loop.Delive
 	}
 }
 
+// stands is how a unit would stand if it were committed now; known says whether its
+// round is.
+func (t *term) stands(u loop.Unit) (known bool, standing loop.Standing) {
+	t.c.node.View(func(s *state.State) {
+		if _, known = s.Round(u.Campaign, u.Round); known {
+			standing = s.JudgeUnit(u)
+		}
+	})
+	return known, standing
+}
+
 // settledBefore answers a delivery of which nothing is open any more: its bytes
 // may have been swept since, and no gate need see them.
 func (t *term) settledBefore(ctx context.Context, session string, d *loop.Delivery, standing loop.Standing) loop.Standing {
@@ -89,7 +102,7 @@ func (t *term) settledBefore(ctx context.Context, session string, d *loop.Delive
 		delete(s.charged, d.Unit)
 	}
 	t.schedule.Done(d.Unit, now)
-	t.c.node.View(func(s *state.State) { t.offerUnit(s, d.Unit, "", now) })
+	t.c.node.View(func(s *state.State) { t.offerUnit(s, d.Unit, standing, "", now) })
 	t.wakeAll()
 	t.mu.Unlock()
 	t.sweep(ctx, d)

@@ -196,11 +196,13 @@ func (t *term) offer(s *state.State, at schedule.Place, p *place, first, end uin
 	}
 }
 
-// offerUnit offers what is open of a unit that has come back. The caller holds
-// mu.
-func (t *term) offerUnit(s *state.State, u loop.Unit, avoid string, now time.Time) {
+// offerUnit offers what is open of a unit that has come back and stood so. What was
+// stale of it is at a later attempt, which may be with a worker of the leader before:
+// it waits for the reconnect window to end, like all that is inherited (C2). The
+// caller holds mu.
+func (t *term) offerUnit(s *state.State, u loop.Unit, standing loop.Standing, avoid string, now time.Time) {
 	at := schedule.PlaceOf(u)
-	if p := t.places[at]; p != nil {
+	if p := t.places[at]; p != nil && (standing.Stale == 0 || u.First >= p.inherited) {
 		t.offer(s, at, p, u.First, min(p.reserved, u.First+uint64(u.Count)), avoid, now)
 	}
 }

@@ -145,12 +145,13 @@ func (t *term) giveBack(u loop.Unit) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	t.c.node.View(func(s *state.State) {
-		if s.JudgeUnit(u).Fresh == u.Count {
+		standing := s.JudgeUnit(u)
+		if standing.Fresh == u.Count {
 			t.schedule.Again(u, now)
 		} else {
 			t.schedule.Done(u, now)
 		}
-		t.offerUnit(s, u, "", now)
+		t.offerUnit(s, u, standing, "", now)
 	})
 	poke(t.armed)
 	t.wakeAll()

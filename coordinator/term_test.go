@@ -313,6 +313,40 @@ func TestRestartWithinReconnectWindow(t *testing.T) {
 	})
 }
 
+// What is delivered once more within the window, and is stale, says nothing of who
+// makes the later attempt (C2).
+func TestStaleWithinReconnectWindow(t *testing.T) {
+	inWorld(t, Options{ReconnectWindow: 10 * time.Second}, func(t *testing.T, w *world) {
+		w.gates.reject = func(_ *loop.Delivery, n loop.Name) (string, string) {
+			if n.Index == 3 && n.Attempt == 0 {
+				return "blank", "one colour"
+			}
+			return "", ""
+		}
+		w.campaign("name: c\nseed: 7\nsamples: 1000\n")
+		ann, bob := w.join("ann"), w.join("bob")
+		u := w.next(ann, 1)[0]
+		w.stage("ann", u)
+		if got, err := w.redeliver(ann, "ann", u); err != nil || got.Rejected != 1 {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+		replacement := w.next(bob, 1)[0]
+		if replacement.First != 3 || replacement.Attempt != 1 {
+			t.Fatalf("bob makes %s", replacement.ID())
+		}
+		w.restart()
+		if got, err := w.redeliver("", "ann", u); err != nil || got.Stale != 1 || got.Duplicate != 9 {
+			t.Errorf("delivered once more: %+v, %v", got, err)
+		}
+		for _, early := range w.next(w.join("carl"), 1000) {
+			if early.First == 3 {
+				t.Errorf("%s is leased within the window, and bob makes it", early.ID())
+			}
+		}
+		w.accepted(w.join("bob", replacement), "bob", replacement)
+	})
+}
+
 // A delivery that arrives before its worker's round has been offered, and fails
 // transiently, is not forgotten.
 func TestGivenBackBeforeOffered(t *testing.T) {
