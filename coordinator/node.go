@@ -286,6 +286,11 @@ func (n *Node) config(logger hclog.Logger) *raft.Config {
 	config.MaxAppendEntries = 512
 	config.ShutdownOnRemove = false // the node itself stops, and says why
 	config.TrailingLogs = 4096
+	// A leader is missed after one to two of these, by each follower at a moment of its
+	// own, and replaced when the last of them misses it (pre-vote). Heartbeats queue
+	// behind the writing of the log, so shorter ones would take a slow disk for a death.
+	config.HeartbeatTimeout = 750 * time.Millisecond
+	config.ElectionTimeout = 750 * time.Millisecond
 	if !n.o.clustered() {
 		// A cluster of one has nobody to wait for.
 		config.HeartbeatTimeout = 100 * time.Millisecond
