@@ -23,15 +23,17 @@ func (t *term) publish(ctx context.Context, campaign *state.Campaign, domain loo
 	var command state.Publish
 	_, err := t.c.node.proposePut(ctx, func(epoch uint64) (state.Command, error) {
 		command = state.Publish{Name: set, Version: campaign.Round, Campaign: name}
-		t.c.node.View(func(s *state.State) {
-			if latest, ok := s.Dataset(set, 0); ok {
-				command.ExpectedLatest = latest.Version
-			}
-			command.Sequence = s.Sequence()
-			command.Selection = s.Select(name, domain, wanted.FirstRound, wanted.LastRound)
-		})
+		frozen, err := t.c.node.freeze()
+		if err != nil {
+			return state.Command{}, err
+		}
+		if latest, ok := frozen.Dataset(set, 0); ok {
+			command.ExpectedLatest = latest.Version
+		}
+		command.Sequence = frozen.Sequence()
+		command.Selection = frozen.Select(name, domain, wanted.FirstRound, wanted.LastRound)
 		wanted.AtLeast = command.Sequence
-		err := t.writeManifest(ctx, epoch, wanted, command.Selection, &command)
+		err = t.writeManifest(ctx, epoch, wanted, command.Selection, &command)
 		fault.Point("publish-written")
 		return state.Command{Publish: &command}, err
 	})

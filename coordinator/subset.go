@@ -118,15 +118,14 @@ func (p *subset) publish(ctx context.Context) (out api.Published, err error) {
 	first, last := p.from.Selection[0], p.from.Selection[len(p.from.Selection)-1]
 	wanted := loop.Selection{Space: p.x.space.Name, Campaign: p.from.Campaign, Domain: first.Domain, FirstRound: first.Round, LastRound: last.Round}
 	command := state.Publish{Name: p.name, Campaign: p.from.Campaign}
-	var committed []state.Selected
-	var latest state.DatasetVersion
-	var from state.DatasetVersion
-	p.t.c.node.View(func(s *state.State) {
-		latest, _ = s.Dataset(p.name, 0)
-		from, _ = s.Dataset(p.from.Name, p.from.Version) // its advisory may have grown
-		command.Sequence, p.epoch = s.Sequence(), s.Epoch()
-		committed = s.Select(p.from.Campaign, wanted.Domain, wanted.FirstRound, wanted.LastRound)
-	})
+	frozen, err := p.t.c.node.freeze()
+	if err != nil {
+		return out, err
+	}
+	latest, _ := frozen.Dataset(p.name, 0)
+	from, _ := frozen.Dataset(p.from.Name, p.from.Version) // its advisory may have grown
+	committed := frozen.Select(p.from.Campaign, wanted.Domain, wanted.FirstRound, wanted.LastRound)
+	command.Sequence, p.epoch = frozen.Sequence(), frozen.Epoch()
 	p.sequence, p.latest = command.Sequence, latest.Version
 	command.ExpectedLatest, command.Version = latest.Version, latest.Version+1
 	if command.Selection, out.Revoked, err = p.selection(&from); err != nil {

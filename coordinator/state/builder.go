@@ -260,6 +260,9 @@ func (b *builder) addKeys(r *keysRecord) error {
 	if len(r.Uses)%packedKey != 0 || g.uses.len()+len(r.Uses)/packedKey > b.s.keys.size {
 		return errors.New("the keys do not fit")
 	}
+	if len(g.at) == 0 && len(r.Uses) >= keysPerRecord*packedKey {
+		g.at = make(map[[keyBytes]byte]int, min(b.s.keys.size, RememberedKeys)) // there are more to come
+	}
 	for packed := range slices.Chunk(r.Uses, packedKey) {
 		u := keyUse{key: [keyBytes]byte(packed), body: [keyBytes]byte(packed[keyBytes:]), sequence: binary.BigEndian.Uint64(packed[2*keyBytes:])}
 		if _, ok := g.at[u.key]; ok {

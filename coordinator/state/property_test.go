@@ -409,7 +409,7 @@ func (m *machine) snapshot(t *rapid.T) {
 		t.Fatal(err)
 	}
 	if rapid.Bool().Draw(t, "replica restores") {
-		s, err := Restore(&b)
+		s, err := RestoreUpTo(&b, m.state.Version())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -427,6 +427,9 @@ func (m *machine) check(t *rapid.T) {
 	}
 	if m.state.Sequence() != m.twin.sequence {
 		t.Fatalf("sequence %d, the twin's %d", m.state.Sequence(), m.twin.sequence)
+	}
+	if v := m.state.Version(); v != m.twin.nodes.version {
+		t.Fatalf("version %d is in force, the twin's %d (C25)", v, m.twin.nodes.version)
 	}
 	m.checkView(t)
 	for _, c := range m.campaigns {
@@ -731,6 +734,7 @@ func TestStateMachine(t *testing.T) {
 			"tune":       m.tune,
 			"adopt":      m.adopt,
 			"give up":    m.giveUp,
+			"nodes":      m.nodes,
 			"entry":      m.deliverEntry,
 			"entry 2":    m.deliverEntry,
 			"entry 3":    m.deliverEntry,

@@ -233,8 +233,17 @@ func (s *State) DatasetVersions(name string) []DatasetVersion {
 func (s *State) Datasets() []string { return slices.Sorted(maps.Keys(s.datasets)) }
 
 // Select returns the committed samples of a campaign's rounds first..last in one
-// domain, as Publish wants them.
+// domain, as Publish wants them. It copies them; that of what is frozen does not.
 func (s *State) Select(campaign string, domain loop.Domain, first, last int) []Selected {
+	selection := s.selected(campaign, domain, first, last)
+	for i := range selection {
+		selection[i].Indices.set = selection[i].Indices.set.clone()
+	}
+	return selection
+}
+
+// selected shares the sets with the state.
+func (s *State) selected(campaign string, domain loop.Domain, first, last int) []Selected {
 	c := s.campaigns[campaign]
 	if c == nil {
 		return nil
@@ -243,7 +252,7 @@ func (s *State) Select(campaign string, domain loop.Domain, first, last int) []S
 	for n := max(first, 1); n <= min(last, len(c.rounds)); n++ {
 		for _, k := range c.rounds[n-1].components {
 			if k.domain == domain && k.committed.count > 0 {
-				selection = append(selection, Selected{Round: n, Domain: domain, Component: k.number, Indices: Indices{k.committed.clone()}})
+				selection = append(selection, Selected{Round: n, Domain: domain, Component: k.number, Indices: Indices{k.committed}})
 			}
 		}
 	}

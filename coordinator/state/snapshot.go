@@ -40,6 +40,22 @@ func (s *State) Snapshot() *Frozen {
 	return f
 }
 
+// Sequence is that of the last change.
+func (f *Frozen) Sequence() uint64 { return f.state.Sequence() }
+
+// Epoch is the lake's open epoch.
+func (f *Frozen) Epoch() uint64 { return f.state.epoch }
+
+// Dataset is like that of the state.
+func (f *Frozen) Dataset(name string, version int) (DatasetVersion, bool) {
+	return f.state.Dataset(name, version)
+}
+
+// Select is like that of the state.
+func (f *Frozen) Select(campaign string, domain loop.Domain, first, last int) []Selected {
+	return f.state.selected(campaign, domain, first, last)
+}
+
 // Digest is that of the state's snapshot: equal on all replicas at one index of
 // the log (I6). Like a getter it must not overlap Apply.
 func (s *State) Digest() loop.Digest { return (&Frozen{*s}).Digest() }

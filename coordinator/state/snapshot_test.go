@@ -310,7 +310,7 @@ func seeds(f *testing.F) (entries, snapshots [][]byte) {
 		preparation(testCampaign("c", 3, 1)),
 		{openRound(testRound("c", 1, 3), nil, []uint64{3}), delivered(unit("c", 1, 0, 0, 0, 2)), spoiled(unit("c", 1, 0, 0, 2, 1)), extension(1, 3)},
 		{post("k", "b", 3), {SealModel: &SealModel{"net", "1", 3}}, {RaiseEpoch: &RaiseEpoch{1}}},
-		{{RegisterNode: &RegisterNode{Node{Name: "n1", Instance: "a", Version: 1}}}, revoked(3, 0, sampleName(1, 0, 0, 0)), {RegisterGenerator: &RegisterGenerator{loop.Generator{Name: "g", Version: "1"}}}},
+		{{RegisterNode: &RegisterNode{Node{Name: "n1", Instance: "a", Version: 2}}}, raise(2), revoked(3, 0, sampleName(1, 0, 0, 0)), {RegisterGenerator: &RegisterGenerator{loop.Generator{Name: "g", Version: "1"}}}},
 		{published(populated(f), "c", 3, 9)},
 	} {
 		e := Entry{At: 9, Commands: commands}
@@ -320,7 +320,13 @@ func seeds(f *testing.F) (entries, snapshots [][]byte) {
 		}
 		entries = append(entries, b)
 	}
-	for _, s := range []*State{New("cluster"), prepared(f, 3, 1, 1), populated(f)} {
+	raised, scattered := populated(f), prepared(f, 1<<20, 1, 3)
+	raised.version = LatestVersion
+	answer[RoundOpened](f, scattered, openRound(testRound("c", 1, 1<<20), nil, []uint64{1 << 17}))
+	for i := range 1 << 14 {
+		scattered.component("c", 1, loop.Train, 0).commit(uint64(i * i % 131071))
+	}
+	for _, s := range []*State{New("cluster"), prepared(f, 3, 1, 1), populated(f), raised, scattered} {
 		snapshots = append(snapshots, snapshotOf(f, s))
 	}
 	return entries, snapshots

@@ -11,6 +11,7 @@ import (
 // twin is the rules of the contract again, with plain maps and no cleverness: no
 // bitmaps, no open set, no copy on write. What it is judged by are its answers.
 type twin struct {
+	nodes     twinNodes
 	campaigns map[string]*twinCampaign
 	sequence  uint64
 	parts     map[uint64]*twinPart
@@ -108,7 +109,7 @@ type twinVersion struct {
 func newTwin(remember int, campaigns ...loop.Campaign) *twin {
 	w := &twin{campaigns: map[string]*twinCampaign{}, parts: map[uint64]*twinPart{}, remember: remember,
 		rows: map[string]uint64{}, versions: map[string]map[int]twinVersion{}, imports: map[string][]twinImport{},
-		policies: map[string][]twinPolicy{"plain": {{}}}, sequence: 1} // 1: the space
+		policies: map[string][]twinPolicy{"plain": {{}}}, nodes: newTwinNodes(), sequence: 1} // 1: the space
 	for _, c := range campaigns {
 		w.campaigns[c.Name] = &twinCampaign{samples: c.Samples, evaluation: c.Evaluation.Target + c.Evaluation.Probe, rounds: c.Rounds, maxAttempts: c.MaxAttempts, version: 1, steering: 1,
 			policy: "plain", policyVersion: 1, proposes: c.Decide == loop.DecidePropose}
@@ -180,6 +181,12 @@ func (w *twin) apply(c Command) (event Event, refused bool) {
 		return w.giveUp(c.GiveUp)
 	case c.Import != nil:
 		return w.importDataset(c.Import)
+	case c.RegisterNode != nil:
+		return w.nodes.register(c.RegisterNode.Node)
+	case c.ForgetNode != nil:
+		return w.nodes.forget(c.ForgetNode), false
+	case c.RaiseVersion != nil:
+		return w.nodes.raise(c.RaiseVersion.To)
 	default:
 		return w.revoke(c.Revoke)
 	}
