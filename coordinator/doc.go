@@ -14,6 +14,24 @@
 // leader does; each time its node gains leadership it runs one term, with a
 // schedule of its own that is thrown away when the term ends.
 //
+// # Nodes
+//
+// Three or five nodes keep one log. Each is one process with a directory of its own,
+// in which stands who it is: its name, its instance and its cluster. They reach each
+// other by [Peers]; which of them leads, and at which URL, every node knows from the
+// state, so that [Coordinator.Front] can send clients there. A node that is new asks
+// the cluster's id before its log begins, receives the log without a vote, and votes
+// when it has been stable; one that was removed comes back with an empty directory
+// only.
+//
+// While it leads, a node watches the others (raft-autopilot), and itself: a log that
+// stands still while something waits for it means that the disk hangs, and costs the
+// leadership, or the process, since heartbeats would go on. Heartbeats are answered in
+// turn with everything else, never beside it.
+//
+// A read is answered when more than half of the voters have said that this node
+// still leads, or by any node, labelled stale.
+//
 // # Failures
 //
 // A command is refused with a *loop.Error (wrapped in loop.ErrNotFound or
