@@ -36,8 +36,9 @@ type Vigil struct {
 const (
 	minLook = 300 * time.Millisecond
 	maxLook = time.Second
-	// lookTimeout bounds the wait for an answer to who leads.
-	lookTimeout = time.Second
+	// lookTimeout bounds the wait for an answer to who leads. A node that does not
+	// know waits two seconds for an election before it says so.
+	lookTimeout = 2500 * time.Millisecond
 )
 
 // Vigil begins to wait for a server. When it has been silent for so long, and

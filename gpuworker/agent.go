@@ -52,8 +52,7 @@ type AgentOptions struct {
 	MaxHeld int
 	// MinBackoff and MaxBackoff bound the pauses between attempts to connect, to
 	// stage or to deliver; each is drawn between half and all of a bound that
-	// doubles. While a server answers, though it does not lead, 1 s is the most.
-	// Defaults 100 ms and 10 s.
+	// doubles, for connecting up to 1 s at most. Defaults 100 ms and 10 s.
 	MinBackoff, MaxBackoff time.Duration
 	// PingEvery, PongWithin and WriteWithin are as in HubOptions.
 	PingEvery, PongWithin, WriteWithin time.Duration

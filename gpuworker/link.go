@@ -58,20 +58,19 @@ func (e *expander) work(u loop.Unit) (Work, error) {
 // warnAgain is how often a worker says that it still meets no server.
 const warnAgain = time.Minute
 
-// maxElection is the longest pause between attempts to connect while a server
-// answers: where it knows of no leader, there will be one soon.
-const maxElection = time.Second
+// maxReconnect is the longest pause between attempts to connect. A new leader
+// waits two seconds, no longer, to hear from the workers of the one before it what
+// they are making (C2).
+const maxReconnect = time.Second
 
 // stayConnected connects, again and again, until the agent's life ends.
 func (a *Agent) stayConnected() {
-	pause := backoff{min: a.o.MinBackoff, max: a.o.MaxBackoff}
-	var told string // the last warning, which is not repeated for a while
-	var toldAt time.Time
+	pause := backoff{min: a.o.MinBackoff, max: min(a.o.MaxBackoff, maxReconnect)}
+	var warned time.Time // each attempt fails in another way, and one warning is enough for a while
 	for {
 		began := time.Now()
 		err := a.connect()
-		f, ok := errors.AsType[*fault](err)
-		if ok && f.Final {
+		if f, ok := errors.AsType[*fault](err); ok && f.Final {
 			a.fail(fmt.Errorf("%s refuses this worker: %w", a.client.Servers,
 				&loop.Error{Field: f.Field, Problem: f.Problem, Remedy: f.Remedy}))
 			return
@@ -79,21 +78,15 @@ func (a *Agent) stayConnected() {
 		if a.life.Err() != nil {
 			return
 		}
-		if time.Since(began) > a.o.MaxBackoff {
-			pause.reset()
+		if time.Since(began) > maxReconnect || errors.Is(err, errMoved) {
+			pause.reset() // it was a good connection, or it is known where there is one
+			warned = time.Time{}
 		}
 		level := slog.LevelInfo
-		if text := fmt.Sprint(err); text != told || time.Since(toldAt) >= warnAgain {
-			level, told, toldAt = slog.LevelWarn, text, time.Now()
+		if time.Since(warned) >= warnAgain {
+			level, warned = slog.LevelWarn, time.Now()
 		}
 		a.o.Logger.Log(a.life, level, "not connected; trying again", "server", a.client.Servers.String(), "error", err)
-		if errors.Is(err, errMoved) {
-			pause.reset() // it is known whom to ask
-		}
-		pause.max = a.o.MaxBackoff
-		if ok || errors.Is(err, errNotLeading) {
-			pause.max = min(pause.max, maxElection)
-		}
 		if !pause.wait(a.life) {
 			return
 		}
