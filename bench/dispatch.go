@@ -40,8 +40,9 @@ type dispatchOptions struct {
 	repeat        int
 	times         int
 	idle          int
-	// peers are the commands of bench/peers' program that are run beside ours.
-	peers []string
+	// peers is the program of bench/peers, kinds those that it runs beside ours.
+	peers string
+	kinds []string
 	// profile is a directory for a CPU profile of each core node; empty for none.
 	profile string
 }
@@ -78,7 +79,7 @@ Every part is run between two readings of how often this disk can sync.`,
 			&cli.IntFlag{Name: "repeat", Usage: "readings of each cell of the peak, in turn", Value: 3},
 			&cli.IntFlag{Name: "times", Usage: "how often the leader is killed", Value: 100},
 			&cli.IntFlag{Name: "idle", Usage: "how many workers are idle", Value: 10_000},
-			&cli.StringFlag{Name: "peers", Usage: "also run the program of bench/peers, built to `FILE`, in turn with ours"},
+			&cli.StringFlag{Name: "peers", Usage: "also run the program of bench/peers, built to `FILE`: its peaks are read in turn with ours"},
 			&cli.StringSliceFlag{Name: "peer", Usage: "a `PEER` to run, repeatable (default: all that can be started here)"},
 			&cli.StringFlag{Name: "profile", Usage: "write a CPU profile of each core node into `DIR`"},
 		},
@@ -124,6 +125,7 @@ func readDispatch(c *cli.Context) (*dispatchOptions, []dispatchPart, error) {
 		log: os.Stderr, dir: c.String("dir"), hone: c.String("hone"), unit: c.Int("unit-size"), payload: c.Int("payload"),
 		seconds: c.Duration("seconds"), rate: c.Int("rate"), connections: c.IntSlice("connections"), window: c.Int("window"),
 		repeat: c.Int("repeat"), times: c.Int("times"), idle: c.Int("idle"), profile: c.String("profile"),
+		peers: c.String("peers"), kinds: c.StringSlice("peer"),
 	}
 	names, err := chosenOf("cycle", c.StringSlice("cycle"), []string{string(product), string(core)})
 	if err != nil {

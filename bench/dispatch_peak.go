@@ -27,6 +27,7 @@ type contender interface {
 // reading is one reading of a peak.
 type reading struct {
 	rate     float64 // units per second
+	note     string
 	measures []measure
 }
 
@@ -44,6 +45,11 @@ func (p peakPart) run(ctx context.Context, o *dispatchOptions) (measures []measu
 		}
 		all = append(all, c)
 	}
+	others, err := o.contending(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, others...)
 	rates := make(map[string][]float64)
 	last := make(map[string]reading)
 	var order []string
@@ -65,11 +71,7 @@ func (p peakPart) run(ctx context.Context, o *dispatchOptions) (measures []measu
 	}
 	for _, cell := range order {
 		mean, lower, upper := interval(rates[cell])
-		m := measure{Name: cell + "/units", Value: mean, Unit: "units/s"}.within(lower, upper)
-		if len(last[cell].measures) > 0 {
-			m.Note = last[cell].measures[0].Note
-		}
-		measures = append(measures, m)
+		measures = append(measures, measure{Name: cell + "/units", Value: mean, Unit: "units/s", Note: last[cell].note}.within(lower, upper))
 		measures = append(measures, last[cell].measures...)
 	}
 	return measures, nil
@@ -130,10 +132,10 @@ func (u *ours) read(ctx context.Context, connections int) (r reading, err error)
 	if err != nil {
 		return r, err
 	}
-	r.rate = float64(got.committed) / got.seconds
+	r.rate, r.note = float64(got.committed)/got.seconds, u.o.unitNote(u.cluster.cycle)
 	name := fmt.Sprintf("peak/%s/%d", u.name(), connections)
 	r.measures = append(r.measures,
-		measure{Name: name + "/samples", Value: r.rate * float64(u.o.unit), Unit: "samples/s", Note: u.o.unitNote(u.cluster.cycle)},
+		measure{Name: name + "/samples", Value: r.rate * float64(u.o.unit), Unit: "samples/s"},
 		measure{Name: name + "/batch", Value: float64(got.committed) / float64(max(1, then-entries)), Unit: "units per entry"},
 		measure{Name: name + "/window", Value: float64(window * connections), Unit: "units out"},
 		measure{Name: name + "/lost", Value: float64(got.lost + got.later), Unit: "units"})
