@@ -153,6 +153,10 @@ func dispatch(c *cli.Context, o *dispatchOptions, chosen []dispatchPart) (err er
 			return err
 		}
 		defer os.RemoveAll(o.dir)
+		// PostgreSQL runs as a user of its own.
+		if err := os.Chmod(o.dir, 0o755); err != nil {
+			return err
+		}
 	}
 	if slices.Contains(o.cycles, product) || slices.ContainsFunc(chosen, func(p dispatchPart) bool { return p != peakPart{} && p != pacedPart{} }) {
 		if err := o.build(c.Context); err != nil {
@@ -170,11 +174,10 @@ func dispatch(c *cli.Context, o *dispatchOptions, chosen []dispatchPart) (err er
 			found, err := step()
 			measures = append(measures, found...)
 			if err != nil {
-				failed = fmt.Errorf("%s: %w", p.name(), err)
-				break
+				failed = errors.Join(failed, fmt.Errorf("%s: %w", p.name(), err))
 			}
 		}
-		if failed != nil {
+		if c.Context.Err() != nil {
 			break
 		}
 	}

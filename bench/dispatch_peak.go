@@ -57,9 +57,12 @@ func (p peakPart) run(ctx context.Context, o *dispatchOptions) (measures []measu
 		for _, connections := range o.connections {
 			for _, c := range all {
 				cell := fmt.Sprintf("peak/%s/%d", c.name(), connections)
-				r, err := c.read(ctx, connections)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", cell, err)
+				r, failed := c.read(ctx, connections)
+				if failed != nil {
+					// The others are worth reading all the same.
+					err = errors.Join(err, fmt.Errorf("%s: %w", cell, failed))
+					fmt.Fprintf(o.log, "%s: reading %d of %d failed: %v\n", cell, i+1, o.repeat, failed)
+					continue
 				}
 				fmt.Fprintf(o.log, "%s: reading %d of %d, %.0f units/s\n", cell, i+1, o.repeat, r.rate)
 				if rates[cell] == nil {
@@ -74,7 +77,7 @@ func (p peakPart) run(ctx context.Context, o *dispatchOptions) (measures []measu
 		measures = append(measures, measure{Name: cell + "/units", Value: mean, Unit: "units/s", Note: last[cell].note}.within(lower, upper))
 		measures = append(measures, last[cell].measures...)
 	}
-	return measures, nil
+	return measures, err
 }
 
 // ours is one of our cycles.
