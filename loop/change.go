@@ -11,11 +11,15 @@ const (
 )
 
 // Change is one entry of state's catalogue: what a view applies, in order, each
-// exactly once. Exactly one of Space, Round, Part and Void is set.
+// exactly once. Exactly one of Space, Round, Part, Void and Replace is set.
 type Change struct {
-	// Sequence numbers the changes without gaps, from 1. A part is identified by
-	// the sequence of the change that added it, never by its digest (C20).
+	// Sequence numbers the changes, from 1, without gaps but for those that a Replace
+	// has taken out. A part is identified by the sequence of the change that added it,
+	// never by its digest (C20).
 	Sequence uint64 `json:"sequence"`
+	// Whole is set where changes before this one, after the one before it, were taken
+	// out: who has not applied them lacks rows until it has come to this sequence.
+	Whole uint64 `json:"whole,omitempty"`
 	// At is the time of the change, in microseconds since 1970 UTC, never before
 	// that of the change before it.
 	At    int64         `json:"at"`
@@ -23,6 +27,8 @@ type Change struct {
 	Round *DecidedRound `json:"round,omitempty"`
 	Part  *Part         `json:"part,omitempty"`
 	Void  *Void         `json:"void,omitempty"`
+	// Replace puts one part in the place of several.
+	Replace *Replace `json:"replace,omitempty"`
 }
 
 // Part is a reference to a part that the catalogue holds.
@@ -33,6 +39,35 @@ type Part struct {
 	// Void are the rows that were judged not fresh, ascending (C11): views,
 	// compaction and exports skip them.
 	Void []uint32 `json:"void,omitempty"`
+}
+
+// Replace puts a part in the place of all of its kind and space whose rows came in by
+// the changes from First to Last (C21). It holds those of their rows that count, each
+// with the sequence and the time of the change that it came in by, as columns
+// [SequenceColumn] and [AtColumn]; from then on they are told by the sequence of the
+// Replace and their row in its part.
+type Replace struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+	Part  Part   `json:"part"`
+}
+
+// The columns that only a part has which was put in the place of others: unsigned
+// sequences, and microseconds since 1970 UTC.
+const (
+	SequenceColumn = "_sequence"
+	AtColumn       = "_at"
+)
+
+// Added is a part that the catalogue holds, as it stands.
+type Added struct {
+	// Reference is the sequence of the change that added it; its rows came in by the
+	// changes from First to Last, the same one where it replaced nothing.
+	Reference, First, Last uint64
+	// At is the time of that change.
+	At int64
+	// Part has the rows that are void by now.
+	Part Part
 }
 
 // Void takes rows out of a part that was added before.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -221,7 +222,10 @@ func (b *builder) addModel(r *modelRecord) error {
 }
 
 func (b *builder) addChange(r *changeRecord) error {
-	c := loop.Change{Sequence: b.s.Sequence() + 1, At: r.At}
+	c := loop.Change{Sequence: cmp.Or(r.Sequence, b.s.sequence+1), At: r.At}
+	if c.Sequence <= b.s.sequence {
+		return errOrder
+	}
 	switch {
 	case r.Space != "":
 		v, ok := pick(b.s.spaces[r.Space], r.Version)
@@ -237,6 +241,12 @@ func (b *builder) addChange(r *changeRecord) error {
 		opened := campaign.round(r.Number)
 		opened.sequence, opened.at = c.Sequence, c.At
 		c.Round = opened.decided
+	case r.Part != nil && r.First > 0:
+		if r.Last < r.First || r.Last >= c.Sequence || len(r.Part.Void) > 0 {
+			return fmt.Errorf("change %d replaces what is no run of parts", c.Sequence)
+		}
+		c.Replace = &loop.Replace{First: r.First, Last: r.Last,
+			Part: loop.Part{Kind: loop.PartKind(r.Part.Kind), Space: r.Part.Space, Object: loop.Object(r.Part.Object)}}
 	case r.Part != nil:
 		c.Part = &loop.Part{Kind: loop.PartKind(r.Part.Kind), Space: r.Part.Space, Object: loop.Object(r.Part.Object), Void: r.Part.Void}
 	case r.Void != nil:
@@ -247,8 +257,7 @@ func (b *builder) addChange(r *changeRecord) error {
 	default:
 		return fmt.Errorf("change %d is empty", c.Sequence)
 	}
-	b.s.changes.append(c)
-	b.s.derive(&c)
+	b.s.keep(&c)
 	return nil
 }
 

@@ -25,6 +25,7 @@ type Command struct {
 	RegisterNode      *RegisterNode      `cbor:"19,keyasint,omitempty"`
 	ForgetNode        *ForgetNode        `cbor:"20,keyasint,omitempty"`
 	Account           *Account           `cbor:"22,keyasint,omitempty"`
+	Compact           *Compact           `cbor:"23,keyasint,omitempty"`
 	Checkpoint        *Checkpoint        `cbor:"25,keyasint,omitempty"`
 	RaiseVersion      *RaiseVersion      `cbor:"21,keyasint,omitempty"`
 }
@@ -320,6 +321,22 @@ type Import struct {
 	// Samples are the parts that hold one row per sample, in their order.
 	Samples []loop.Object `cbor:"9,keyasint"`
 	Packs   []string      `cbor:"10,keyasint"`
+}
+
+// Compact puts one part in the place of several of one kind and space that stand one
+// after another, with those of their rows that count, in their order (C21). Of what
+// changed since it was read nothing is replaced. The same again is a duplicate.
+// Answer: Compacted.
+type Compact struct {
+	Inputs []Compacting `cbor:"1,keyasint"`
+	Part   loop.Object  `cbor:"2,keyasint"`
+}
+
+// Compacting is a part that was read, by the sequence of its change, and the rows that
+// were void then.
+type Compacting struct {
+	Reference uint64  `cbor:"1,keyasint"`
+	Void      Indices `cbor:"2,keyasint"`
 }
 
 // Selected are samples of one component.

@@ -62,7 +62,7 @@ func (c *Command) set() int {
 		c.SealModel != nil, c.Publish != nil, c.Revoke != nil, c.RaiseEpoch != nil,
 		c.SteerCampaign != nil, c.ExtendCampaign != nil, c.GiveUp != nil, c.Import != nil, c.AdoptPolicy != nil,
 		c.ProposeRound != nil, c.RuleProposal != nil, c.RegisterNode != nil, c.ForgetNode != nil, c.RaiseVersion != nil,
-		c.Account != nil, c.Checkpoint != nil} {
+		c.Account != nil, c.Compact != nil, c.Checkpoint != nil} {
 		if is {
 			n++
 		}

@@ -122,6 +122,13 @@ type GivenUp struct {
 // Accounted answers Account.
 type Accounted struct{}
 
+// Compacted answers Compact.
+type Compacted struct {
+	// Sequence is that of the change that replaced the parts.
+	Sequence  uint64
+	Duplicate bool
+}
+
 // GeneratorRegistered answers RegisterGenerator.
 type GeneratorRegistered struct {
 	Generator loop.Generator
@@ -270,6 +277,7 @@ func (PolicyAdopted) event()       {}
 func (GivenUp) event()             {}
 func (GeneratorRegistered) event() {}
 func (Accounted) event()           {}
+func (Compacted) event()           {}
 func (RoundOpened) event()         {}
 func (Committed) event()           {}
 func (Appended) event()            {}

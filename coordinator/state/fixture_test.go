@@ -125,8 +125,14 @@ func digestBut(t testing.TB, s *State) loop.Digest {
 	return s.Digest()
 }
 
+// failer is a test, or a check of rapid's.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 // restored is the state after a snapshot and back (C23).
-func restored(t testing.TB, s *State) *State {
+func restored(t failer, s *State) *State {
 	t.Helper()
 	var b bytes.Buffer
 	if err := s.Snapshot().Encode(&b); err != nil {
@@ -222,8 +228,8 @@ func visible(s *State, kind loop.PartKind) int {
 		var void []uint32
 		reference := c.Sequence
 		switch {
-		case c.Part != nil && c.Part.Kind == kind:
-			rows[reference], void, voids[reference] = c.Part.Object.Rows, c.Part.Void, map[uint32]bool{}
+		case partOf(&c) != nil && partOf(&c).Kind == kind: // what it replaces is not in the catalogue any more
+			rows[reference], void, voids[reference] = partOf(&c).Object.Rows, partOf(&c).Void, map[uint32]bool{}
 		case c.Void != nil && voids[c.Void.Reference] != nil:
 			reference, void = c.Void.Reference, c.Void.Rows
 		}

@@ -36,7 +36,7 @@ func (s *State) SampleParts() []string {
 	var keys []string
 	for piece := range s.changes.pieces(0) {
 		for i := range piece {
-			if part := piece[i].Part; part != nil && part.Kind == loop.SampleParts {
+			if part := partOf(&piece[i]); part != nil && part.Kind == loop.SampleParts {
 				keys = append(keys, part.Object.Key)
 			}
 		}
@@ -47,11 +47,30 @@ func (s *State) SampleParts() []string {
 // reference notes that state references a key, and returns the one string that
 // is kept for it.
 func (s *State) reference(key string) string {
-	if kept, ok := s.referenced[key]; ok {
-		return kept
+	r, ok := s.referenced[key]
+	if !ok {
+		r.key = key
 	}
-	s.referenced[key] = key
-	return key
+	r.times++
+	s.referenced[key] = r
+	return r.key
+}
+
+// referenced is the one string that is kept of a key, and by how many references.
+type referenced struct {
+	key   string
+	times int
+}
+
+// unreference takes back one reference.
+func (s *State) unreference(key string) {
+	r := s.referenced[key]
+	invariant(r.times > 0, "%s was not referenced", key)
+	if r.times--; r.times == 0 {
+		delete(s.referenced, key)
+		return
+	}
+	s.referenced[key] = r
 }
 
 // raiseEpoch closes an epoch. Closing it again is no error: the proposer did not

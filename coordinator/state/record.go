@@ -163,7 +163,7 @@ type rulingRecord struct {
 	Reason string        `cbor:"4,keyasint,omitempty"`
 }
 
-// changeRecord is one change; its sequence follows from its place. Spaces and
+// changeRecord is one change; its sequence follows from its place, but behind a gap. Spaces and
 // rounds are named, since they stand in the snapshot already.
 type changeRecord struct {
 	At      int64       `cbor:"1,keyasint"`
@@ -173,6 +173,11 @@ type changeRecord struct {
 	Number  int         `cbor:"5,keyasint,omitempty"`
 	Part    *partRecord `cbor:"6,keyasint,omitempty"`
 	Void    *voidRecord `cbor:"7,keyasint,omitempty"`
+	// Sequence is set where it is not the one after the change before.
+	Sequence uint64 `cbor:"8,keyasint,omitempty"`
+	// First and Last are of a part that replaced others.
+	First uint64 `cbor:"9,keyasint,omitempty"`
+	Last  uint64 `cbor:"10,keyasint,omitempty"`
 }
 
 type partRecord struct {

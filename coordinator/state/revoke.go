@@ -73,10 +73,11 @@ func (s *State) checkRevoke(c *Revoke) (taken []RevokedSample, rows map[uint64]m
 		if x.Name.Attempt >= loop.MaxAttempt {
 			return nil, nil, refused(Invalid, field, "attempt %d is the last there can be", x.Name.Attempt)
 		}
-		if x.Reference < 1 || x.Reference > s.Sequence() {
+		change, ok := s.find(x.Reference)
+		if !ok {
 			return nil, nil, refused(Stale, field+".reference", "there is no change %d", x.Reference)
 		}
-		part := s.changes.at(int(x.Reference - 1)).Part
+		part := partOf(change)
 		if part == nil || part.Kind != loop.SampleParts || part.Space != s.campaigns[x.Campaign].loop.Space {
 			return nil, nil, refused(Stale, field+".reference", "change %d did not add samples of that space", x.Reference)
 		}

@@ -149,6 +149,8 @@ func (s *State) records(emit func(*record) error) error {
 type emitter struct {
 	emit func(*record) error
 	err  error
+	// sequence is that of the last change.
+	sequence uint64
 }
 
 func (e *emitter) put(r *record) {
@@ -204,6 +206,10 @@ func (e *emitter) changes(changes []loop.Change) {
 	records := make([]changeRecord, len(changes))
 	for i, c := range changes {
 		r := changeRecord{At: c.At}
+		if c.Sequence != e.sequence+1 {
+			r.Sequence = c.Sequence
+		}
+		e.sequence = c.Sequence
 		switch {
 		case c.Space != nil:
 			r.Space, r.Version = c.Space.Name, c.Space.Version
@@ -213,6 +219,9 @@ func (e *emitter) changes(changes []loop.Change) {
 			r.Part = &partRecord{string(c.Part.Kind), c.Part.Space, objectRecord(c.Part.Object), c.Part.Void}
 		case c.Void != nil:
 			r.Void = &voidRecord{c.Void.Reference, c.Void.Rows}
+		case c.Replace != nil:
+			r.Part = &partRecord{string(c.Replace.Part.Kind), c.Replace.Part.Space, objectRecord(c.Replace.Part.Object), nil}
+			r.First, r.Last = c.Replace.First, c.Replace.Last
 		}
 		records[i] = r
 	}

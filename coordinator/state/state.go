@@ -25,7 +25,7 @@ type State struct {
 	campaigns  map[string]*campaign
 	models     map[string]*modelLine
 	datasets   map[string][]*DatasetVersion
-	// changes is the catalogue; the change with sequence n stands at n-1.
+	// changes is the catalogue, in order; what was compacted is not in it any more.
 	changes list[loop.Change]
 	keys    keys
 	// nodes are the members of the cluster.
@@ -39,8 +39,11 @@ type State struct {
 
 	// The rest is derived, and no part of snapshots.
 
-	// referenced are the keys of objects that state references, each by itself (C18).
-	referenced map[string]string
+	// sequence is that of the last change, and whole that of the last one that
+	// replaced others: who lacks what was taken out is whole from there on.
+	sequence, whole uint64
+	// referenced are the keys of objects that state references (C18).
+	referenced map[string]referenced
 	// void are the rows of each part, by reference, that do not count (C11, C13).
 	void map[uint64]*roaring.Bitmap
 }
@@ -59,7 +62,7 @@ func newSized(clusterID string, remembered int) *State {
 		generators: map[string][]loop.Generator{}, campaigns: map[string]*campaign{},
 		models: map[string]*modelLine{}, datasets: map[string][]*DatasetVersion{},
 		keys: newKeys(remembered), nodes: map[string]Node{},
-		referenced: map[string]string{}, void: map[uint64]*roaring.Bitmap{},
+		referenced: map[string]referenced{}, void: map[uint64]*roaring.Bitmap{},
 	}
 }
 
@@ -120,6 +123,8 @@ func (s *State) apply(c *Command) Event {
 		return s.forgetNode(c.ForgetNode)
 	case c.Account != nil:
 		return s.account(c.Account)
+	case c.Compact != nil:
+		return s.compact(c.Compact)
 	case c.Checkpoint != nil:
 		return Checkpointed{}
 	case c.RaiseVersion != nil:

@@ -43,7 +43,7 @@ func checkVersion(what string, version byte, known int) error {
 // proposes it only when that version is in force.
 func (c *Command) Needs() int {
 	switch {
-	case c.Account != nil, c.Commit != nil && len(c.Commit.Meters) > 0, c.GiveUp != nil && (c.GiveUp.Reason != "" || c.GiveUp.Version != 0):
+	case c.Account != nil, c.Compact != nil, c.Commit != nil && len(c.Commit.Meters) > 0, c.GiveUp != nil && (c.GiveUp.Reason != "" || c.GiveUp.Version != 0):
 		return 2
 	}
 	return FirstVersion
