@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"hone/loop"
 )
 
@@ -23,11 +21,14 @@ func membership(dir, join string) (id string, joined bool, err error) {
 	path := filepath.Join(dir, "cluster")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if segments, _ := filepath.Glob(filepath.Join(dir, "log", "*.wal")); len(segments) > 0 {
+			return "", false, fmt.Errorf("open node: %s is missing, but there is a log beside it: restore the file, or empty the directory and let the node join again", path)
+		}
 		if join == "" {
 			id, err = drawn(path)
 			return id, false, err
 		}
-		return join, true, renameio.WriteFile(path, []byte(join+" joined\n"), 0o644)
+		return join, true, replaceFile(path, []byte(join+" joined\n"))
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("open node: %w", err)
@@ -55,7 +56,7 @@ func instance(dir, name string) (string, error) {
 func remember(path, name string) error {
 	known, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return renameio.WriteFile(path, []byte(name+"\n"), 0o644)
+		return replaceFile(path, []byte(name+"\n"))
 	}
 	if err != nil {
 		return err
@@ -78,5 +79,5 @@ func drawn(path string) (string, error) {
 	var b [16]byte
 	rand.Read(b[:]) // never fails
 	fresh := hex.EncodeToString(b[:])
-	return fresh, renameio.WriteFile(path, []byte(fresh+"\n"), 0o644)
+	return fresh, replaceFile(path, []byte(fresh+"\n"))
 }

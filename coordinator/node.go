@@ -119,10 +119,13 @@ func NewNode(o NodeOptions) (*Node, error) {
 	}
 	n := &Node{o: o, clock: newClock(o.now), proposals: make(chan proposal), broken: make(chan error, 1), started: make(chan struct{}), stopped: make(chan struct{})}
 	n.taken = n.proposals
-	if err := os.MkdirAll(filepath.Join(o.Dir, "log"), 0o755); err != nil {
+	err := os.MkdirAll(filepath.Join(o.Dir, "log"), 0o755)
+	if err == nil {
+		err = errors.Join(syncDir(o.Dir), syncDir(filepath.Dir(o.Dir)))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
-	var err error
 	if n.instance, err = instance(o.Dir, o.Name); err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}

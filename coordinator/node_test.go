@@ -406,6 +406,18 @@ func TestMembership(t *testing.T) {
 	if _, _, err := membership(dir, ""); err == nil {
 		t.Error("an empty file names a cluster")
 	}
+
+	// A log without the name of its cluster is not taken for a new node.
+	dir = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "log", "1.wal"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if id, _, err := membership(dir, ""); err == nil {
+		t.Errorf("a log without the name of its cluster became %s", id)
+	}
 }
 
 // The log on disk holds what was answered before anybody heard of it (I1): a

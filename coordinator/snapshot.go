@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
@@ -75,7 +74,7 @@ func RestoreSnapshot(dir, name string, r io.Reader) (_ api.Snapshot, err error) 
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
 	// Last: from here on it is a node's directory.
-	if err := renameio.WriteFile(filepath.Join(dir, "cluster"), []byte(s.Cluster()+"\n"), 0o644); err != nil {
+	if err := replaceFile(filepath.Join(dir, "cluster"), []byte(s.Cluster()+"\n")); err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
 	return inspect(s), nil
