@@ -50,7 +50,10 @@ func openLog(path string, snapshots *snapshotStore, stale func(error), logger hc
 			err = errors.Join(err, l.reached.Close())
 		}
 	}()
-	if l.WAL, err = wal.Open(path, wal.WithMetaStore(reopening{l.meta}), wal.WithLogger(logger)); err != nil {
+	if l.WAL, err = wal.Open(path, wal.WithMetaStore(reopening{l.meta, l.reaches}), wal.WithLogger(logger)); err != nil {
+		if errors.As(err, new(*damage)) {
+			return nil, err
+		}
 		return nil, damaged(path, err)
 	}
 	defer func() {
@@ -65,10 +68,19 @@ func openLog(path string, snapshots *snapshotStore, stale func(error), logger hc
 }
 
 // damaged says what is wrong with a file or folder of a node, and what to do.
-func damaged(path string, err error) error {
-	return fmt.Errorf("%s is damaged: %w; nothing was changed: bring the file back from a copy, or, where other nodes hold the log, "+
-		"remove this node from the cluster, empty its folder and let it join again", path, err)
+func damaged(path string, err error) error { return &damage{path, err} }
+
+type damage struct {
+	path string
+	what error
 }
+
+func (d *damage) Error() string {
+	return fmt.Sprintf("%s is damaged: %v; nothing was changed: bring the file back from a copy, or, where other nodes hold the log, "+
+		"remove this node from the cluster, empty its folder and let it join again", d.path, d.what)
+}
+
+func (d *damage) Unwrap() error { return d.what }
 
 // check reads the whole log, which must follow the newest snapshot without a gap
 // and reach as far as it once did.
@@ -88,8 +100,8 @@ func (l *nodeLog) check() error {
 	if first > snapshot+1 {
 		return damaged(l.path, fmt.Errorf("it begins with entry %d, and the newest snapshot ends with entry %d", first, snapshot))
 	}
-	if reached := l.reached.index(); max(last, snapshot) < reached {
-		return damaged(l.path, fmt.Errorf("it ends with entry %d, and entries up to %d were once on this disk", max(last, snapshot), reached))
+	if err := l.reaches(last); err != nil {
+		return err
 	}
 	var term uint64
 	for i := first; i <= last && last > 0; i++ {
@@ -101,6 +113,32 @@ func (l *nodeLog) check() error {
 			return damaged(l.path, fmt.Errorf("entry %d is of term %d, and one before it of term %d", i, entry.Term, term))
 		}
 		term = entry.Term
+	}
+	return nil
+}
+
+// reaches refuses a log that ends before where it once did.
+func (l *nodeLog) reaches(last uint64) error {
+	snapshot, _ := l.snapshots.newest()
+	if reached := l.reached.index(); max(last, snapshot) < reached {
+		return damaged(l.path, fmt.Errorf("it ends with entry %d, and entries up to %d were once on this disk", max(last, snapshot), reached))
+	}
+	return nil
+}
+
+// belongs notes whose log it is when that is first asked, and later refuses
+// another: which node and which cluster stand in small files of their own.
+func (l *nodeLog) belongs(cluster, instance string) error {
+	key, owner := []byte("Owner"), cluster+" "+instance
+	known, err := l.meta.GetStable(key)
+	if err != nil {
+		return err
+	}
+	if known == nil {
+		return l.meta.SetStable(key, []byte(owner))
+	}
+	if string(known) != owner {
+		return damaged(filepath.Dir(l.path), fmt.Errorf("its log is of (cluster, instance) %s, and the files there say %s", known, owner))
 	}
 	return nil
 }

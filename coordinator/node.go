@@ -175,6 +175,9 @@ func (n *Node) start() (err error) {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
+	if err := n.log.belongs(n.Cluster(), n.instance); err != nil {
+		return fmt.Errorf("open node: %w", err)
+	}
 	wire, err := n.wire(logger)
 	if err != nil {
 		return err

@@ -17,7 +17,12 @@ import (
 // ("segment is sealed"): the node would be lost. So would it be where the power
 // failed within that append, of which then only the seal is taken for good. Load
 // looks for such a last segment and puts an open copy in its place.
-type reopening struct{ types.MetaStore }
+type reopening struct {
+	types.MetaStore
+	// reaches is asked, before anything is changed, whether the log may end there.
+	// nil: it may.
+	reaches func(last uint64) error
+}
 
 func (m reopening) Load(dir string) (types.PersistentState, error) {
 	s, err := m.MetaStore.Load(dir)
@@ -25,6 +30,9 @@ func (m reopening) Load(dir string) (types.PersistentState, error) {
 		return s, err
 	}
 	last := &s.Segments[len(s.Segments)-1]
+	if m.reaches == nil {
+		m.reaches = func(uint64) error { return nil }
+	}
 	if !last.SealTime.IsZero() {
 		return s, nil
 	}
@@ -37,6 +45,13 @@ func (m reopening) Load(dir string) (types.PersistentState, error) {
 		return s, fmt.Errorf("last segment of the log: %w", err)
 	}
 	defer sealed.Close()
+	end := sealed.LastIndex()
+	if before := len(s.Segments) - 2; end == 0 && before >= 0 {
+		end = s.Segments[before].MaxIndex
+	}
+	if err := m.reaches(end); err != nil {
+		return s, err
+	}
 	if is, _, err := sealed.Sealed(); err != nil || !is {
 		return s, err
 	}

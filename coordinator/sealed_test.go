@@ -88,7 +88,7 @@ func TestKilledBetweenSealAndRotation(t *testing.T) {
 			// It may die again, at any step of that.
 			for range 3 {
 				meta := new(metadb.BoltMetaDB)
-				if _, err := (reopening{&dying{meta, 0}}).Load(dir); err == nil {
+				if _, err := (reopening{MetaStore: &dying{meta, 0}}).Load(dir); err == nil {
 					t.Fatal("there was nothing to do")
 				}
 				if err := meta.Close(); err != nil {
@@ -96,7 +96,7 @@ func TestKilledBetweenSealAndRotation(t *testing.T) {
 				}
 			}
 			for range 2 {
-				log, err := wal.Open(dir, wal.WithSegmentSize(4096), wal.WithMetaStore(reopening{new(metadb.BoltMetaDB)}))
+				log, err := wal.Open(dir, wal.WithSegmentSize(4096), wal.WithMetaStore(reopening{MetaStore: new(metadb.BoltMetaDB)}))
 				if err != nil {
 					t.Fatal(err)
 				}
