@@ -119,3 +119,46 @@ func TestClockOfMachineThatSlept(t *testing.T) {
 		t.Error("the machine has slept for 8 hours, and its clock has gone on by 16")
 	}
 }
+
+// A new leader whose clock is not the last one's proposes nothing (C24): what it wrote
+// would put everybody else in the wrong.
+func TestClockOfNewLeader(t *testing.T) {
+	inBubbleOf(t, t.TempDir(), func(t *testing.T, c *cluster) {
+		c.options = func(o *NodeOptions) {
+			if o.Name == "n3" {
+				o.now = func() time.Time { return time.Now().Add(time.Hour) }
+			}
+		}
+		c.grow(3)
+		for i := range 3 {
+			c.put(i)
+		}
+		to := func(name string) *member {
+			t.Helper()
+			if err := c.leader().Transfer(name); err != nil {
+				t.Fatal(err)
+			}
+			c.await(name+" to lead", func() bool { l := c.leader(); return l != nil && l.name == name })
+			return c.members[name]
+		}
+		for _, name := range []string{"n3", "n2"} {
+			pass(time.Minute)
+			m := to(name)
+			before := m.digest()
+			if _, err := m.Propose(t.Context(), policy(9)); !errors.Is(err, loop.ErrUnavailable) || !errors.As(err, new(*loop.Error)) {
+				t.Errorf("%s, an hour off: %v", name, err)
+			}
+			if m.digest() != before {
+				t.Errorf("%s: a refused proposal came into the log", name)
+			}
+			m.ConfirmClock()
+			if _, err := m.Propose(t.Context(), policy(9)); err != nil {
+				t.Errorf("%s, confirmed: %v", name, err)
+			}
+		}
+		// It goes by the last entry's time, so that the others need nobody's word.
+		to("n1")
+		c.put(10)
+		c.equal()
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -88,7 +89,7 @@ func TestRollingUpgrade(t *testing.T) {
 			defer mu.Unlock()
 			return c.start(name)
 		}
-		for i, name := range []string{"n2", "n3", "n1"} {
+		for i, name := range []string{"n3", "n2", "n1"} {
 			if got := versions(); !slices.Equal(got, []int{1, 1, 1}) {
 				t.Errorf("versions %v after %d of 3 nodes were upgraded", got, i)
 			}
@@ -103,6 +104,14 @@ func TestRollingUpgrade(t *testing.T) {
 				return ok && m.raft.AppliedIndex() >= leader.raft.AppliedIndex()-1
 			})
 			time.Sleep(10 * time.Second) // for who would raise too early
+			// What needs the later version is refused, and for whom it waits is said.
+			_, err := c.leader().Propose(ctx, state.Command{Account: &state.Account{Meters: []state.Meter{{Connection: "x", Campaign: "c", Millis: 1}}}})
+			for other, version := range understands {
+				refusal, ok := errors.AsType[*loop.Error](err)
+				if name != "n1" && (!ok || !errors.Is(err, loop.ErrConflict) || strings.Contains(refusal.Problem, other) != (version == 1)) {
+					t.Errorf("%v are upgraded: %v", understands, err)
+				}
+			}
 		}
 		c.await("version 2", func() bool { return slices.Equal(versions(), []int{2, 2, 2}) })
 		time.Sleep(time.Second)

@@ -90,8 +90,19 @@ func (s *set) remove(index uint64) bool {
 func (s *set) addRange(from, to uint64) {
 	for from < to {
 		i := from / leafBits
+		end := min(to, (i+1)*leafBits)
+		if end-from == leafBits {
+			s.grow(i)
+			if old := s.leaves[i]; old != nil {
+				s.count -= uint64(old.count)
+			}
+			s.leaves[i] = full
+			s.count += leafBits
+			from = end
+			continue
+		}
 		l := s.own(i)
-		for end := min(to, (i+1)*leafBits); from < end; {
+		for from < end {
 			n := min(end, (from/64+1)*64) - from // they share a word
 			l.words[from%leafBits/64] |= ^uint64(0) >> (64 - n) << (from % 64)
 			from += n
