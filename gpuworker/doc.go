@@ -24,8 +24,20 @@
 //
 // A unit that cannot be made is reported failed. Frames are binary: CBOR maps
 // with integer keys and a version; sample rows inside a delivery are an Arrow IPC
-// stream. One goroutine at each end writes, pings, and cuts off a peer that does
+// stream. One goroutine at a time writes and pings, and cuts off a peer that does
 // not read. Frames have at most 8 MiB; a definition travels in pieces.
+//
+// # Several nodes
+//
+// The agent is given the nodes of a cluster. One that does not lead answers 307,
+// for the socket and for staging, and the agent goes where it is sent. A session is
+// of one term of leadership, and ends with it. A leader that was killed is missed at
+// once, and the others are asked, after short, jittered pauses. One that was
+// stopped or cut off only falls silent: so the hub gives a sign of life each second,
+// which needs no answer, and when none has come for one and a half the agent asks
+// the others who leads ([api.Vigil]). It leaves when another one does; a leader that
+// is only slow keeps its workers. What the agent makes it goes on making, and it
+// announces it to the next leader, which leases it to nobody else (C2, C9).
 //
 // # What fails, and how
 //
