@@ -14,6 +14,12 @@ const everything = 1 << 30
 // entered checks what an entry has done to the truth.
 func (l *ledger) entered(e *state.Entry, events []state.Event) {
 	s := l.w.truth
+	for i := range e.Commands {
+		if needs := e.Commands[i].Needs(); needs > l.inForce {
+			breaks("C25: an entry of version %d is in the log, and version %d in force", needs, l.inForce)
+		}
+	}
+	l.inForce = s.Version()
 	if s.Time() < l.time || s.Time() < e.At {
 		breaks("C24: the last time is %d after %d, and an entry of %d", s.Time(), l.time, e.At)
 	}
@@ -36,22 +42,42 @@ func (l *ledger) entered(e *state.Entry, events []state.Event) {
 // answered checks what Apply has answered to a command; then are the answers to those
 // after it in its entry, of which the view knows already.
 func (l *ledger) answered(c *state.Command, event state.Event, then []state.Event) {
+	w := l.w
 	switch event := event.(type) {
+	case state.GivenUp:
+		l.ended[event.Name] = true
+		w.meet("what is open is given up", event.Indices > 0)
+	case state.Accounted:
+		l.metered(c.Account.Meters)
 	case state.Committed:
+		l.metered(c.Commit.Meters)
 		for i, j := range event.Deliveries {
 			d := &c.Commit.Deliveries[i]
+			w.meet("a sample is committed", j.Standing.Fresh > j.Standing.Rejected)
+			w.meet("a sample is rejected", j.Standing.Rejected > 0)
+			w.meet("a sample is a duplicate", j.Standing.Duplicate > 0)
+			w.meet("a sample is stale", j.Standing.Stale > 0)
+			w.meet("a sample is closed", j.Standing.Closed > 0)
 			if n := j.Standing.Fresh + j.Standing.Duplicate + j.Standing.Stale + j.Standing.Closed; n != d.Accepted.Count()+len(d.Rejected) {
 				breaks("C10: %d samples of %s are judged %+v", d.Unit.Count, d.Unit.ID(), j.Standing)
 			}
 		}
 	case state.RoundOpened:
-		round, _ := l.w.truth.Round(event.Campaign, event.Number)
-		sequence := round.Decided.Sequence
-		if event.Number < 1 || sequence < l.evidence[event.Campaign] && !event.Duplicate || sequence > round.Sequence {
-			breaks("C15: round %d of %s is of evidence at %d, after evidence at %d", event.Number, event.Campaign, sequence, l.evidence[event.Campaign])
-		}
-		l.evidence[event.Campaign] = max(sequence, l.evidence[event.Campaign])
-		l.refer(round.Decided.EvidenceKey)
+		w.meet("a round is opened once more", event.Duplicate)
+	case state.ProposalRuled:
+		w.meet("a proposal is "+string(event.To), !event.Duplicate)
+	case state.Revoked:
+		w.meet("a sample is taken back", len(event.Reopened) > 0)
+		w.meet("a revoke comes too late", len(event.Reopened) == 0)
+		w.meet("a published version gets an advisory", len(event.Advisories) > 0)
+	case state.CampaignSteered:
+		w.meet("a campaign is "+string(event.To), !event.Duplicate)
+	case state.CampaignExtended:
+		w.meet("a campaign is extended", !event.Duplicate)
+	case state.EpochRaised:
+		w.meet("an epoch is closed", !event.Duplicate)
+	case state.VersionRaised:
+		w.meet("a version is raised", !event.Duplicate)
 	case state.Appended:
 		for i, a := range event.Posts {
 			l.judgedPost(&c.Append.Posts[i], a)
@@ -63,6 +89,8 @@ func (l *ledger) answered(c *state.Command, event state.Event, then []state.Even
 
 func (l *ledger) judgedPost(p *state.Posted, a state.PostAnswer) {
 	id := (&post{post: p.Post}).id()
+	l.w.meet("a post is a duplicate", a.DuplicateOf > 0)
+	l.w.meet("a key is used for another body", a.Refused != nil)
 	if a.Accepted == 0 {
 		return
 	}
@@ -85,6 +113,7 @@ func (l *ledger) version(c *state.Publish, event state.Published, then []state.E
 	if !ok {
 		breaks("I1: %s is published, and is not there", id)
 	}
+	l.w.meet("a version is published once more", event.Duplicate)
 	if event.Duplicate {
 		return
 	}
@@ -120,6 +149,7 @@ func (l *ledger) counts() {
 	for _, c := range l.w.campaigns {
 		train := uint64(0)
 		for _, round := range s.Rounds(c.Name) {
+			l.opened(&round)
 			for i := range round.Components {
 				p := &round.Components[i]
 				at := schedule.Place{Campaign: c.Name, Round: round.Decided.Round.Number, Domain: p.Domain, Component: p.Component}
@@ -133,10 +163,27 @@ func (l *ledger) counts() {
 		if !ok {
 			continue
 		}
+		if spent, _ := s.Spent(c.Name); spent.Millis != l.spent[c.Name] {
+			breaks("C14: %s has spent %d by its meters, and %d in state", c.Name, l.spent[c.Name], spent.Millis)
+		}
 		if train > now.Campaign.Samples {
 			breaks("C3: the quotas of %s sum to %d, and %d were asked for", c.Name, train, now.Campaign.Samples)
 		}
 	}
+}
+
+// opened checks a round that is new: its evidence never goes back (C15).
+func (l *ledger) opened(r *state.Round) {
+	campaign, number := r.Decided.Round.Campaign, r.Decided.Round.Number
+	if number <= l.rounds[campaign] {
+		return
+	}
+	if number != l.rounds[campaign]+1 || r.Decided.Sequence < l.evidence[campaign] || r.Decided.Sequence > r.Sequence {
+		breaks("C15: round %d of %s is of evidence at %d, after round %d of evidence at %d", number, campaign, r.Decided.Sequence,
+			l.rounds[campaign], l.evidence[campaign])
+	}
+	l.rounds[campaign], l.evidence[campaign] = number, r.Decided.Sequence
+	l.refer(r.Decided.EvidenceKey)
 }
 
 func (l *ledger) component(s *state.State, at schedule.Place, p *state.Progress) {
@@ -153,6 +200,9 @@ func (l *ledger) component(s *state.State, at schedule.Place, p *state.Progress)
 		breaks("C3: of %+v %d are abandoned, and %d were", at, p.Abandoned, l.abandoned[at])
 	}
 	given := p.Abandoned > l.abandoned[at]
+	if before, ok := l.quotas[at]; ok {
+		l.w.meet("a quota is cut", p.Quota < before)
+	}
 	l.reserved[at], l.quotas[at], l.abandoned[at] = p.Reserved, p.Quota, p.Abandoned
 	open := l.open(s, at)
 	if p.Quota != l.visible[at]+p.Abandoned+open+(p.Quota-p.Reserved) || p.Pending != open+p.Quota-p.Reserved {
@@ -215,7 +265,7 @@ func (l *ledger) givenUp(s *state.State, at schedule.Place, count uint64) {
 			switch {
 			case s.Judge(last.campaign, last.name) != state.JudgedClosed:
 				breaks("C4: %s is abandoned, and is judged otherwise", last)
-			case a.Gate == "" && campaign.State == state.Closed:
+			case a.Gate == "" && (campaign.State == state.Closed || l.ended[at.Campaign]):
 			case accepts(last.campaign, last.name), last.name.Attempt+1 < campaign.Campaign.MaxAttempts:
 				breaks("C4: %s is abandoned at attempt %d, and the gates had not sent it back %d times", last, last.name.Attempt, campaign.Campaign.MaxAttempts)
 			}
@@ -290,6 +340,7 @@ func (l *ledger) audit() {
 	w, s := l.w, l.w.truth
 	for _, c := range w.campaigns {
 		now, _ := s.Campaign(c.Name)
+		w.meet("a campaign ends "+string(now.State), true)
 		for d, asked := range now.Requested {
 			n := now.Domains[d]
 			if loop.Domain(d) == loop.Evaluation && continuous(c) {

@@ -34,6 +34,7 @@ func (w *world) people() {
 	for _, c := range w.campaigns {
 		person("trainer", time.Second/2, 3*time.Second, (&trainer{campaign: c}).look)
 	}
+	person("approver", time.Second, 8*time.Second, (*client).approve)
 	// Whether and how often anything is taken back, steered, or an epoch raised is
 	// drawn like a fault, and ends with them.
 	person("auditor", time.Second/2, 4*time.Second, revoker(w))
@@ -241,7 +242,7 @@ func revoker(w *world) func(*client) {
 // steerer pauses campaigns, lets them run on, extends them and, rarely, closes one.
 func steerer(w *world) func(*client) {
 	left := w.random.IntN(3) * w.random.IntN(4)
-	closes := w.chance(0.15)
+	closes := w.chance(0.3)
 	return func(c *client) {
 		n := w.able()
 		if n == nil || c.asks > 0 {
@@ -274,6 +275,20 @@ func steerer(w *world) func(*client) {
 	}
 }
 
+// approve approves the rounds that wait for it, and rejects some (C8).
+func (c *client) approve() {
+	w, n := c.w, c.w.able()
+	if n == nil || c.asks > 0 {
+		return
+	}
+	for _, campaign := range w.campaigns {
+		if p, _, ok := n.state.Proposed(campaign.Name); ok && p.Ruling == nil {
+			c.command("a ruling", state.Command{RuleProposal: &state.RuleProposal{Campaign: campaign.Name, Serial: p.Serial, Digest: p.Digest,
+				Approve: w.odds == (odds{}) || w.chance(0.7), Author: c.name}}, func(state.Event) {})
+		}
+	}
+}
+
 // keeper closes epochs of the lake and collects what is garbage by then (C18).
 func keeper(w *world) func(*client) {
 	raises := w.random.IntN(2) * w.random.IntN(6)
@@ -287,6 +302,9 @@ func keeper(w *world) func(*client) {
 			return
 		}
 		raises--
+		if w.chance(0.5) {
+			c.command("a version", state.Command{RaiseVersion: &state.RaiseVersion{To: state.LatestVersion}}, func(state.Event) {})
+		}
 		c.command("another epoch", state.Command{RaiseEpoch: &state.RaiseEpoch{Closes: n.state.Epoch()}}, func(e state.Event) {
 			if r, ok := e.(state.Refused); ok && !errors.Is(r, loop.ErrConflict) {
 				breaks("C18: raising the epoch is refused: %v", r)

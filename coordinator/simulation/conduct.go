@@ -63,6 +63,8 @@ func (c *conductor) advance() {
 	switch {
 	case campaign.State == state.Closed && campaign.Total.Pending > 0:
 		c.giveUp(&campaign)
+	case t.w.broke(s, c.name) && campaign.Round > 0 && (campaign.Total.Pending > 0 || campaign.Round < campaign.Campaign.Rounds):
+		t.n.propose(state.Command{GiveUp: &state.GiveUp{Campaign: c.name, Reason: "the money is spent", Version: campaign.Version}}, c.proposed)
 	case campaign.State == state.Closed && campaign.Total.Committed == 0:
 		c.done(false, nil)
 	case campaign.Round > 0 && campaign.Total.Pending == 0 && len(owed) > 0:
@@ -70,8 +72,12 @@ func (c *conductor) advance() {
 	case campaign.State != state.Running || campaign.Round >= campaign.Campaign.Rounds:
 		c.done(false, nil)
 	case campaign.Round == 0,
-		continuous(campaign.Campaign) && campaign.Total.Pending < campaign.Total.Quota/2,
+		continuous(campaign.Campaign) && campaign.Total.Pending < campaign.Total.Quota*3/4,
 		campaign.Total.Pending == 0 && t.w.trained(s, &campaign):
+		if p, void, ok := s.Proposed(c.name); ok && p.Ruling == nil && void == nil {
+			c.done(false, nil) // it waits for approval (C8)
+			return
+		}
 		c.open(&campaign)
 	default:
 		c.done(false, nil)
@@ -198,7 +204,7 @@ func selects(selection []state.Selected, shown []seen) bool {
 	return len(shown) == 0
 }
 
-// open decides the next round, by dice, and opens it (C3, C15).
+// open decides the next round, by dice, and opens or proposes it (C3, C8, C15).
 func (c *conductor) open(campaign *state.Campaign) {
 	t := c.t
 	w, s, asked := t.w, t.n.state, campaign.Campaign
@@ -247,6 +253,10 @@ func (c *conductor) open(campaign *state.Campaign) {
 				return
 			}
 			command.EvidenceKey = o.Key
+			if asked.Decide == loop.DecidePropose {
+				t.n.propose(state.Command{ProposeRound: &state.ProposeRound{Open: command, Serial: len(t.n.state.Proposals(c.name)) + 1, Author: "hone"}}, c.proposed)
+				return
+			}
 			t.n.propose(state.Command{OpenRound: &command}, c.proposed)
 		})
 	})

@@ -36,6 +36,7 @@ func (t *term) deliver(worker string, u loop.Unit, reply func(loop.Standing, err
 	standing := s.JudgeUnit(u)
 	switch {
 	case (!known || standing.Fresh == 0) && (t.w.leader != t.n || t.n.applied < len(t.w.log.entries)):
+		t.w.meet("a deposed leader settles nothing", true)
 		reply(loop.Standing{}, errUnknown)
 	case !known:
 		reply(loop.Standing{}, errRefused)
@@ -47,6 +48,7 @@ func (t *term) deliver(worker string, u loop.Unit, reply func(loop.Standing, err
 		t.w.sweep(worker, u)
 		reply(standing, nil)
 	default:
+		t.charge(t.connection(worker), u.Campaign, uint64(u.Count)*1000)
 		t.schedule.Staged(u, worker, 1000, t.now())
 		t.flying.staged(u)
 		t.arm()
@@ -66,9 +68,11 @@ func (t *term) judge() {
 		switch {
 		case !ok:
 			t.giveBack(d.unit)
+			t.w.meet("the bytes of a unit are gone", true)
 			d.reply(loop.Standing{Again: true}, nil)
 			continue
 		case staged.false:
+			t.w.meet("a delivery is refused", true)
 			t.schedule.Failed(d.unit, d.worker, t.now())
 			t.flying.over(d.unit)
 			t.arm()
@@ -108,7 +112,7 @@ func (t *term) unknown(d *delivery) {
 func (t *term) commit() {
 	batch := t.judged
 	t.judged = nil
-	command := &state.Commit{}
+	command := &state.Commit{Meters: t.readings()}
 	var samples, verdicts content
 	for _, d := range batch {
 		delivered := state.Delivered{Worker: d.worker, Unit: d.unit, Accepted: state.OffsetsOf(d.accepted...),
@@ -140,6 +144,7 @@ func (t *term) commit() {
 			}
 			return
 		}
+		t.noted(command.Meters)
 		for i, d := range batch {
 			t.schedule.Done(d.unit, t.now())
 			t.flying.over(d.unit)

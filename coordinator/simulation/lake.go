@@ -106,7 +106,7 @@ func (w *world) stage(worker string, u loop.Unit, s staging) {
 
 // sweep removes a staging area after its last verdict, and not before (C9).
 func (w *world) sweep(worker string, u loop.Unit) {
-	if standing := w.truth.JudgeUnit(u); standing.Fresh > 0 && !w.lake.staged[stagingOf(worker, u)].invented {
+	if standing := w.truth.JudgeUnit(u); standing.Fresh > 0 && w.lake.staged[stagingOf(worker, u)] == (staging{}) {
 		breaks("C9: the staging of %s is swept, but it stands %+v", u.ID(), standing)
 	}
 	delete(w.lake.staged, stagingOf(worker, u))
@@ -129,6 +129,7 @@ func (w *world) collect(n *node) {
 		w.after(w.between(0, 20*time.Second), nil, "garbage is deleted", func() {
 			for _, key := range keys {
 				w.ledger.deleted(key)
+				w.meet("garbage is deleted", true)
 				delete(w.lake.objects, key)
 			}
 		})

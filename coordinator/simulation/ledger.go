@@ -28,11 +28,18 @@ type ledger struct {
 	reserved, quotas map[schedule.Place]uint64
 	abandoned        map[schedule.Place]uint64
 	attempts         map[sample]int
+	rounds           map[string]int
 	evidence         map[string]uint64
 	published        map[string]loop.Digest
 	referenced       map[string]bool
 	time             int64
+	inForce          int // the version of the encoding (C25)
 	committed        int
+
+	// meters are the greatest readings by campaign and connection, spent their sums.
+	meters, spent map[string]uint64
+	// ended are the campaigns that gave up what was open, for lack of money.
+	ended map[string]bool
 }
 
 // ack is a verdict that a worker has heard.
@@ -46,13 +53,13 @@ func newLedger(w *world) *ledger {
 	l := &ledger{w: w, unwanted: make(map[sample]bool), revoked: make(map[sample]bool), asks: make(map[string]*post),
 		counted: make(map[string]*post), acked: make(map[string]bool), seeds: make(map[uint64]sample), visible: make(map[schedule.Place]uint64),
 		reserved: make(map[schedule.Place]uint64), quotas: make(map[schedule.Place]uint64), abandoned: make(map[schedule.Place]uint64),
-		attempts: make(map[sample]int), evidence: make(map[string]uint64), published: make(map[string]loop.Digest), referenced: make(map[string]bool)}
+		attempts: make(map[sample]int), rounds: make(map[string]int), evidence: make(map[string]uint64), published: make(map[string]loop.Digest), referenced: make(map[string]bool),
+		meters: make(map[string]uint64), spent: make(map[string]uint64), ended: make(map[string]bool)}
 	l.view = newView()
 	l.view.changed = l.row
+	l.inForce = state.FirstVersion
 	return l
 }
-
-func (l *ledger) found() {}
 
 // row notes that a row appears or goes.
 func (l *ledger) row(x seen, by int) {

@@ -36,6 +36,9 @@ func (w *world) enter(encoded []byte) (index int) {
 		w.log.digests[index] = w.truth.Digest()
 	}
 	for i := range events {
+		if r, ok := events[i].(state.Refused); ok {
+			w.meet("a command is refused as "+r.Reason.String(), true)
+		}
 		w.note("entry %d: %s", index, said{&entry.Commands[i], events[i]})
 	}
 	w.ledger.entered(&entry, events)
@@ -115,6 +118,7 @@ func (n *node) flush() {
 		life := n.life
 		w.after(d, nil, "enters the log", func() {
 			index := w.enter(encoded)
+			w.meet("an entry comes when nobody waits for it", group[0].answered)
 			if n.life == life && !w.happens(w.odds.deaf) {
 				n.flights[index] = group
 			}

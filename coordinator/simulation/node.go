@@ -80,6 +80,7 @@ func (n *node) restore(snapshot []byte, applied int) {
 	}
 	n.state, n.applied = restored, applied
 	n.w.note("%s is restored, as after %d entries", n.name, applied)
+	n.w.meet("a snapshot is restored", true)
 	n.w.ledger.restored(n)
 }
 
@@ -127,8 +128,8 @@ func (n *node) apply() {
 		return
 	}
 	n.lead(&entry, events)
-	n.tail()
 	n.keep()
+	n.tail()
 	n.learn()
 }
 
@@ -149,6 +150,7 @@ func (n *node) keep() {
 	if from := pick(w, w.nodes); n.term == nil && from.savedAt > n.applied && w.happens(w.odds.install) {
 		n.saved, n.savedAt = from.saved, from.savedAt
 		n.restore(n.saved, n.savedAt)
+		w.meet("another's snapshot is installed", true)
 	}
 }
 

@@ -22,6 +22,8 @@ type Outcome struct {
 	Time time.Duration
 	// Digest is that of the state at the end: equal for equal seeds.
 	Digest loop.Digest
+	// Met counts what came about.
+	Met map[string]int
 }
 
 // Failure is a broken promise. Its text shows how to see it again.
@@ -63,7 +65,7 @@ func Run(seed uint64) (outcome Outcome, err error) {
 			err = &Failure{seed, text, w.told()}
 		}
 		outcome = Outcome{Seed: seed, Steps: w.steps, Entries: len(w.log.entries), Faults: w.faults, Committed: w.ledger.committed,
-			Revoked: len(w.ledger.revoked), Posted: len(w.ledger.counted), Time: w.now, Digest: w.truth.Digest()}
+			Revoked: len(w.ledger.revoked), Posted: len(w.ledger.counted), Time: w.now, Digest: w.truth.Digest(), Met: w.met}
 	}()
 	w.play()
 	return
@@ -78,6 +80,7 @@ type world struct {
 	steps  int
 	faults int
 	odds   odds
+	met    map[string]int
 	// bulk is how long it may take to read or write a whole dataset.
 	bulk time.Duration
 
@@ -94,6 +97,8 @@ type world struct {
 	clients []*client
 
 	campaigns []*loop.Campaign
+	// purses are what campaigns may take, in milliseconds; 0 is any.
+	purses map[string]uint64
 	// truth is the state that no crash, delay or snapshot touches: that of a replica
 	// which applies what enters the log at once. What it has, the log has.
 	truth  *state.State
@@ -104,7 +109,7 @@ type world struct {
 var begun = time.Unix(1_800_000_000, 0).UTC()
 
 func newWorld(seed uint64) *world {
-	w := &world{random: rand.New(rand.NewPCG(seed, 0x686f6e65)), truth: state.New("simulated"), lake: newLake()}
+	w := &world{random: rand.New(rand.NewPCG(seed, 0x686f6e65)), truth: state.New("simulated"), lake: newLake(), purses: make(map[string]uint64), met: make(map[string]int)}
 	w.current = &w.trace[0]
 	w.ledger = newLedger(w)
 	w.odds = w.draw()
@@ -121,6 +126,13 @@ func (w *world) happens(p float64) bool {
 		return true
 	}
 	return false
+}
+
+// meet counts that something came about which a simulation should not miss.
+func (w *world) meet(what string, is bool) {
+	if is {
+		w.met[what]++
+	}
 }
 
 // chance is happens for what is no fault.
@@ -172,7 +184,7 @@ func (w *world) draw() odds {
 		drop: some(0.2), duplicate: some(0.2), delay: some(0.15), crash: some(0.01),
 		elect: some(0.3), pause: some(0.3), lose: some(0.2), late: some(0.3), twice: some(0.2), deaf: some(0.2),
 		wiped: some(0.5), mislaid: some(0.1), lie: some(0.6),
-		snapshot: 0.02 + some(0.3), stall: some(0.1), install: some(0.03), jump: some(0.1), behind: some(0.2), unput: some(0.1),
+		snapshot: 0.02 + some(0.3), stall: some(0.1), install: some(0.15), jump: some(0.1), behind: some(0.2), unput: some(0.1),
 	}
 }
 
@@ -210,10 +222,15 @@ func (w *world) found() {
 		if w.chance(0.5) {
 			c.Evaluation.Target = uint64(1 + w.random.IntN(6))
 		}
+		if w.chance(0.25) {
+			c.Decide = loop.DecidePropose
+		}
+		if w.chance(0.3) {
+			w.purses[c.Name] = uint64(w.random.Int64N(int64(c.Samples) * 2000))
+		}
 		w.campaigns = append(w.campaigns, c)
 		commands = append(commands, state.Command{CreateCampaign: &state.CreateCampaign{Campaign: *c, SpaceVersion: 1, PolicyVersion: 1, Document: "name: " + c.Name}})
 	}
-	w.ledger.found()
 	w.enter(encode(state.Entry{At: begun.UnixMicro(), Commands: commands}))
 	for i := range 2 + w.random.IntN(4) {
 		w.workers = append(w.workers, newWorker(w, fmt.Sprint("w", i+1)))

@@ -41,6 +41,7 @@ type term struct {
 	judged   []*delivery
 
 	conductors []*conductor
+	meters     []*meter
 	flying     *flying
 }
 
@@ -97,6 +98,7 @@ func (t *term) begin() {
 	}
 	t.after(window, "ends the reconnect window", t.release)
 	t.after(time.Second, "listens for silence", t.listen)
+	t.after(5*again, "accounts", t.account)
 	t.feed()
 }
 
@@ -106,6 +108,7 @@ func (t *term) end() {
 		return
 	}
 	t.n.term = nil
+	t.w.meet("a deposed leader hears of it", true)
 	t.w.note("term %d of %s ends", t.number, t.n.name)
 	for _, s := range t.sessions {
 		t.w.hangUp(t.n, s)
@@ -129,6 +132,10 @@ func (t *term) watch(e *state.Entry, events []state.Event) {
 			t.survey(event.Name, false)
 		case state.RoundOpened:
 			t.survey(event.Campaign, false)
+		case state.RoundProposed:
+			t.survey(event.Campaign, false)
+		case state.ProposalRuled:
+			t.survey(event.Campaign, false)
 		case state.Committed:
 			for _, d := range c.Commit.Deliveries {
 				t.survey(d.Unit.Campaign, false)
@@ -143,7 +150,7 @@ func (t *term) watch(e *state.Entry, events []state.Event) {
 				t.flying.opened(x.Campaign, x.Name)
 				t.survey(x.Campaign, true)
 			}
-		case state.ModelSealed:
+		case state.Accounted, state.ModelSealed:
 			for _, c := range t.w.campaigns {
 				t.survey(c.Name, false)
 			}
@@ -345,6 +352,16 @@ func (t *term) leave(worker string) {
 	t.wake()
 }
 
+// connection names the connection of a worker for all time.
+func (t *term) connection(worker string) string {
+	for _, s := range t.sessions {
+		if s.worker.Name == worker {
+			return fmt.Sprint(t.number, ".", s.id)
+		}
+	}
+	return fmt.Sprint(t.number)
+}
+
 func (t *term) session(id int) *session {
 	for _, s := range t.sessions {
 		if s.id == id {
@@ -403,6 +420,7 @@ func (t *term) arm() {
 		for _, g := range t.schedule.Expire(t.now()) {
 			t.w.note("the lease of %s on %s is over", g.Worker, idOf(g.Lease.Unit))
 			t.flying.over(g.Lease.Unit)
+			t.w.meet("a lease expires", true)
 		}
 		t.wake()
 		t.feed()

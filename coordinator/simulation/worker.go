@@ -213,7 +213,7 @@ func (k *worker) goOn(h *hold) {
 			k.w.note("the staging of %s is lost", idOf(h.unit))
 			delete(k.w.lake.staged, stagingOf(k.name, h.unit))
 		} else {
-			k.w.stage(k.name, h.unit, staging{})
+			k.w.stage(k.name, h.unit, staging{false: k.lies && k.w.happens(k.w.odds.lie/4)})
 		}
 		if k.lies && k.w.happens(k.w.odds.lie) {
 			k.lie()
@@ -290,7 +290,7 @@ func (k *worker) lie() {
 	}
 	u := pick(w, known)
 	s := staging{invented: true}
-	switch w.random.IntN(7) {
+	switch w.random.IntN(6) {
 	case 0: // as it is: another's, or once more, or of a round that is superseded
 	case 1:
 		u.Attempt++
@@ -307,8 +307,6 @@ func (k *worker) lie() {
 			u.Campaign = "nobody"
 			u.Round = 1
 		}
-	case 6:
-		s.false = true
 	}
 	w.note("%s invents %s %+v", k.name, idOf(u), s)
 	if _, honest := w.lake.staged[stagingOf(k.name, u)]; honest {
