@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hone/coordinator/state"
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -62,7 +63,7 @@ func (n *Node) versions() (inForce, understood int, err error) {
 // admit refuses a command that the version in force does not have (C25): in the log
 // it would stop the nodes that know no other.
 func (n *Node) admit(c *state.Command) error {
-	if c.Needs() == state.FirstVersion {
+	if c.Needs() == state.FirstVersion || fault.Planted("write a version that is not in force") {
 		return nil
 	}
 	var refused *state.Refused

@@ -93,6 +93,10 @@ func TestRollingUpgrade(t *testing.T) {
 			if got := versions(); !slices.Equal(got, []int{1, 1, 1}) {
 				t.Errorf("versions %v after %d of 3 nodes were upgraded", got, i)
 			}
+			newer := state.Command{Account: &state.Account{Meters: []state.Meter{{Connection: "1", Campaign: "none", Millis: 1}}}}
+			if _, err := c.awaitLeader("").Propose(t.Context(), newer); err == nil {
+				t.Errorf("what version 2 alone has is written after %d of 3 nodes were upgraded", i)
+			}
 			m := restart(name, 2)
 			c.await("the cluster to know that "+name+" is new", func() bool {
 				about, ok := m.Node.about(), false

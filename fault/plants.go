@@ -29,5 +29,7 @@ var Plants = map[string]string{
 	"revoke without the attempt":                 "a revoke that is sent again hits the good replacement (C13)",
 	"settle a unit by what a deposed leader has": "a worker drops what is wanted, on the word of a node that has not heard of it (C9)",
 	"skip the void bitmap":                       "a view shows the rows of duplicates (C11, I7)",
+	"sum the readings of a meter":                "what a worker has taken counts once for each time that it is told (C14)",
 	"trust a worker's digest":                    "the gates do not hash the bytes again (C16)",
+	"write a version that is not in force":       "a leader writes what a node that is still to be upgraded cannot read (C25)",
 }

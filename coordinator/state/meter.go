@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"hone/fault"
 	"hone/loop"
 )
 
@@ -88,6 +89,9 @@ func compareConnection(m Meter, connection string) int { return cmp.Compare(m.Co
 // note takes a reading that rises; the campaign must be owned.
 func (m *meters) note(r Meter) {
 	last := m.find(r.Connection)
+	if fault.Planted("sum the readings of a meter") {
+		r.Millis += last.Millis
+	}
 	next := Meter{Connection: r.Connection, Millis: max(last.Millis, r.Millis), Micros: max(last.Micros, r.Micros)}
 	m.spent.Millis = add(m.spent.Millis, next.Millis-last.Millis)
 	m.spent.Micros = add(m.spent.Micros, next.Micros-last.Micros)
