@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -133,6 +134,25 @@ func (t *term) account(batch []*delivery, judged []state.Judged, readings []stat
 func (t *term) sweep(ctx context.Context, d *loop.Delivery) {
 	if err := t.c.o.Staging.Sweep(ctx, d.Worker, d.Unit.ID()); err != nil && ctx.Err() == nil {
 		t.c.log.Warn("cannot sweep staging", "worker", d.Worker, "unit", d.Unit.ID(), "error", err)
+	}
+}
+
+// sweepLeft removes what lies staged of units that are settled and that the worker
+// does not announce: it has had its last word about them, and as a sweep is not
+// durable, a loss of power may have brought them back.
+func (t *term) sweepLeft(ctx context.Context, w *loop.Worker) {
+	staged, err := t.c.o.Staging.StagedUnits(ctx, w.Name)
+	if err != nil {
+		t.c.log.Warn("cannot see what is staged", "worker", w.Name, "error", err)
+		return
+	}
+	t.c.node.View(func(s *state.State) {
+		staged = slices.DeleteFunc(staged, func(u loop.Unit) bool {
+			return slices.Contains(w.Holds, u) || s.JudgeUnit(u).Fresh > 0
+		})
+	})
+	for _, u := range staged {
+		t.sweep(ctx, &loop.Delivery{Worker: w.Name, Unit: u})
 	}
 }
 

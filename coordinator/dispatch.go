@@ -34,6 +34,7 @@ func (c *Coordinator) Join(ctx context.Context, w loop.Worker) (session string, 
 	// What state knows to be settled is not in flight, whoever announces it; the
 	// worker hears so when it delivers.
 	held := len(w.Holds)
+	t.sweepLeft(ctx, &w)
 	c.node.View(func(s *state.State) {
 		w.Holds = slices.DeleteFunc(slices.Clone(w.Holds), func(u loop.Unit) bool { return s.JudgeUnit(u).Fresh == 0 })
 	})

@@ -12,6 +12,29 @@ import (
 	"hone/loop"
 )
 
+// What a loss of power brings back of a staging area that was swept is swept when
+// its worker connects again; what is open, or announced, is left (C9).
+func TestSweptAgain(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.campaign(oneRound)
+		ann := w.join("ann")
+		units := w.next(ann, 3)
+		settled, announced, open := units[0], units[1], units[2]
+		w.accepted(ann, "ann", settled)
+		w.accepted(ann, "ann", announced)
+		for _, u := range units {
+			w.stage("ann", u)
+		}
+		w.join("ann", announced)
+		if w.store.isStaged("ann", settled) {
+			t.Error("what is settled is still staged")
+		}
+		if !w.store.isStaged("ann", announced) || !w.store.isStaged("ann", open) {
+			t.Error("what the worker will deliver was swept")
+		}
+	})
+}
+
 // What is delivered twice, by whom it was not leased, or on a session that never
 // was, is judged by name alone (I5, C10).
 func TestDuplicatesAndStrangers(t *testing.T) {

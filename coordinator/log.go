@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+
+	"hone/fault"
 )
 
 // nodeLog is a node's log on disk: raft-wal's, and four things that raft-wal and
@@ -50,7 +52,7 @@ func openLog(path string, snapshots *snapshotStore, stale func(error), logger hc
 			err = errors.Join(err, l.reached.Close())
 		}
 	}()
-	if l.WAL, err = wal.Open(path, wal.WithMetaStore(reopening{l.meta, l.reaches}), wal.WithLogger(logger)); err != nil {
+	if l.WAL, err = wal.Open(path, wal.WithMetaStore(reopening{l.meta, l.reaches}), wal.WithLogger(logger), wal.WithSegmentSize(int(fault.Number("segment-bytes", uint64(wal.DefaultSegmentSize))))); err != nil {
 		if errors.As(err, new(*damage)) {
 			return nil, err
 		}

@@ -220,7 +220,9 @@ func (n *Node) config(logger hclog.Logger) *raft.Config {
 	config.BatchApplyCh = true
 	config.MaxAppendEntries = 512
 	config.ShutdownOnRemove = false // the node itself stops, and says why
-	config.TrailingLogs = 4096
+	config.TrailingLogs = fault.Number("trailing-logs", 4096)
+	config.SnapshotThreshold = fault.Number("snapshot-threshold", config.SnapshotThreshold)
+	config.SnapshotInterval = time.Duration(fault.Number("snapshot-seconds", uint64(config.SnapshotInterval/time.Second))) * time.Second
 	// A leader is missed after one to two of these, by each follower at a moment of its
 	// own, and replaced when the last of them misses it (pre-vote). Heartbeats queue
 	// behind the writing of the log, so shorter ones would take a slow disk for a death.

@@ -77,6 +77,9 @@ func RestoreSnapshot(dir, name string, r io.Reader) (_ api.Snapshot, err error) 
 	if err := replaceFile(filepath.Join(dir, "cluster"), []byte(s.Cluster()+"\n")); err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
+	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir))); err != nil {
+		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
+	}
 	return inspect(s), nil
 }
 

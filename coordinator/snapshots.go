@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,7 +21,8 @@ import (
 // snapshotStore is raft's store of snapshots in files, and what it leaves out.
 // raft's checks a snapshot's state by a checksum that stands in the file beside
 // it, of which nothing is checked; and where it cannot read a snapshot, it takes
-// an older one, or none. This one refuses.
+// an older one, or none. This one refuses. And raft's syncs the files of a snapshot
+// and its directory's own name, but not the names between.
 type snapshotStore struct {
 	*raft.FileSnapshotStore
 	path string
@@ -33,6 +35,9 @@ type snapshotStore struct {
 func openSnapshots(dir string, retain int, logger hclog.Logger) (*snapshotStore, error) {
 	files, err := raft.NewFileSnapshotStoreWithLogger(dir, retain, logger)
 	if err != nil {
+		return nil, fmt.Errorf("open snapshots: %w", err)
+	}
+	if err := syncDir(dir); err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
 	s := &snapshotStore{FileSnapshotStore: files, path: filepath.Join(dir, "snapshots")}
@@ -61,14 +66,34 @@ func (s *snapshotStore) List() ([]*raft.SnapshotMeta, error) {
 	if err != nil {
 		return nil, err
 	}
+	var ids []string
 	for _, e := range entries {
 		if e.IsDir() && !strings.HasSuffix(e.Name(), ".tmp") {
-			if err := s.check(e.Name()); err != nil {
-				return nil, err
+			ids = append(ids, e.Name())
+		}
+	}
+	slices.SortFunc(ids, newestFirst)
+	for i, id := range ids {
+		err := s.check(id)
+		if i > 0 && errors.Is(err, fs.ErrNotExist) {
+			// raft was removing it, as there are newer ones, when the node was killed.
+			if err = os.RemoveAll(filepath.Join(s.path, id)); err == nil {
+				continue
 			}
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return s.FileSnapshotStore.List()
+}
+
+// newestFirst orders snapshots by their names: term, index, time.
+func newestFirst(a, b string) int {
+	var x, y [3]uint64
+	_, _ = fmt.Sscanf(a, "%d-%d-%d", &x[0], &x[1], &x[2]) // another name is older than all
+	_, _ = fmt.Sscanf(b, "%d-%d-%d", &y[0], &y[1], &y[2])
+	return slices.Compare(y[:], x[:])
 }
 
 // check compares the description of a snapshot with its checksum, or, where it
@@ -116,6 +141,10 @@ func (s *snapshotStore) Create(version raft.SnapshotVersion, index, term uint64,
 	sink, err := s.FileSnapshotStore.Create(version, index, term, c, ci, t)
 	if err != nil {
 		return nil, err
+	}
+	// Its files are there already, under the names that they keep.
+	if err := syncDir(filepath.Join(s.path, sink.ID()+".tmp")); err != nil {
+		return nil, errors.Join(err, sink.Cancel())
 	}
 	return &summedSink{sink, s, index, term}, nil
 }

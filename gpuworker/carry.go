@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	faults "hone/fault"
 	"hone/loop"
 )
 
@@ -86,6 +87,7 @@ func (a *Agent) carry(h *held) {
 		switch r.kind {
 		case committed:
 			log.Debug("committed", "standing", r.standing)
+			faults.Record("verdict", 0, []byte(u.ID()))
 			a.settle(h)
 			return
 		case again:

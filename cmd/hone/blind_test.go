@@ -58,9 +58,9 @@ gates: [format, blank]
 		done := make(chan struct{})
 		go func() { // Fatal ends it
 			defer close(done)
-			judge := newChecker(&faults, dir, history)
+			judge := newChecker(&faults, filepath.Join(dir, "lake"), history)
 			judge.campaign("small", canonical)
-			judge.posts(receipts)
+			judge.posts(receipts, 1)
 			judge.tidy(worker)
 		}()
 		<-done

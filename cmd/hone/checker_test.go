@@ -26,7 +26,6 @@ import (
 // which golden vectors stand.
 type checker struct {
 	t       faults
-	dir     string
 	lake    string
 	history *history
 	packs   map[string][]byte
@@ -34,6 +33,9 @@ type checker struct {
 	places    map[string][]string
 	parts     map[string]part
 	manifests map[string]manifest
+	// lost counts what was acknowledged, or is owed, and is not there; duplicated,
+	// what counts more than once.
+	lost, duplicated uint64
 }
 
 // faults is what is wrong: the test, or in the test of the checker a list.
@@ -64,11 +66,11 @@ type manifestRow struct {
 	Split     string  `json:"split"`
 }
 
-// newChecker reads the whole directory and checks what must hold of any. The
-// history is of the same directory.
-func newChecker(t faults, dir string, history *history) *checker {
+// newChecker reads a whole lake and checks what must hold of any. The history is
+// of those who wrote it.
+func newChecker(t faults, lake string, history *history) *checker {
 	t.Helper()
-	c := &checker{t: t, dir: dir, lake: filepath.Join(dir, "lake"), history: history, packs: map[string][]byte{},
+	c := &checker{t: t, lake: lake, history: history, packs: map[string][]byte{},
 		places: map[string][]string{}, parts: map[string]part{}, manifests: map[string]manifest{}}
 	for _, folder := range []string{"packs", "parts", "manifests", "evidence"} {
 		err := filepath.WalkDir(filepath.Join(c.lake, folder), func(name string, entry fs.DirEntry, err error) error {
@@ -138,6 +140,7 @@ func (c *checker) campaign(name string, canonical [][]byte) {
 			}
 			if count != component.Quota {
 				c.t.Errorf("%s, round %d, %s component %d: %d samples, the quota is %d", name, round.Number, component.Domain, component.Number, count, component.Quota)
+				c.lost += max(component.Quota, count) - count
 			}
 		}
 	}
@@ -232,6 +235,7 @@ func (c *checker) rows(campaign, version string, domain loop.Domain, rounds []lo
 		}
 		if seen[at] {
 			c.t.Errorf("%s is there twice", what)
+			c.duplicated++
 		}
 		seen[at] = true
 		key := fmt.Sprintf("r%d-%c%d-i%d-a%d", row.Round, row.Split[0], row.Component, row.Index, row.Attempt)
@@ -319,8 +323,8 @@ func (c *checker) committed(what string, at index, row *manifestRow, seed uint64
 
 // posts checks that every post that was acknowledged counts exactly once, row by
 // row as it was sent (I1, C22), and that nothing else counts but the last post
-// of each poster, which may have been cut off before its receipt was written.
-func (c *checker) posts(receipts []receipt) {
+// of each of the posters, which may have been cut off before its receipt was written.
+func (c *checker) posts(receipts []receipt, posters int) {
 	c.t.Helper()
 	acknowledged := byKey(receipts)
 	live := map[string]int{}
@@ -356,9 +360,14 @@ func (c *checker) posts(receipts []receipt) {
 	for key := range acknowledged {
 		if live[key] != 1 {
 			c.t.Errorf("post %s was acknowledged and counts %d times", key, live[key])
+			if live[key] == 0 {
+				c.lost++
+			} else {
+				c.duplicated += uint64(live[key] - 1)
+			}
 		}
 	}
-	if unknown > 1 {
+	if unknown > posters {
 		c.t.Errorf("%d posts count, but were never acknowledged", unknown)
 	}
 }

@@ -28,6 +28,8 @@ type history struct {
 	sealed    map[string]bool
 	published map[string]state.Publish // by NAME@VERSION
 	packs     map[string]bool
+	entries   int // that were read
+	commits   int // of samples, that count
 }
 
 // index is what must never be committed twice.
@@ -62,8 +64,7 @@ func readHistory(t faults, dir string) *history {
 	if snapshots, err := os.ReadDir(filepath.Join(dir, "raft", "snapshots")); err != nil || len(snapshots) > 0 {
 		t.Fatalf("%d snapshots, %v: the log is not all of the history", len(snapshots), err)
 	}
-	h := &history{t: t, campaigns: map[string]*loop.Campaign{}, rounds: map[string][]loop.Round{}, samples: map[index]*standing{},
-		keys: map[postKey]bool{}, rows: map[string]uint64{}, sealed: map[string]bool{}, published: map[string]state.Publish{}, packs: map[string]bool{}}
+	h := newHistory(t)
 	next := uint64(1)
 	if err := coordinator.ReadLog(filepath.Join(dir, "raft"), func(entry *raft.Log) error {
 		if entry.Index != next {
@@ -73,18 +74,27 @@ func readHistory(t faults, dir string) *history {
 		if entry.Type != raft.LogCommand {
 			return nil
 		}
-		decoded, err := state.DecodeEntry(entry.Data)
-		if err != nil {
-			return err
-		}
-		for c := range decoded.Commands {
-			h.apply(&decoded.Commands[c])
-		}
+		h.entry(entry.Index, entry.Data)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	return h
+}
+
+func newHistory(t faults) *history {
+	return &history{t: t, campaigns: map[string]*loop.Campaign{}, rounds: map[string][]loop.Round{}, samples: map[index]*standing{},
+		keys: map[postKey]bool{}, rows: map[string]uint64{}, sealed: map[string]bool{}, published: map[string]state.Publish{}, packs: map[string]bool{}}
+}
+
+func (h *history) entry(i uint64, encoded []byte) {
+	decoded, err := state.DecodeEntry(encoded)
+	if err != nil {
+		h.t.Fatalf("entry %d: %v", i, err)
+	}
+	for c := range decoded.Commands {
+		h.apply(&decoded.Commands[c])
+	}
 }
 
 func (h *history) apply(c *state.Command) {
@@ -117,7 +127,7 @@ func (h *history) apply(c *state.Command) {
 		if _, there := h.published[name]; !there {
 			h.published[name] = *c.Publish
 		}
-	case c.PutPolicy != nil, c.RegisterGenerator != nil:
+	case c.PutPolicy != nil, c.RegisterGenerator != nil, c.RaiseEpoch != nil:
 	case c.RegisterNode != nil, c.ForgetNode != nil, c.Checkpoint != nil, c.RaiseVersion != nil:
 	default:
 		h.t.Fatalf("a command that these tests do not bring about: %+v", c)
@@ -137,6 +147,7 @@ func (h *history) commit(c *state.Commit) {
 			}
 			if s := h.fresh(d.Unit, offset); s != nil {
 				s.committed, s.part, s.row = true, c.Samples.Key, row
+				h.commits++
 			}
 			row++
 		}

@@ -162,10 +162,10 @@ func killed(t *testing.T, random *rand.Rand, expected course) {
 		t.Errorf("only %d moments came: the test proves little", killer.came())
 	}
 
-	judge := newChecker(t, c.data("server"), readHistory(t, c.data("server")))
+	judge := newChecker(t, filepath.Join(c.data("server"), "lake"), readHistory(t, c.data("server")))
 	judge.campaign("one", one.canonical)
 	judge.campaign("three", three.canonical)
-	judge.posts(readLedger(t, ledger))
+	judge.posts(readLedger(t, ledger), 1)
 	var dirs []string
 	for _, name := range workers {
 		dirs = append(dirs, c.data(name))

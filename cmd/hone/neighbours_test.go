@@ -253,7 +253,7 @@ func TestDemoQuick(t *testing.T) {
 	}
 	// Everything is on disk as it says.
 	dir := filepath.Join(p.cmd.Args[len(p.cmd.Args)-1], "server")
-	judge := newChecker(t, dir, readHistory(t, dir))
+	judge := newChecker(t, filepath.Join(dir, "lake"), readHistory(t, dir))
 	for _, campaign := range []string{armLoop, armUniform, examName} {
 		judge.campaign(campaign, nil)
 	}

@@ -22,11 +22,13 @@ import (
 	"hone/api"
 )
 
-// TestMain lets this test binary be the training job of the tests too, so that
-// it can be killed like any process.
+// TestMain lets this test binary play other parts too, so that they can be killed
+// like any process: the training job of the tests, say.
 func TestMain(m *testing.M) {
-	if job := os.Getenv(trainingJobEnv); job != "" {
-		os.Exit(trainingJobMain(job))
+	for variable, play := range parts {
+		if text := os.Getenv(variable); text != "" {
+			os.Exit(play(text))
+		}
 	}
 	code := m.Run()
 	if built.dir != "" {
@@ -34,6 +36,10 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// parts are what the test binary does instead of running tests, by the variable
+// of the environment that asks for it, with whose value it is called.
+var parts = map[string]func(text string) (code int){trainingJobEnv: trainingJobMain}
 
 // built is the program as users have it, built once per run of the tests, with
 // the race detector if the tests have it.
@@ -212,18 +218,25 @@ type crew struct {
 // newCrew has a server, which is not started yet.
 func newCrew(t *testing.T, ctx context.Context) *crew {
 	t.Helper()
+	address := freeAddress(t)
+	c := crewOf(t, ctx, "http://"+address)
+	c.commands["server"] = func() *exec.Cmd {
+		return exec.Command(honeBinary(t), "serve", "--data", c.data("server"), "--listen", address, "--verbose")
+	}
+	return c
+}
+
+// crewOf is a crew of nobody yet, who will find their server at that URL.
+func crewOf(t *testing.T, ctx context.Context, server string) *crew {
+	t.Helper()
 	dir := t.ArtifactDir() // kept with -artifacts
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		if dir, err = os.MkdirTemp(dir, "crew-"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	address := freeAddress(t)
-	c := &crew{t: t, ctx: ctx, dir: dir, server: "http://" + address, client: api.New("http://" + address),
+	c := &crew{t: t, ctx: ctx, dir: dir, server: server, client: api.New(server),
 		commands: map[string]func() *exec.Cmd{}, up: map[string]*process{}, mourned: map[string]bool{}}
-	c.commands["server"] = func() *exec.Cmd {
-		return exec.Command(honeBinary(t), "serve", "--data", c.data("server"), "--listen", address, "--verbose")
-	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			c.complain()

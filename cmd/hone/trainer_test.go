@@ -40,6 +40,7 @@ type trainingJob struct {
 	// Field has it post rows of a model that no campaign learns from as well, one
 	// small post after another, until the campaign is done.
 	Field bool
+	Every time.Duration
 }
 
 // receipt is a line of the ledger: a post that was acknowledged, and its rows.
@@ -61,19 +62,26 @@ type postedRow struct {
 // trainer adds a training job to the crew, which is not started yet, and returns
 // the path of its ledger.
 func (c *crew) trainer(name, campaign string, rounds int, field bool) (ledger string) {
+	return c.trainerOf(name, trainingJob{Campaign: campaign, Rounds: rounds, Field: field, Every: 15 * time.Millisecond})
+}
+
+// trainerOf adds a training job; where it finds the server, and its ledger, is the
+// crew's affair.
+func (c *crew) trainerOf(name string, job trainingJob) (ledger string) {
 	c.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	ledger = c.data(name + ".ledger")
-	job, err := json.Marshal(trainingJob{Server: c.server, Campaign: campaign, Ledger: ledger, Rounds: rounds, Field: field})
+	job.Server, job.Ledger = c.server, ledger
+	text, err := json.Marshal(job)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.commands[name] = func() *exec.Cmd {
 		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), trainingJobEnv+"="+string(job))
+		cmd.Env = append(os.Environ(), trainingJobEnv+"="+string(text))
 		return cmd
 	}
 	return ledger
@@ -291,12 +299,12 @@ func (j *trainingJob) postField(ctx context.Context, client *api.Client, ledger 
 			first = max(first, r.Number+1)
 		}
 	}
-	tick := time.NewTicker(15 * time.Millisecond)
+	tick := time.NewTicker(j.Every)
 	defer tick.Stop()
 	for n := first; ; n++ {
-		r := receipt{Line: fieldLine, Version: "1", EvalSet: "street@1", Key: "field-" + strconv.Itoa(n), Number: n}
+		r := receipt{Line: fieldLine, Version: "1", EvalSet: "street@1", Key: fmt.Sprintf("%s-field-%d", j.Campaign, n), Number: n}
 		for k := range 3 {
-			r.Rows = append(r.Rows, postedRow{Example: fmt.Sprintf("x%d-%d", n, k), Correct: (n+k)%2 == 0, Loss: int64(n)})
+			r.Rows = append(r.Rows, postedRow{Example: fmt.Sprintf("x-%s-%d-%d", j.Campaign, n, k), Correct: (n+k)%2 == 0, Loss: int64(n)})
 		}
 		if err := post(ctx, client, ledger, r); err != nil {
 			if ctx.Err() != nil {
