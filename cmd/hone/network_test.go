@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,9 @@ type network struct {
 	cuts  map[[2]string]bool
 }
 
+// networks counts those of this process: what is left of one goes by and by.
+var networks int64
+
 // nobody's hardware address.
 const nobody = "02:00:00:00:de:ad"
 
@@ -37,8 +41,9 @@ const nobody = "02:00:00:00:de:ad"
 // are no network namespaces here.
 func newNetwork(t *testing.T) (*network, error) {
 	t.Helper()
-	n := &network{t: t, prefix: fmt.Sprintf("hx%x", os.Getpid()%0xffff), hosts: map[string]string{}, cuts: map[[2]string]bool{}}
-	n.subnet = fmt.Sprintf("10.%d.%d.", 64+os.Getpid()>>8%128, os.Getpid()%256)
+	networks++
+	n := &network{t: t, prefix: fmt.Sprintf("hx%x%s", os.Getpid()%0xffff, strconv.FormatInt(networks, 36)), hosts: map[string]string{}, cuts: map[[2]string]bool{}}
+	n.subnet = fmt.Sprintf("10.%d.%d.", 64+os.Getpid()%128, (int64(os.Getpid())+networks)%256)
 	if _, err := exec.LookPath("nsenter"); err != nil {
 		return nil, err
 	}
@@ -210,7 +215,7 @@ func TestNetworkCuts(t *testing.T) {
 const datagramEnv = "HONE_TEST_DATAGRAM"
 
 func init() {
-	parts[datagramEnv] = func(what string) int {
+	roles[datagramEnv] = func(what string) int {
 		if err := datagram(what); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

@@ -22,10 +22,10 @@ import (
 	"hone/api"
 )
 
-// TestMain lets this test binary play other parts too, so that they can be killed
+// TestMain lets this test binary play other roles too, so that they can be killed
 // like any process: the training job of the tests, say.
 func TestMain(m *testing.M) {
-	for variable, play := range parts {
+	for variable, play := range roles {
 		if text := os.Getenv(variable); text != "" {
 			os.Exit(play(text))
 		}
@@ -37,9 +37,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// parts are what the test binary does instead of running tests, by the variable
+// roles are what the test binary does instead of running tests, by the variable
 // of the environment that asks for it, with whose value it is called.
-var parts = map[string]func(text string) (code int){trainingJobEnv: trainingJobMain}
+var roles = map[string]func(text string) (code int){trainingJobEnv: trainingJobMain}
 
 // built is the program as users have it, built once per run of the tests, with
 // the race detector if the tests have it.

@@ -67,7 +67,7 @@ const (
 const programEnv = "HONE_TEST_PROGRAM"
 
 func init() {
-	parts[programEnv] = func(string) int {
+	roles[programEnv] = func(string) int {
 		main() // exits
 		return 1
 	}

@@ -368,22 +368,27 @@ func (m *tormentor) powerLoss(nodes ...*node) {
 	}
 }
 
+// grace is how long a node whose disk was bad may take to end by itself.
+const grace = 3 * time.Second
+
 // fill fills a node's disk up, and makes room again. The node may end.
 func (m *tormentor) fill() {
 	n := m.nodes[m.random.IntN(len(m.nodes))]
 	m.excuse(n)
 	ballast := filepath.Join(n.disk.store, "ballast")
-	var s syscall.Statfs_t
 	file, err := os.Create(ballast)
-	if err == nil {
-		err = syscall.Statfs(n.disk.store, &s)
-	}
-	if err == nil {
-		// All of it, or all but a little.
-		room := s.Bavail*uint64(s.Bsize) - uint64(m.random.IntN(2)*m.random.IntN(1<<20))
-		err = errors.Join(syscall.Fallocate(int(file.Fd()), 0, 0, int64(room)), file.Close())
-	}
 	if err != nil {
+		m.t.Fatal(err)
+	}
+	// All of it, or all but a little; the node takes of it meanwhile.
+	spared := int64(m.random.IntN(2) * m.random.IntN(1<<20))
+	for err = syscall.ENOSPC; err == syscall.ENOSPC; spared += 1 << 16 {
+		var s syscall.Statfs_t
+		if err = syscall.Statfs(n.disk.store, &s); err == nil {
+			err = syscall.Fallocate(int(file.Fd()), 0, 0, max(1, int64(s.Bavail)*s.Bsize-spared))
+		}
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
 		m.t.Fatal(err)
 	}
 	d := m.between(2*time.Second, 12*time.Second)
@@ -391,6 +396,7 @@ func (m *tormentor) fill() {
 	if err := os.Remove(ballast); err != nil {
 		m.t.Fatal(err)
 	}
+	m.pause(grace)
 	m.mu.Lock()
 	ended := !m.up[n.name].alive()
 	m.mu.Unlock()
@@ -406,6 +412,7 @@ func (m *tormentor) hang() {
 	n.disk.power.Stall(true)
 	m.pause(d)
 	n.disk.power.Stall(false)
+	m.pause(grace)
 	m.mu.Lock()
 	ended := !m.up[n.name].alive()
 	m.mu.Unlock()
