@@ -14,14 +14,19 @@ import (
 	"hone/loop"
 )
 
-// maxPartRows bounds the rows of one part of samples.
-const maxPartRows = 8192
+// maxPartRows bounds the rows of one part of samples. Of enoughRows a part is worth
+// what it costs to write, to sync and to read into every node's view: they wait for
+// no others.
+const (
+	maxPartRows = 8192
+	enoughRows  = 1024
+)
 
 // commit gathers judged deliveries of one version of a space into a part and a
 // log entry.
 func (t *term) commit(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(judges)
+	slots := make(chan struct{}, judges)
 	var waiting [][]*delivery
 	for {
 		var batch []*delivery
@@ -40,7 +45,7 @@ func (t *term) commit(ctx context.Context) error {
 			for _, d := range judged {
 				rows += d.Unit.Count
 			}
-			return len(rest) == 0 && rows < maxPartRows
+			return len(rest) == 0 && rows < enoughRows
 		}
 		more := true
 		for _, judged := range waiting {
@@ -54,8 +59,27 @@ func (t *term) commit(ctx context.Context) error {
 		case more:
 			gatherMore(ctx, t.judged, t.c.o.Linger, take)
 		}
+		// While those before it keep the disks busy, more may join it.
+		for held := false; !held; {
+			more := t.judged
+			if len(rest) > 0 || rows >= maxPartRows {
+				more = nil
+			}
+			select {
+			case judged := <-more:
+				take(judged)
+			case slots <- struct{}{}:
+				held = true
+			case <-ctx.Done():
+				return errors.Join(context.Cause(ctx), group.Wait())
+			}
+		}
 		waiting = rest
-		group.Go(func() error { t.commitBatch(ctx, batch); return nil })
+		group.Go(func() error {
+			t.commitBatch(ctx, batch)
+			<-slots
+			return nil
+		})
 	}
 }
 
@@ -127,7 +151,7 @@ func (t *term) account(batch []*delivery, judged []state.Judged, readings []stat
 		}
 	})
 	poke(t.armed)
-	t.wakeAll()
+	t.wakeWaiting()
 }
 
 // sweep removes a unit's staging area after its last verdict (C9).

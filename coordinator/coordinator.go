@@ -77,7 +77,8 @@ type Options struct {
 	// that may be with them (C2). Default 2 s.
 	ReconnectWindow time.Duration
 	// Linger is how long a judged delivery waits for others to share a part and
-	// a log entry with. Default 10 ms.
+	// a log entry with, as a delivery does for others to share a pack with. Default
+	// 25 ms.
 	Linger time.Duration
 }
 
@@ -108,7 +109,7 @@ func New(o Options) *Coordinator {
 		o.ReconnectWindow = 2 * time.Second
 	}
 	if o.Linger == 0 {
-		o.Linger = 10 * time.Millisecond
+		o.Linger = 25 * time.Millisecond
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -102,6 +102,7 @@ func (t *term) end(s *session, now time.Time) {
 		t.meters.vanished[s.worker.Name] = s.charged
 	}
 	delete(t.sessions, s.id)
+	t.slots -= s.worker.Slots
 }
 
 // recharge is what the units that a worker comes back with were charged before.

@@ -227,10 +227,6 @@ func (t *term) release() {
 func (t *term) extensions() []state.Extension {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	slots := 0
-	for _, s := range t.sessions {
-		slots += s.worker.Slots
-	}
 	var out []state.Extension
 	for at, p := range t.places {
 		if p.reserved >= p.quota {
@@ -238,7 +234,7 @@ func (t *term) extensions() []state.Extension {
 		}
 		// A block is some rounds of work of the whole fleet; below half of one,
 		// the next is reserved.
-		block := uint64(p.unitSize * max(8, 4*slots))
+		block := uint64(p.unitSize * max(8, 4*t.slots))
 		if _, pending := t.schedule.InFlight(at); pending < block/2 {
 			out = append(out, state.Extension{Campaign: at.Campaign, Round: at.Round, Domain: at.Domain,
 				Component: at.Component, Reserved: min(p.quota, p.reserved+block)})

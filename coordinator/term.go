@@ -33,6 +33,7 @@ type term struct {
 	mu       sync.Mutex
 	schedule *schedule.Schedule
 	sessions map[string]*session
+	slots    int // of all sessions' workers
 	stocks   map[string]*stock
 	places   map[schedule.Place]*place
 	meters   meters
@@ -83,6 +84,17 @@ func (t *term) wakeAll() {
 	t.wake = make(chan struct{})
 }
 
+// wakeWaiting wakes them where something waits for a worker: thousands may be idle,
+// and what was done then is no news to them. The caller holds mu.
+func (t *term) wakeWaiting() {
+	for at := range t.places {
+		if _, pending := t.schedule.InFlight(at); pending > 0 {
+			t.wakeAll()
+			return
+		}
+	}
+}
+
 // expire takes back leases whose time is over, and wakes who waits when a pause
 // has ended.
 func (t *term) expire(ctx context.Context) error {
@@ -130,6 +142,7 @@ func (t *term) join(w loop.Worker, now time.Time) string {
 	}
 	s := &session{id: strconv.FormatUint(t.c.joined.Add(1), 36), worker: w, since: now, making: make(map[loop.Unit]time.Time), charged: t.recharge(&w)}
 	t.sessions[s.id] = s
+	t.slots += w.Slots
 	t.schedule.Join(w, now)
 	poke(t.armed)
 	t.wakeAll()
