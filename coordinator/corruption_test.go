@@ -169,7 +169,7 @@ func TestEveryByteOfANode(t *testing.T) {
 				if err != nil && refused[kind] == 0 {
 					refusedToRun(t, dir)
 				}
-				flip(t, dir+name, at, mask)
+				whole.restore(t, dir, name, at, mask, err)
 				switch {
 				case err == nil && got == want:
 					same[kind]++
@@ -179,10 +179,6 @@ func TestEveryByteOfANode(t *testing.T) {
 					t.Errorf("%s, byte %d ^ %#x: the refusal names no file: %v", name, at, mask, err)
 				default:
 					refused[kind]++
-				}
-				if is := keep(t, dir); !maps.EqualFunc(is, whole, bytes.Equal) {
-					t.Errorf("%s, byte %d ^ %#x: files were changed; %v", name, at, mask, err)
-					whole.put(t, dir)
 				}
 			}
 		}
@@ -194,6 +190,24 @@ func TestEveryByteOfANode(t *testing.T) {
 			t.Errorf("no damage of %s is noticed", kind)
 		}
 	}
+}
+
+// restore undoes a flip. Who refused to start has changed nothing; who did not may
+// have taken a segment for sealed, and copied it.
+func (k kept) restore(t *testing.T, dir, name string, at int, mask byte, refusal error) {
+	t.Helper()
+	is := keep(t, dir)
+	if there, ok := is[name]; ok && len(there) > at {
+		there[at] ^= mask
+		if maps.EqualFunc(is, k, bytes.Equal) {
+			flip(t, dir+name, at, mask)
+			return
+		}
+	}
+	if refusal != nil {
+		t.Errorf("%s, byte %d ^ %#x: files were changed by who refused: %v", name, at, mask, refusal)
+	}
+	k.put(t, dir)
 }
 
 // flip changes bits of one byte of a file.
@@ -300,7 +314,7 @@ func TestEveryByteOfSealedSegments(t *testing.T) {
 			for _, mask := range masks {
 				flip(t, dir+name, at, mask)
 				got, err := read()
-				flip(t, dir+name, at, mask)
+				whole.restore(t, dir, name, at, mask, err)
 				if err == nil && got != want {
 					t.Errorf("%s, byte %d ^ %#x: in silence other entries are read", name, at, mask)
 				} else if err != nil && !strings.Contains(err.Error(), dir) {

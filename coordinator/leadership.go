@@ -92,10 +92,24 @@ func (n *Node) term(ctx context.Context, number uint64, lead func(context.Contex
 	}
 }
 
-func (n *Node) barrier() error {
-	n.flying.Add(1) // the watchdog watches over it, too
-	defer n.flying.Add(-1)
-	return n.wait(n.raft.Barrier(n.o.ProposeTimeout))
+func (n *Node) barrier() error { return n.wait(n.fly(n.raft.Barrier(n.o.ProposeTimeout))) }
+
+// fly counts an entry as on its way into the log until raft says what became of it,
+// also when nobody waits for that any more: so the watchdog sees a log that stands
+// still though little is asked of it.
+func (n *Node) fly(f raft.Future) raft.Future {
+	n.flying.Add(1)
+	return flight{f, n}
+}
+
+type flight struct {
+	raft.Future
+	n *Node
+}
+
+func (f flight) Error() error {
+	defer f.n.flying.Add(-1)
+	return f.Future.Error()
 }
 
 // wait waits for a future, also when the node is about to stop: as long as raft

@@ -39,6 +39,8 @@ type nodeLog struct {
 	// stale is called when raft no longer knows what the log is: it has to be
 	// started again on the same log.
 	stale func(error)
+	// writing is called before entries are written, if it is there.
+	writing func()
 }
 
 // openLog opens the log in a directory, which exists, and checks all of it.
@@ -210,6 +212,9 @@ func (l *nodeLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.L
 func (l *nodeLog) StoreLogs(entries []*raft.Log) error {
 	if len(entries) == 0 {
 		return nil
+	}
+	if l.writing != nil {
+		l.writing()
 	}
 	copies := make([]raft.Log, len(entries))
 	summed := make([]*raft.Log, len(entries))

@@ -58,6 +58,9 @@ type NodeOptions struct {
 	// own.
 	wire transport
 	ask  asking
+	// writing is called before entries are written to the log, where tests have a disk
+	// that hangs.
+	writing func()
 	// now is the clock that an operator sets. Default time.Now.
 	now func() time.Time
 }
@@ -175,6 +178,7 @@ func (n *Node) start() (err error) {
 			err = errors.Join(err, n.log.Close())
 		}
 	}()
+	n.log.writing = n.o.writing
 	if err := n.log.belongs(n.Cluster(), n.instance); err != nil {
 		return fmt.Errorf("open node: %w", err)
 	}

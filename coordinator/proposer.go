@@ -190,10 +190,8 @@ func (n *Node) propose(ctx context.Context) error {
 			}
 			fault.Point("propose-entry")
 			future := n.raft.Apply(e.encoded, n.o.ProposeTimeout)
-			n.flying.Add(1)
 			flying.Go(func() {
 				n.answer(e.group, future)
-				n.flying.Add(-1)
 				<-slots
 			})
 		}
@@ -252,7 +250,7 @@ func (n *Node) answer(group []proposal, future raft.ApplyFuture) {
 			p.answer <- answer{err: err}
 		}
 	}
-	if err := n.wait(future); err != nil {
+	if err := n.wait(n.fly(future)); err != nil {
 		fail(err)
 		return
 	}

@@ -222,10 +222,43 @@ func TestSnapshotBeforeWhatWasAcknowledged(t *testing.T) {
 	}
 }
 
+// hashicorp/raft #503: a leader whose disk hangs goes on sending heartbeats beside
+// the loop that waits for the disk, and so leads for ever without getting anything
+// done. A Node has a watchdog: see TestHangingDisk.
+func TestStockLeaderWithAHangingDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTrio(t, parts{stores: func(t *testing.T, n *replica) {
+			inMemory(t, n)
+			n.log = &disk{LogStore: n.log}
+		}})
+		a, others := c.leader()
+		a.apply(t, "one")
+		c.agree(c.nodes...)
+		hang := make(chan struct{})
+		a.log.(*disk).hang.Store(&hang)
+		hung := a.raft.Apply([]byte("two"), 0)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		for _, n := range others {
+			if n.raft.State() != raft.Follower || n.raft.Leader() != raft.ServerAddress(a.name) {
+				t.Errorf("%s is %v and follows %q", n.name, n.raft.State(), n.raft.Leader())
+			}
+		}
+		if a.raft.State() != raft.Leader {
+			t.Errorf("a is %v: raft watches over the disk now, and our watchdog may go", a.raft.State())
+		}
+		close(hang)
+		if err := hung.Error(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // disk is a log store whose disk may be full, or hang.
 type disk struct {
 	raft.LogStore
 	full atomic.Bool
+	hang atomic.Pointer[chan struct{}] // until it is closed
 }
 
 func (d *disk) IsMonotonic() bool {
@@ -234,6 +267,9 @@ func (d *disk) IsMonotonic() bool {
 }
 
 func (d *disk) StoreLogs(logs []*raft.Log) error {
+	if hang := d.hang.Load(); hang != nil {
+		<-*hang
+	}
 	if d.full.Load() {
 		return syscall.ENOSPC
 	}
