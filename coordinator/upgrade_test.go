@@ -72,7 +72,7 @@ func TestRollingUpgrade(t *testing.T) {
 						answered = append(answered, n)
 					}
 				}
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond)
 			}
 		})
 		versions := func() (all []int) {
@@ -107,7 +107,7 @@ func TestRollingUpgrade(t *testing.T) {
 				leader.View(func(s *state.State) { known, _ := s.Node(name); ok = known == about })
 				return ok && m.raft.AppliedIndex() >= leader.raft.AppliedIndex()-1
 			})
-			time.Sleep(10 * time.Second) // for who would raise too early
+			time.Sleep(5 * time.Second) // for who would raise too early
 			// What needs the later version is refused, and for whom it waits is said.
 			_, err := c.leader().Propose(ctx, state.Command{Account: &state.Account{Meters: []state.Meter{{Connection: "x", Campaign: "c", Millis: 1}}}})
 			for other, version := range understands {
