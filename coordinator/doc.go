@@ -73,11 +73,23 @@
 // and not proposed it yet is refused, puts it again under the open epoch, and proposes
 // that; proposePut is where, and ingest does likewise.
 //
+// # Versions and clocks
+//
+// Entries and snapshots are written in the oldest encoding version that has what is
+// in them. A later one is in force once every node has said that it understands it,
+// which the leader sees to by itself; until then what needs it is refused, by the
+// names of the nodes to upgrade. A node that meets a version that it does not
+// understand stops, and so does one whose snapshot is damaged or another cluster's.
+//
+// A leader whose clock is more than five minutes off the last entry's time and what
+// has passed since proposes nothing until the clock is set, or somebody confirms it.
+//
 // # Invariants and rules
 //
 // I1 (an answer follows the applied entry, C17: objects before references), I2
 // and I5 (Apply is the only judge, C10), I3 (in flight and pending from the
 // schedule), I7 and I8 (publish, C26), C2 (blocks of reserved indices), C8
 // (advance sealed, decide auto and propose), C9 (staged, then committed; again), C15,
-// C14 (meters, a hard stop), C18 (put again; collection).
+// C14 (meters, a hard stop), C18 (put again; collection), C23 (snapshots refused), C24
+// (a clock that is off), C25 (when a version is raised).
 package coordinator

@@ -34,7 +34,9 @@
 // A State has one writer, and no reader may overlap a call of Apply. What
 // getters return is copied or never changes, and stays valid. [State.Snapshot]
 // is cheap and must not overlap Apply; the [Frozen] it returns may be encoded
-// while Apply goes on.
+// while Apply goes on. What is large is kept so that neither waits for a copy of it:
+// indices in sets of leaves, of which a change copies one; the catalogue and the keys
+// in lists that only grow at the end.
 //
 // # Invariants and rules guarded here
 //
@@ -48,5 +50,5 @@
 //
 // I2, I3, I5, I6, I7 (commit and publish), I8 (references). C1 to C4, C8 (proposals; a
 // campaign's end), C10, C11, C13, C14 (meters), C15, C16 (keys), C18 (the epoch rule), C20,
-// C21 (keys), C22, C23, C24 (time never goes back), C25 (version bytes), C26.
+// C21 (keys), C22, C23, C24 (time never goes back), C25 (version bytes, the one in force), C26.
 package state

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,8 +102,9 @@ func TestSnapshotCopiesLittle(t *testing.T) {
 	}
 }
 
-// pauses are the longest that Apply waits for a snapshot, and then takes for the
-// entries after it; quiet is the longest without one.
+// pauses are how long Apply waits for a snapshot, and then takes for the longest of
+// the entries after it; quiet is the longest without one. Each is the median of many
+// times, so that a machine that does something else counts for little.
 func pauses(s *State, snapshots, entries int) (snapshot, after, quiet time.Duration) {
 	r := rand.New(rand.NewPCG(5, 6))
 	longest := func() (most time.Duration) {
@@ -115,16 +117,21 @@ func pauses(s *State, snapshots, entries int) (snapshot, after, quiet time.Durat
 		return most
 	}
 	longest() // what was never touched is warmed up
+	var all [3][]time.Duration
 	for range snapshots {
-		quiet = max(quiet, longest())
+		all[2] = append(all[2], longest())
 		runtime.GC()
 		start := time.Now()
 		frozen := s.Snapshot()
-		snapshot = max(snapshot, time.Since(start))
-		after = max(after, longest())
+		all[0] = append(all[0], time.Since(start))
+		all[1] = append(all[1], longest())
 		runtime.KeepAlive(frozen)
 	}
-	return snapshot, after, quiet
+	for i := range all {
+		slices.Sort(all[i])
+	}
+	middle := snapshots / 2
+	return all[0][middle], all[1][middle], all[2][middle]
 }
 
 // C23: 1e8 committed indices, 2^20 keys in each generation, 10,000 references.
@@ -133,7 +140,7 @@ func BenchmarkSnapshot(b *testing.B) {
 		b.Run(shape, func(b *testing.B) {
 			s := loaded(b, 100_000_000, RememberedKeys, 10_000, shape == "random")
 			for b.Loop() {
-				snapshot, after, quiet := pauses(s, 5, 20)
+				snapshot, after, quiet := pauses(s, 21, 20)
 				b.ReportMetric(float64(snapshot.Microseconds()), "µs/snapshot")
 				b.ReportMetric(float64(after.Microseconds()), "µs/after")
 				b.ReportMetric(float64(quiet.Microseconds()), "µs/quiet")
