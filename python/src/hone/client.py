@@ -1,4 +1,4 @@
-"""The HTTP client: one request per call, sent again while no server answers."""
+"""The HTTP client: one request per call, sent to whichever server leads, and again while none answers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,32 @@ import json
 import logging
 import os
 import random
+import selectors
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from .errors import HoneError, Unavailable, problem
+from .servers import Servers, redirected
 
 __all__ = ["Client", "Round"]
-
-DEFAULT_SERVER = "http://127.0.0.1:7070"
 
 log = logging.getLogger("hone")
 
 MAX_PAUSE = 5.0  # seconds between two tries
+MAX_ELECTION = 1.0  # seconds between two tries while a node answers, though it knows of no leader
+MAX_HOPS = 5  # redirects of one request
+SILENCE = 2.0  # seconds that a server may say nothing, before the others are asked who leads
+LOOKS = 1.0  # seconds between two such questions
+LOOK_TIMEOUT = 2.5  # seconds that an answer to one may take
+CONNECTING = 5.0  # seconds that a connection may take
+STALLED = 30.0  # seconds without a byte in the middle of a request or an answer
+LARGE = 1 << 16  # bytes of a body that is only sent to who leads
+STATUS = "/v1/status"
 TELL_AFTER = 1.0  # seconds of silence, before a person is told what is waited for
 LONG_POLL = 60.0  # seconds; the longest that the server waits on purpose
 
@@ -48,12 +57,13 @@ class Round:
 
 
 class Client:
-    """Speaks to one server, and may be shared between threads and processes.
+    """Speaks to a server, or to a cluster, and may be shared between threads and processes.
 
-    ``server`` is a URL; left out it is that of the environment variable ``HONE_SERVER``, else
-    ``http://127.0.0.1:7070``. A request that meets no server, or one that cannot answer now, is sent again with
-    growing, jittered pauses for ``patience`` seconds; then it is an :class:`Unavailable`. Everything that the
-    server refuses is a :class:`HoneError`. Proxies of the environment are not used.
+    ``server`` is a URL, or those of a cluster's nodes with commas between them: whichever leads is found, and
+    remembered. Left out it is that of the environment variable ``HONE_SERVER``, else ``http://127.0.0.1:7070``. A
+    request that meets no server, or none that can answer now, is sent again with growing, jittered pauses for
+    ``patience`` seconds; then it is an :class:`Unavailable` that names each server and what was wrong with it.
+    Everything that the server refuses is a :class:`HoneError`. Proxies of the environment are not used.
 
     >>> client = hone.Client()                                    # doctest: +SKIP
     >>> client.status()["role"]                                   # doctest: +SKIP
@@ -61,12 +71,8 @@ class Client:
     """
 
     def __init__(self, server: str | None = None, *, patience: float = 30.0) -> None:
-        server = server or os.environ.get("HONE_SERVER") or DEFAULT_SERVER
-        if "://" not in server:
-            server = "http://" + server
-        if urlsplit(server).scheme not in ("http", "https") or not urlsplit(server).hostname:
-            raise HoneError(f"{server!r} is not a server's URL, as in {DEFAULT_SERVER}")
-        self.server = server.rstrip("/")
+        self._servers = Servers(server or os.environ.get("HONE_SERVER") or "")
+        self.server = str(self._servers)
         self.patience = patience
 
     def __repr__(self) -> str:
@@ -78,7 +84,7 @@ class Client:
         >>> [worker["name"] for worker in client.status()["workers"]]          # doctest: +SKIP
         ['gpu-1']
         """
-        status: dict[str, Any] = self.get("/v1/status")
+        status: dict[str, Any] = self.get(STATUS)
         return status
 
     def campaign(self, name: str) -> dict[str, Any]:
@@ -200,9 +206,10 @@ class Client:
 
     def _json(self, method: str, path: str, query: dict[str, str] | None, body: bytes | None) -> Any:
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        request = _Request(method, _target(path, query), body, headers)
 
         def attempt() -> Any:
-            connection, answer = _send(method, self._target(path, query), body, headers)
+            connection, answer = self._turn(request)
             try:
                 return json.loads(answer.read())
             except (http.client.HTTPException, OSError) as error:
@@ -233,18 +240,80 @@ class Client:
         >>> with client.stream("GET", "/v1/datasets/parts/1/manifest") as body:  # doctest: +SKIP
         ...     header = body.readline()
         """
-        target = self._target(path, query)
-        connection, answer = patiently(
-            lambda: _send(method, target, body, headers or {}), self.patience if patience is None else patience
-        )
+        request = _Request(method, _target(path, query), body, headers or {})
+        connection, answer = patiently(lambda: self._turn(request), self.patience if patience is None else patience)
         try:
             yield answer
         finally:
             answer.close()
             connection.close()
 
-    def _target(self, path: str, query: dict[str, str] | None) -> str:
-        return self.server + path + ("?" + urlencode(query) if query else "")
+    def _turn(self, request: _Request) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """Asks one server after another, each at most once, until one answers."""
+        troubles: dict[str, Unavailable] = {}
+        for first in self._servers.turn():
+            server, hops = first, 0
+            while server and server not in troubles:
+                try:
+                    if request.body and len(request.body) > LARGE and server != self._servers.leader:
+                        # A node that does not lead would hang up in the middle of it.
+                        _hang_up(_send(server, WHO_LEADS, self._elsewhere))
+                    reached = _send(server, request, self._elsewhere)
+                except Unavailable as error:
+                    troubles[server] = error
+                    self._servers.failed(server)
+                    server = error.server if isinstance(error, _Elsewhere) and hops < MAX_HOPS else ""
+                    hops += 1
+                except HoneError:
+                    self._servers.answered(server)
+                    raise
+                else:
+                    self._servers.answered(server)
+                    return reached
+        hint = "(hone serve starts one; HONE_SERVER names another)"
+        status = max(error.status for error in troubles.values())
+        if len(troubles) == 1:
+            ((only, trouble),) = troubles.items()
+            raise trouble if status else Unavailable(f"no server answers at {only}: {trouble.detail} {hint}")
+        each = "; ".join(f"{asked}: {trouble.detail}" for asked, trouble in troubles.items())
+        raise Unavailable(f"none of the servers can answer: {each}" + ("" if status else " " + hint), status=status)
+
+    def _elsewhere(self, server: str) -> str:
+        """Another server that leads, as one says that is asked while this one is silent; or ""."""
+        others = [other for other in self._servers.turn() if other != server]
+        if not others:
+            return ""
+        other = random.choice(others)
+        try:
+            _hang_up(_send(other, WHO_LEADS, timeout=LOOK_TIMEOUT))
+        except _Elsewhere as third:
+            return third.server if third.server != server else ""
+        except HoneError:
+            return ""
+        return other
+
+
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    target: str
+    body: bytes | None
+    headers: dict[str, str]
+
+
+WHO_LEADS = _Request("HEAD", STATUS, None, {})  # a node that does not lead says who does
+
+
+def _target(path: str, query: dict[str, str] | None) -> str:
+    return path + ("?" + urlencode(query) if query else "")
+
+
+class _Elsewhere(Unavailable):
+    """This server does not lead; another one does."""
+
+    def __init__(self, why: str, server: str) -> None:
+        super().__init__(why, status=503)
+        self.server = server
 
 
 def pauses(first: float = 0.1, most: float = MAX_PAUSE) -> Iterator[float]:
@@ -255,6 +324,11 @@ def pauses(first: float = 0.1, most: float = MAX_PAUSE) -> Iterator[float]:
         pause = min(2 * pause, most)
 
 
+def shorter(pause: float, error: HoneError) -> float:
+    """The pause after an error: where there is a server that knows of no leader, there will soon be one."""
+    return min(pause, MAX_ELECTION) if error.status else pause
+
+
 def patiently(attempt: Callable[[], T], patience: float) -> T:
     """What the first attempt brings that is not Unavailable, within so many seconds of pauses."""
     spent = 0.0
@@ -262,46 +336,74 @@ def patiently(attempt: Callable[[], T], patience: float) -> T:
         try:
             return attempt()
         except Unavailable as error:
-            if spent + pause > patience:
+            wait = shorter(pause, error)
+            if spent + wait > patience:
                 raise
-            if spent <= TELL_AFTER < spent + pause:
+            if spent <= TELL_AFTER < spent + wait:
                 log.warning("%s; trying again for %.0f s", error, patience - spent)
-        spent += pause
-        time.sleep(pause)
+        spent += wait
+        time.sleep(wait)
     raise AssertionError("pauses never end")
 
 
 def _send(
-    method: str, target: str, body: bytes | None, headers: dict[str, str], redirects: int = 3
+    server: str, request: _Request, elsewhere: Callable[[str], str] | None = None, timeout: float = 2 * LONG_POLL
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-    """Sends a request once. An answer other than 2xx is a HoneError, none an Unavailable."""
-    url = urlsplit(target)
-    # A server that says nothing for so long is gone.
-    timeout = 2 * LONG_POLL
+    """Sends a request to one server, once. An answer other than 2xx is a HoneError, none an Unavailable.
+
+    A server that says nothing for so long is gone. While it is silent the others are asked who leads: as soon as it
+    is another one, this one is waited for no longer.
+    """
+    url = urlsplit(server)
+    connecting = min(timeout, CONNECTING)
     connection: http.client.HTTPConnection
     if url.scheme == "https":
         context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=timeout, context=context)
+        connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=connecting, context=context)
     else:
-        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)
-    path = (url.path or "/") + ("?" + url.query if url.query else "")
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=connecting)
     try:
-        connection.request(method, path, body, {"User-Agent": "hone-python", "Connection": "close", **headers})
+        connection.connect()
+        connection.sock.settimeout(STALLED)
+        agent = {"User-Agent": "hone-python", "Connection": "close"}
+        connection.request(request.method, url.path + request.target, request.body, {**agent, **request.headers})
+        _await(connection, server, elsewhere, timeout)
         answer = connection.getresponse()
         if answer.status // 100 == 2:
             return connection, answer
         text = answer.read(1 << 20)
+    except _Elsewhere:
+        connection.close()
+        raise
     except ssl.SSLCertVerificationError as error:
         connection.close()
         raise HoneError(f"the server at {url.netloc} is not trusted: {error}") from None
     except (OSError, http.client.HTTPException) as error:
         connection.close()
-        raise Unavailable(
-            f"no server answers at {url.scheme}://{url.netloc}: {error or type(error).__name__}"
-            " (hone serve starts one; HONE_SERVER names another)"
-        ) from None
+        raise Unavailable(str(error) or type(error).__name__) from None
     connection.close()
-    location = answer.getheader("Location")
-    if answer.status in (307, 308) and location and redirects:  # to the leader, with the same body
-        return _send(method, urljoin(target, location), body, headers, redirects - 1)
+    if answer.status in (307, 308):
+        leader = redirected(server, request.target, answer.getheader("Location") or "")
+        raise _Elsewhere(f"it names {leader} as the leader", leader)
     raise problem(answer.status, answer.getheader("Content-Type") or "", text)
+
+
+def _await(
+    connection: http.client.HTTPConnection, server: str, elsewhere: Callable[[str], str] | None, timeout: float
+) -> None:
+    """Waits until there is an answer to be read."""
+    end = time.monotonic() + timeout
+    wait = SILENCE if elsewhere else timeout
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.sock, selectors.EVENT_READ)
+        while not selector.select(min(wait, end - time.monotonic())):
+            if time.monotonic() >= end:
+                raise TimeoutError(f"no answer in {timeout:g} s")
+            if elsewhere and (leader := elsewhere(server)):
+                raise _Elsewhere(f"it is silent, and {leader} leads", leader)
+            wait = LOOKS * random.uniform(0.5, 1.0)
+
+
+def _hang_up(reached: tuple[http.client.HTTPConnection, http.client.HTTPResponse]) -> None:
+    for one in reversed(reached):
+        one.close()

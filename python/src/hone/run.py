@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-from .client import Client, pauses
+from .client import Client, pauses, shorter
 from .dataset import Sample
 from .errors import HoneError, Mistake, Unavailable
 
@@ -309,10 +309,11 @@ class Run:
                 if not isinstance(error, Unavailable) and error.status < 500:
                     return _placed(error, batch)
                 self._last = error
+                wait = shorter(pause, error)
             except Exception as error:  # a mistake of ours must not stop the thread: close() would wait in vain
                 return HoneError(f"batch {batch.number} was not posted: {type(error).__name__}: {error}")
             with self._changed:
-                deadline = time.monotonic() + pause
+                deadline = time.monotonic() + wait
                 while not self._closed and (left := deadline - time.monotonic()) > 0:
                     self._changed.wait(left)
                 if self._closed:
