@@ -253,7 +253,7 @@ func (a *analyst) follow(ctx context.Context, f *follower, sequence uint64) (uin
 	if err := f.open(ctx); err != nil {
 		return 0, err
 	}
-	for failures := 0; f.store == nil || f.store.sequence < sequence; {
+	for failures := 0; f.store == nil || f.store.sequence < max(sequence, f.store.whole); {
 		err := f.advance(ctx)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()

@@ -25,21 +25,24 @@ var ErrBehind = errors.New("behind the retained catalogue")
 // last with them (C20).
 func (s *store) apply(ctx context.Context, parts Parts, changes []loop.Change) error {
 	spaces := maps.Clone(s.spaces)
-	sequence := s.sequence
+	sequence, whole := s.sequence, s.whole
 	err := s.transact(ctx, func(conn *sql.Conn) error {
 		b := batch{conn: conn, parts: parts, spaces: spaces}
 		for i := range changes {
+			if changes[i].Sequence != sequence+1 {
+				whole = max(whole, changes[i].Whole)
+			}
 			if err := b.change(ctx, &changes[i]); err != nil {
 				return fmt.Errorf("change %d: %w", changes[i].Sequence, err)
 			}
 			sequence = changes[i].Sequence
 		}
-		return b.exec(ctx, `UPDATE _view SET sequence = ?`, sequence)
+		return b.exec(ctx, `UPDATE _view SET sequence = ?, whole = ?`, sequence, whole)
 	})
 	if err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
-	s.sequence = sequence
+	s.sequence, s.whole = sequence, whole
 	// Readers look at the layouts; they are locked out only while there are
 	// new ones.
 	if !maps.Equal(spaces, s.spaces) {
@@ -67,9 +70,11 @@ func (b *batch) change(ctx context.Context, c *loop.Change) error {
 	case c.Round != nil:
 		return b.round(ctx, c)
 	case c.Part != nil:
-		return b.part(ctx, c)
+		return b.part(ctx, c, c.Part, c.Sequence)
 	case c.Void != nil:
 		return b.void(ctx, c.Void)
+	case c.Replace != nil:
+		return b.replace(ctx, c)
 	default:
 		return errors.New("a change of a kind that this build does not know")
 	}
@@ -224,8 +229,28 @@ func (b *batch) components(ctx context.Context, r *loop.Round, space *loop.Space
 		r.Campaign, r.Number, string(text))
 }
 
-func (b *batch) part(ctx context.Context, c *loop.Change) error {
-	part := c.Part
+// replace puts one part in the place of others, whichever of them this file has: what
+// came in by their changes goes, whatever it was told by.
+func (b *batch) replace(ctx context.Context, c *loop.Change) error {
+	r := c.Replace
+	l, err := b.layout(r.Part.Space)
+	if err != nil {
+		return err
+	}
+	if tables[r.Part.Kind] == nil {
+		return fmt.Errorf("a part of %q, which this build does not know", r.Part.Kind)
+	}
+	if err := b.exec(ctx, `DELETE FROM `+l.table(string(r.Part.Kind))+` WHERE `+sequenceColumn+` BETWEEN ? AND ?`, r.First, r.Last); err != nil {
+		return err
+	}
+	if err := b.exec(ctx, `DELETE FROM parts WHERE kind = ? AND space = ? AND _first BETWEEN ? AND ?`, string(r.Part.Kind), r.Part.Space, r.First, r.Last); err != nil {
+		return err
+	}
+	return b.part(ctx, c, &r.Part, r.First)
+}
+
+// part adds the rows of a part, the first of which came in by the change first.
+func (b *batch) part(ctx context.Context, c *loop.Change, part *loop.Part, first uint64) error {
 	if fault.Planted("skip the void bitmap") {
 		whole := *part
 		whole.Void, part = nil, &whole
@@ -245,7 +270,7 @@ func (b *batch) part(ctx context.Context, c *loop.Change) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("part %s: %w", part.Object.Key, err)
 	}
-	insert, err := b.insertion(ctx, l, c, path)
+	insert, err := b.insertion(ctx, l, c, part.Kind, path)
 	if err != nil {
 		return fmt.Errorf("part %s: %w", part.Object.Key, err)
 	}
@@ -261,8 +286,8 @@ func (b *batch) part(ctx context.Context, c *loop.Change) error {
 	if n, err := result.RowsAffected(); err != nil || n != part.Object.Rows-int64(len(part.Void)) {
 		return fmt.Errorf("part %s: %d rows, where %d less %d void were promised: %w", part.Object.Key, n, part.Object.Rows, len(part.Void), errors.Join(errPart, err))
 	}
-	return b.exec(ctx, `INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, make_timestamp(?::BIGINT))`,
-		c.Sequence, string(part.Kind), part.Space, part.Object.Key, part.Object.Digest.String(), part.Object.Rows, c.At)
+	return b.exec(ctx, `INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, make_timestamp(?::BIGINT), ?)`,
+		c.Sequence, string(part.Kind), part.Space, part.Object.Key, part.Object.Digest.String(), part.Object.Rows, c.At, first)
 }
 
 // errPart is a part that is not what the catalogue says.
@@ -270,10 +295,17 @@ var errPart = errors.New("the part does not fit its reference")
 
 // insertion is the statement that inserts a part's rows; its arguments are the
 // part's path and, where a condition is added, the condition's own.
-func (b *batch) insertion(ctx context.Context, l *layout, c *loop.Change, path string) (string, error) {
+func (b *batch) insertion(ctx context.Context, l *layout, c *loop.Change, kind loop.PartKind, path string) (string, error) {
 	has, err := b.columns(ctx, path)
 	if err != nil {
 		return "", err
+	}
+	// A part that replaces others has of its own what one that does not has of its change.
+	own := func(column, otherwise string) string {
+		if has[column] != "" {
+			return "p." + column
+		}
+		return otherwise
 	}
 	var m mapping
 	for i := range l.columns {
@@ -291,7 +323,7 @@ func (b *batch) insertion(ctx context.Context, l *layout, c *loop.Change, path s
 			m.add(column.labels(), "p."+ident(name))
 		}
 	}
-	if c.Part.Kind == loop.OutcomeParts {
+	if kind == loop.OutcomeParts {
 		for _, metric := range l.metrics {
 			// Such a name may have been a factor's when the part was written.
 			name := strings.ToLower(metric.name)
@@ -300,11 +332,11 @@ func (b *batch) insertion(ctx context.Context, l *layout, c *loop.Change, path s
 			}
 		}
 	}
-	for _, f := range tables[c.Part.Kind] {
+	for _, f := range tables[kind] {
 		source, needs := f.source, f.name
 		switch {
 		case source == at:
-			m.add(f.name, fmt.Sprintf("make_timestamp(%d::BIGINT)", c.At))
+			m.add(f.name, fmt.Sprintf("make_timestamp(%s)", own(atColumn, fmt.Sprintf("%d::BIGINT", c.At))))
 			continue
 		case source == "":
 			source = "p." + ident(f.name)
@@ -319,8 +351,8 @@ func (b *batch) insertion(ctx context.Context, l *layout, c *loop.Change, path s
 		}
 		m.add(f.name, source)
 	}
-	return fmt.Sprintf(`INSERT INTO %s(%s, _reference, _row) SELECT %s, %d::UBIGINT, p.file_row_number FROM read_parquet(?, file_row_number = true) p`,
-		l.table(string(c.Part.Kind)), m.columns(), m.expressions(), c.Sequence), nil
+	return fmt.Sprintf(`INSERT INTO %s(%s, _reference, _row, %s) SELECT %s, %d::UBIGINT, p.file_row_number, %s FROM read_parquet(?, file_row_number = true) p`,
+		l.table(string(kind)), m.columns(), sequenceColumn, m.expressions(), c.Sequence, own(sequenceColumn, fmt.Sprintf("%d::UBIGINT", c.Sequence))), nil
 }
 
 // columns are the types of a part's columns by their names, in lower case.

@@ -58,8 +58,10 @@
 // and so do the values of a factor that is no number any more (<name>__value).
 // Where it gives the name of one that it dropped to another thing, the dropped
 // one is called <name>_2. Columns that begin with '_' are internal:
-// _reference is the sequence of the change that added a row, _row its place in
-// the part; by the two of them rows are voided (C11, C20).
+// _reference is the sequence of the change that added a row's part, _row its place
+// in the part; by the two of them rows are voided (C11, C20). _sequence is that of
+// the change by which the row came in: where its part was compacted since, an
+// earlier one (C21).
 //
 // Beside the spaces' schemas stand the tables spaces, parts, rounds, components
 // and evidence_models. From any sample one query leads to the round, the policy,
@@ -75,9 +77,10 @@
 //
 // # Failures
 //
-// A view that is behind what the catalogue retains, lacks an object, or whose
-// file is damaged builds itself again from the first change, and says so in the
-// log; reads wait meanwhile, so that none sees less than one before it. Where
+// A view that lacks an object, or whose file is damaged, builds itself again from
+// the first change, and says so in the log; reads wait meanwhile, so that none sees
+// less than one before it. One that is behind what the catalogue retains goes on,
+// and answers when it has come to what replaces that. Where
 // building again does not help the view stands still, tries again with growing
 // pauses, logs each failure, and names the last one to those who wait in vain.
 // What analysts write wrongly is a [loop.Error] with DuckDB's own message, and so

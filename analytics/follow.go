@@ -17,9 +17,10 @@ import (
 
 // Catalogue is the replicated list of changes.
 type Catalogue interface {
-	// Changes returns at least one and at most max consecutive changes, from
-	// after+1 on; it waits until there are some, or the context ends. It answers
-	// ErrBehind when it no longer retains after+1.
+	// Changes returns at least one and at most max changes after a sequence, in order
+	// and without leaving out one that is retained; it waits until there are some, or
+	// the context ends. Behind a gap a change says from where on who lacks what was
+	// there is whole. It answers ErrBehind when nobody can tell.
 	Changes(ctx context.Context, after uint64, max int) ([]loop.Change, error)
 }
 
@@ -103,7 +104,7 @@ func (f *follower) advance(ctx context.Context) error {
 		limit = 1
 	}
 	changes, err := f.catalogue.Changes(ctx, after, limit)
-	if err == nil && len(changes) > 0 && changes[0].Sequence != after+1 {
+	if err == nil && len(changes) > 0 && changes[0].Sequence != after+1 && changes[0].Whole == 0 {
 		err = fmt.Errorf("%w: change %d follows %d", ErrBehind, changes[0].Sequence, after)
 	}
 	if err != nil {

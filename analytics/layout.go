@@ -117,7 +117,7 @@ func missing(others, names []string) []string {
 type names map[string]bool
 
 func newNames() names {
-	n := names{"_reference": true, "_row": true}
+	n := names{"_reference": true, "_row": true, sequenceColumn: true}
 	for _, fields := range tables {
 		for _, f := range fields {
 			n[f.name] = true

@@ -277,7 +277,7 @@ func (v *View) Locate(ctx context.Context, digests []loop.Digest) (map[loop.Dige
 		for _, l := range sorted(spaces) {
 			rows, err := conn.QueryContext(ctx, `SELECT s.digest, s.pack, s."offset", s.length
 				FROM (SELECT DISTINCT unnest(?::VARCHAR[]) AS digest) q JOIN `+l.table("samples")+` s ON s.digest = q.digest
-				ORDER BY s._reference, s._row`, texts(digests))
+				ORDER BY s._sequence, s._row`, texts(digests))
 			if err != nil {
 				return err
 			}

@@ -12,7 +12,7 @@ import (
 )
 
 // format numbers the tables' shape; a file of another format is built again.
-const format = 6
+const format = 7
 
 // reservedSchemas are names that DuckDB knows already, as schemas or catalogues.
 var reservedSchemas = []string{"main", "temp", "system", "information_schema", "pg_catalog"}
@@ -45,6 +45,13 @@ type field struct {
 
 // at stands for the time of the change in a field's source.
 const at = "$at"
+
+// The columns that say by which change, and when, a row came in: of a part that
+// replaces others they are its own.
+const (
+	sequenceColumn = loop.SequenceColumn
+	atColumn       = loop.AtColumn
+)
 
 // tables are the fields of the table of each kind of part.
 var tables = map[loop.PartKind][]field{
@@ -87,9 +94,9 @@ var kinds = []loop.PartKind{loop.OutcomeParts, loop.SampleParts, loop.VerdictPar
 
 // common are the tables that belong to no space.
 var common = []string{
-	`CREATE TABLE _view(format INTEGER, cluster VARCHAR, sequence UBIGINT)`,
+	`CREATE TABLE _view(format INTEGER, cluster VARCHAR, sequence UBIGINT, whole UBIGINT)`,
 	`CREATE TABLE spaces(space VARCHAR, version INTEGER, schema VARCHAR, document JSON, sequence UBIGINT)`,
-	`CREATE TABLE parts(reference UBIGINT, kind VARCHAR, space VARCHAR, key VARCHAR, digest VARCHAR, rows BIGINT, added_at TIMESTAMP)`,
+	`CREATE TABLE parts(reference UBIGINT, kind VARCHAR, space VARCHAR, key VARCHAR, digest VARCHAR, rows BIGINT, added_at TIMESTAMP, _first UBIGINT)`,
 	`CREATE TABLE rounds(campaign VARCHAR, round INTEGER, space VARCHAR, space_version INTEGER, policy VARCHAR, policy_version INTEGER,
 		strategy VARCHAR, evidence VARCHAR, evidence_key VARCHAR, evidence_sequence UBIGINT, evidence_rows BIGINT, seed UBIGINT,
 		step DOUBLE, kl DOUBLE, failure_rate DOUBLE, decided_at TIMESTAMP)`,
@@ -124,7 +131,7 @@ func (l *layout) create(kind loop.PartKind, table string) string {
 	for _, f := range tables[kind] {
 		columns = append(columns, ident(f.name)+" "+f.kind)
 	}
-	columns = append(columns, "_reference UBIGINT", "_row UINTEGER")
+	columns = append(columns, "_reference UBIGINT", "_row UINTEGER", sequenceColumn+" UBIGINT")
 	return fmt.Sprintf("CREATE TABLE %s(%s)", l.table(table), strings.Join(columns, ", "))
 }
 
@@ -166,6 +173,7 @@ func (l *layout) move(kind loop.PartKind, next *layout, table string) string {
 	}
 	m.add("_reference", "_reference")
 	m.add("_row", "_row")
+	m.add(sequenceColumn, sequenceColumn)
 	return fmt.Sprintf("INSERT INTO %s(%s) SELECT %s FROM %s", next.table(table), m.columns(), m.expressions(), l.table(string(kind)))
 }
 
@@ -206,7 +214,7 @@ LEFT JOIN (
 	JOIN %s o ON o.model_line = m.model_line AND o.model_version = m.model_version
 	WHERE o.source IN ('target', 'mixture', 'probe') AND len(list_filter(m.wanted, lambda w:
 		(w.e = '' OR o.eval_set = w.e OR starts_with(o.eval_set, w.e || '@')) AND (w.t = '' OR o.task = w.t) AND (%s))) > 0
-) o ON o._campaign = r.campaign AND o._round = r.round AND o._reference <= r.evidence_sequence%s`,
+) o ON o._campaign = r.campaign AND o._round = r.round AND o._sequence <= r.evidence_sequence%s`,
 		l.table("lineage"), l.table("samples"), literal(l.space), l.table("outcomes"), scored, inSlice.String())
 }
 

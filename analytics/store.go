@@ -23,6 +23,18 @@ type store struct {
 	// spaces are the layouts by space name; replaced, never changed.
 	spaces   map[string]*layout
 	sequence uint64
+	// whole is the sequence from which on the file lacks nothing: it was behind what
+	// the catalogue retains.
+	whole uint64
+}
+
+// seen is the sequence up to which the file has seen everything; 0 while it lacks what
+// was compacted before it came to it.
+func (s *store) seen() uint64 {
+	if s.sequence < s.whole {
+		return 0
+	}
+	return s.sequence
 }
 
 // errDamaged is why a file is built again.
@@ -102,7 +114,7 @@ func (s *store) create(ctx context.Context, cluster string) error {
 				return err
 			}
 		}
-		_, err := conn.ExecContext(ctx, `INSERT INTO _view VALUES (?, ?, 0)`, format, cluster)
+		_, err := conn.ExecContext(ctx, `INSERT INTO _view VALUES (?, ?, 0, 0)`, format, cluster)
 		return err
 	})
 }
@@ -110,7 +122,7 @@ func (s *store) create(ctx context.Context, cluster string) error {
 func (s *store) load(ctx context.Context, cluster string) error {
 	var gotFormat int
 	var gotCluster string
-	if err := s.db.QueryRowContext(ctx, `SELECT format, cluster, sequence FROM _view`).Scan(&gotFormat, &gotCluster, &s.sequence); err != nil {
+	if err := s.db.QueryRowContext(ctx, `SELECT format, cluster, sequence, whole FROM _view`).Scan(&gotFormat, &gotCluster, &s.sequence, &s.whole); err != nil {
 		return err
 	}
 	if gotFormat != format || gotCluster != cluster {

@@ -155,7 +155,7 @@ func (v *View) Run(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("analytics: %w", err)
 	}
-	v.publish(v.follower.store.sequence, nil)
+	v.publish(v.follower.store.seen(), nil)
 	close(v.opened)
 
 	pause := v.o.Pause
@@ -166,7 +166,7 @@ func (v *View) Run(ctx context.Context) (err error) {
 		}
 		sequence := uint64(0)
 		if v.follower.store != nil {
-			sequence = v.follower.store.sequence
+			sequence = v.follower.store.seen()
 		}
 		v.publish(sequence, err)
 		if err == nil {
@@ -332,10 +332,11 @@ func (v *View) snapshot(ctx context.Context, want uint64, f func(context.Context
 		return 0, errEarlier
 	}
 	err = s.transact(ctx, func(conn *sql.Conn) error {
-		if err := conn.QueryRowContext(ctx, `SELECT sequence FROM _view`).Scan(&sequence); err != nil {
+		var whole uint64
+		if err := conn.QueryRowContext(ctx, `SELECT sequence, whole FROM _view`).Scan(&sequence, &whole); err != nil {
 			return err
 		}
-		if sequence < want {
+		if sequence < max(want, whole) {
 			return errEarlier
 		}
 		return f(ctx, conn, s.spaces)

@@ -36,6 +36,9 @@ type world struct {
 	gone    map[string]bool
 	// first is the first change that the catalogue retains.
 	first uint64
+	// taken are changes that a replacement has taken out, whole is the last of those.
+	taken map[uint64]bool
+	whole uint64
 	// asked counts the calls of Path by key.
 	asked  map[string]int
 	sought chan struct{} // closed and replaced by each call of Path
@@ -51,7 +54,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	return &world{t: t, dir: t.TempDir(), db: db, grown: make(chan struct{}), sought: make(chan struct{}), gone: map[string]bool{}, first: 1, asked: map[string]int{}, spaces: map[string]*loop.Space{}}
+	return &world{t: t, dir: t.TempDir(), db: db, grown: make(chan struct{}), sought: make(chan struct{}), gone: map[string]bool{}, first: 1, taken: map[uint64]bool{}, asked: map[string]int{}, spaces: map[string]*loop.Space{}}
 }
 
 // Changes and Path are the world as a view sees it.
@@ -64,7 +67,7 @@ func (w *world) Changes(ctx context.Context, after uint64, limit int) ([]loop.Ch
 		case after+1 < first:
 			return nil, fmt.Errorf("the catalogue begins at %d: %w", first, ErrBehind)
 		case after < uint64(len(all)):
-			return slices.Clone(all[after:min(uint64(len(all)), after+uint64(limit))]), nil
+			return w.retained(all, after, limit), nil
 		}
 		select {
 		case <-grown:
@@ -72,6 +75,69 @@ func (w *world) Changes(ctx context.Context, after uint64, limit int) ([]loop.Ch
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// retained are the changes after a sequence that were not taken out.
+func (w *world) retained(all []loop.Change, after uint64, limit int) (changes []loop.Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range all[after:] {
+		if w.taken[c.Sequence] {
+			continue
+		}
+		if c.Sequence != after+1 {
+			c.Whole = w.whole
+		}
+		if changes = append(changes, c); len(changes) == limit {
+			break
+		}
+		after = c.Sequence
+	}
+	return changes
+}
+
+// compact puts a part with the rows that count in the place of those that were added,
+// or replaced others, by these changes.
+func (w *world) compact(references ...uint64) uint64 {
+	w.t.Helper()
+	r := loop.Replace{}
+	var selects []string
+	rows := int64(0)
+	for n, reference := range references {
+		c := w.changes[reference-1]
+		part, first, last := c.Part, reference, reference
+		own := fmt.Sprintf(", %d::UBIGINT AS _sequence, %d::BIGINT AS _at", reference, c.At)
+		if c.Replace != nil {
+			part, first, last, own = &c.Replace.Part, c.Replace.First, c.Replace.Last, ""
+		}
+		void := slices.Clone(part.Void)
+		for _, v := range w.changes {
+			if v.Void != nil && v.Void.Reference == reference {
+				void = append(void, v.Void.Rows...)
+				w.taken[v.Sequence] = true
+			}
+		}
+		slices.Sort(void)
+		void = slices.Compact(void)
+		w.taken[reference] = true
+		if n == 0 {
+			r.First, r.Part.Kind, r.Part.Space = first, part.Kind, part.Space
+		}
+		r.Last = last
+		rows += part.Object.Rows - int64(len(void))
+		out := "-1"
+		for _, row := range void {
+			out += fmt.Sprint(", ", row)
+		}
+		selects = append(selects, fmt.Sprintf("SELECT * EXCLUDE (file_row_number)%s, %d AS n, file_row_number AS row FROM read_parquet(%s, file_row_number = true) WHERE file_row_number NOT IN (%s)",
+			own, n, literal(filepath.Join(w.dir, part.Object.Key)), out))
+	}
+	key := fmt.Sprintf("part-%d.parquet", w.written)
+	w.written++
+	w.must(w.db.Exec("COPY (SELECT * EXCLUDE (n, row) FROM (" + strings.Join(selects, " UNION ALL BY NAME ") + ") ORDER BY n, row) TO " + literal(filepath.Join(w.dir, key)) + " (FORMAT parquet)"))
+	r.Part.Object = loop.Object{Key: key, Digest: sha256.Sum256([]byte(key)), Rows: rows}
+	w.whole = uint64(len(w.changes)) + 1
+	return w.add(loop.Change{Replace: &r})
 }
 
 func (w *world) Path(key string) (string, error) {

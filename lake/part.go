@@ -164,23 +164,9 @@ func (l *Lake) writePart(ctx context.Context, epoch uint64, fields []field, rows
 	if rows == 0 {
 		return loop.Object{}, &loop.Error{Field: "rows", Problem: "a part has at least one row"}
 	}
-	options := []parquet.WriterProperty{
-		parquet.WithCompression(compress.Codecs.Zstd),
-		parquet.WithCompressionLevel(3),
-		parquet.WithDictionaryDefault(false),
-		parquet.WithMaxRowGroupLength(rowGroup),
-		parquet.WithVersion(parquet.V2_6),
-		parquet.WithDataPageVersion(parquet.DataPageV1),
-		parquet.WithCreatedBy("hone"),
-	}
-	for _, f := range fields {
-		if f.kind.ID() == arrow.STRING && !f.plain {
-			options = append(options, parquet.WithDictionaryFor(f.name, true))
-		}
-	}
 	schema := schemaOf(fields)
 	return l.Put(ctx, Part, epoch, int64(rows), func(w io.Writer) error {
-		out, err := pqarrow.NewFileWriter(schema, unclosed{w}, parquet.NewWriterProperties(options...), pqarrow.DefaultWriterProps())
+		out, err := newPartWriter(w, schema, fields)
 		if err != nil {
 			return err
 		}
@@ -211,6 +197,25 @@ func (l *Lake) writePart(ctx context.Context, epoch uint64, fields []field, rows
 		}
 		return out.Close()
 	})
+}
+
+// newPartWriter begins a Parquet file: its bytes follow from its rows alone.
+func newPartWriter(w io.Writer, schema *arrow.Schema, fields []field) (*pqarrow.FileWriter, error) {
+	options := []parquet.WriterProperty{
+		parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithCompressionLevel(3),
+		parquet.WithDictionaryDefault(false),
+		parquet.WithMaxRowGroupLength(rowGroup),
+		parquet.WithVersion(parquet.V2_6),
+		parquet.WithDataPageVersion(parquet.DataPageV1),
+		parquet.WithCreatedBy("hone"),
+	}
+	for _, f := range fields {
+		if f.kind.ID() == arrow.STRING && !f.plain {
+			options = append(options, parquet.WithDictionaryFor(f.name, true))
+		}
+	}
+	return pqarrow.NewFileWriter(schema, unclosed{w}, parquet.NewWriterProperties(options...), pqarrow.DefaultWriterProps())
 }
 
 // unclosed keeps the encoder from closing what it writes to.
