@@ -64,8 +64,10 @@ type Options struct {
 	Gates   Gates
 	Parts   PartWriter
 	Staging Staging
-	// Collection is the lake again, for who collects its garbage.
+	// Collection is the lake again, for who collects its garbage, and Merger for who
+	// merges parts; without it none are.
 	Collection Collection
+	Merger     Merger
 	View       View
 	Logger     *slog.Logger
 	// Build is the program's version: rounds say which build decided them.
@@ -76,6 +78,9 @@ type Options struct {
 	// before it to announce what they hold, before it hands out open indices
 	// that may be with them (C2). Default 2 s.
 	ReconnectWindow time.Duration
+	// MergeParts is how many small parts of a kind and space are merged into one.
+	// Default 16.
+	MergeParts int
 	// Linger is how long a judged delivery waits for others to share a part and
 	// a log entry with, as a delivery does for others to share a pack with. Default
 	// 25 ms.
@@ -107,6 +112,9 @@ type Coordinator struct {
 func New(o Options) *Coordinator {
 	if o.ReconnectWindow == 0 {
 		o.ReconnectWindow = 2 * time.Second
+	}
+	if o.MergeParts == 0 {
+		o.MergeParts = 16
 	}
 	if o.Linger == 0 {
 		o.Linger = 25 * time.Millisecond

@@ -53,7 +53,7 @@ func TestAnyFleet(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			o := Options{ReconnectWindow: 5 * time.Second,
-				Schedule: schedule.Options{FirstLease: time.Minute, MinLease: 10 * time.Second, StagedLease: 2 * time.Minute, AvoidFor: 10 * time.Second}}
+				Schedule: schedule.Options{FirstLease: time.Minute, MinLease: 10 * time.Second, StagedLease: 2 * time.Minute, AvoidFor: 10 * time.Second}, MergeParts: 3}
 			inWorld(t, o, func(_ *testing.T, w *world) {
 				f := &fleet{world: w, random: rand.New(rand.NewPCG(seed, 17)), window: o.ReconnectWindow, led: time.Now()}
 				f.play(80)
@@ -255,11 +255,12 @@ func (f *fleet) revokeOne() {
 	}
 	row := pick(f.random, rows)
 	for _, c := range f.view.changes() {
-		if c.Part == nil || c.Part.Kind != loop.SampleParts {
+		part := partOf(&c)
+		if part == nil || part.Kind != loop.SampleParts {
 			continue
 		}
-		for i, r := range f.store.samples[c.Part.Object.Key] {
-			if r.Name == row.Name && !slices.Contains(c.Part.Void, uint32(i)) {
+		for i, r := range f.store.samples[part.Object.Key] {
+			if r.Name == row.Name && !slices.Contains(part.Void, uint32(i)) {
 				f.propose(state.Command{Revoke: &state.Revoke{Samples: []state.RevokedSample{{Campaign: "c", Name: r.Name, Reference: c.Sequence, Row: uint32(i)}}}})
 				return
 			}

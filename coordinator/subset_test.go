@@ -37,10 +37,11 @@ func (w *world) publish(body string) (p api.Published) {
 func (w *world) revoke(row loop.SampleRow) {
 	w.t.Helper()
 	for _, c := range w.view.changes() {
-		if c.Part == nil || c.Part.Kind != loop.SampleParts {
+		part := partOf(&c)
+		if part == nil || part.Kind != loop.SampleParts {
 			continue
 		}
-		for i, r := range w.store.samples[c.Part.Object.Key] {
+		for i, r := range w.store.samples[part.Object.Key] {
 			if r.Campaign == row.Campaign && r.Name == row.Name {
 				w.propose(state.Command{Revoke: &state.Revoke{Samples: []state.RevokedSample{
 					{Campaign: row.Campaign, Name: row.Name, Reference: c.Sequence, Row: uint32(i)}}}})

@@ -75,6 +75,9 @@ func (t *term) run() error {
 	group.Go(func() error { return t.commit(ctx) })
 	group.Go(func() error { return t.conduct(ctx) })
 	group.Go(func() error { return t.report(ctx) })
+	if t.c.o.Merger != nil {
+		group.Go(func() error { return t.compact(ctx) })
+	}
 	return group.Wait()
 }
 

@@ -65,7 +65,7 @@ func (w *world) start() {
 	w.node = node
 	w.view = &reading{node: node, store: w.store}
 	o := w.o
-	o.Node, o.Gates, o.Parts, o.Staging, o.Collection, o.View = node, w.gates, w.store, w.store, w.store, w.view
+	o.Node, o.Gates, o.Parts, o.Staging, o.Collection, o.Merger, o.View = node, w.gates, w.store, w.store, w.store, w.store, w.view
 	o.Logger = slog.New(slog.NewTextHandler(&w.log, nil))
 	w.coord = New(o)
 	w.mux = http.NewServeMux()

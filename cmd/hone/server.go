@@ -102,7 +102,7 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 	}
 	current := currentView{view, node}
 	coord := coordinator.New(coordinator.Options{
-		Node: node, Gates: gates{gate.New(gate.Options{Lake: store, Gates: judges})}, Parts: store, Staging: store, Collection: store, View: current, Logger: o.logger, Build: version(),
+		Node: node, Gates: gates{gate.New(gate.Options{Lake: store, Gates: judges})}, Parts: store, Staging: store, Collection: store, Merger: store, View: current, Logger: o.logger, Build: version(),
 	})
 	hub := gpuworker.NewHub(gpuworker.HubOptions{Dispatcher: coord, Receiver: coord, Logger: o.logger})
 	intake := ingest.New(ingest.Options{Spaces: coord, Samples: current, Parts: outcomeParts{store, coord}, Log: coord, Logger: o.logger})

@@ -142,3 +142,50 @@ func firstOf(c *loop.Change) uint64 {
 	}
 	return c.Sequence
 }
+
+// Shelf is what the catalogue holds of one kind and space.
+type Shelf struct {
+	Kind  loop.PartKind
+	Space string
+	// Parts stand in the order in which their rows came in.
+	Parts []Shelved
+}
+
+// Shelved is a part, by the sequence of its change, and how many of its rows count.
+type Shelved struct {
+	Reference uint64
+	Rows      int64
+	first     uint64
+}
+
+// Shelves are all parts of the catalogue, by kind and space.
+func (s *State) Shelves() (all []Shelf) {
+	type at struct {
+		kind  loop.PartKind
+		space string
+	}
+	places := map[at]int{}
+	for piece := range s.changes.pieces(0) {
+		for i := range piece {
+			part := partOf(&piece[i])
+			if part == nil {
+				continue
+			}
+			place, ok := places[at{part.Kind, part.Space}]
+			if !ok {
+				place = len(all)
+				places[at{part.Kind, part.Space}] = place
+				all = append(all, Shelf{Kind: part.Kind, Space: part.Space})
+			}
+			shelved := Shelved{Reference: piece[i].Sequence, Rows: part.Object.Rows, first: firstOf(&piece[i])}
+			if void := s.void[piece[i].Sequence]; void != nil {
+				shelved.Rows -= int64(void.GetCardinality())
+			}
+			all[place].Parts = append(all[place].Parts, shelved)
+		}
+	}
+	for i := range all {
+		slices.SortFunc(all[i].Parts, func(a, b Shelved) int { return cmp.Compare(a.first, b.first) })
+	}
+	return all
+}
