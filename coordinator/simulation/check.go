@@ -24,7 +24,7 @@ func (l *ledger) entered(e *state.Entry, events []state.Event) {
 		breaks("C24: the last time is %d after %d, and an entry of %d", s.Time(), l.time, e.At)
 	}
 	l.time = s.Time()
-	l.view.follow(l.w, s, everything)
+	l.view.follow(l.w, s, everything) // which can lack nothing
 	for i := range events {
 		l.answered(&e.Commands[i], events[i], events[i+1:])
 	}
@@ -66,6 +66,9 @@ func (l *ledger) answered(c *state.Command, event state.Event, then []state.Even
 		w.meet("a round is opened once more", event.Duplicate)
 	case state.ProposalRuled:
 		w.meet("a proposal is "+string(event.To), !event.Duplicate)
+	case state.Compacted:
+		w.meet("parts are compacted", !event.Duplicate)
+		w.meet("parts are compacted once more", event.Duplicate)
 	case state.Revoked:
 		w.meet("a sample is taken back", len(event.Reopened) > 0)
 		w.meet("a revoke comes too late", len(event.Reopened) == 0)
@@ -291,8 +294,15 @@ func (l *ledger) restored(n *node) {
 		}
 	}
 	for _, c := range n.state.Changes(0, everything) {
-		if c.Part != nil && !n.state.References(c.Part.Object.Key) {
-			breaks("C18: %s does not know that %s is referenced", n.name, c.Part.Object.Key)
+		if key := keyOf(&c); key != "" && !n.state.References(key) {
+			breaks("C18: %s does not know that %s is referenced", n.name, key)
+		}
+	}
+	if n.applied == len(l.w.log.entries) {
+		for _, key := range l.w.lake.keys {
+			if n.state.References(key) != l.w.truth.References(key) {
+				breaks("I6: %s does not know like the others whether %s is referenced", n.name, key)
+			}
 		}
 	}
 }
@@ -305,6 +315,9 @@ func (l *ledger) applied(n *node) {
 
 // followed checks a view that has come to where its node's state is (I7).
 func (l *ledger) followed(v *view, s *state.State) {
+	if !v.whole() {
+		breaks("C20: a view has come to %d, and still lacks what is whole at %d", v.sequence, v.lacks)
+	}
 	committed := uint64(0)
 	for _, c := range s.Campaigns() {
 		committed += c.Total.Committed

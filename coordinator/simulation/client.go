@@ -35,6 +35,7 @@ func (w *world) people() {
 		person("trainer", time.Second/2, 3*time.Second, (&trainer{campaign: c}).look)
 	}
 	person("approver", time.Second, 8*time.Second, (*client).approve)
+	person("compactor", time.Second, 10*time.Second, compactor(w))
 	// Whether and how often anything is taken back, steered, or an epoch raised is
 	// drawn like a fault, and ends with them.
 	person("auditor", time.Second/2, 4*time.Second, revoker(w))
@@ -289,22 +290,35 @@ func (c *client) approve() {
 	}
 }
 
+// compactor has parts merged.
+func compactor(w *world) func(*client) {
+	left := w.random.IntN(3) * w.random.IntN(8)
+	return func(c *client) {
+		if left == 0 || c.asks > 0 || w.odds == (odds{}) {
+			return
+		}
+		left--
+		c.ask("a compaction", (*node).compact, func(answer) {})
+	}
+}
+
 // keeper closes epochs of the lake and collects what is garbage by then (C18).
 func keeper(w *world) func(*client) {
-	raises := w.random.IntN(2) * w.random.IntN(6)
+	raises, raised := w.random.IntN(2)*w.random.IntN(6), w.chance(0.3)
 	return func(c *client) {
 		n := w.able()
 		if n == nil || w.odds == (odds{}) {
 			return
 		}
 		w.collect(n)
+		if !raised && c.asks == 0 {
+			raised = true
+			c.command("a version", state.Command{RaiseVersion: &state.RaiseVersion{To: state.LatestVersion}}, func(state.Event) {})
+		}
 		if raises == 0 || c.asks > 0 {
 			return
 		}
 		raises--
-		if w.chance(0.5) {
-			c.command("a version", state.Command{RaiseVersion: &state.RaiseVersion{To: state.LatestVersion}}, func(state.Event) {})
-		}
 		c.command("another epoch", state.Command{RaiseEpoch: &state.RaiseEpoch{Closes: n.state.Epoch()}}, func(e state.Event) {
 			if r, ok := e.(state.Refused); ok && !errors.Is(r, loop.ErrConflict) {
 				breaks("C18: raising the epoch is refused: %v", r)

@@ -140,11 +140,9 @@ func (w *world) collect(n *node) {
 // them.
 func packsOf(s *state.State, l *lake) map[string]bool {
 	packs := make(map[string]bool)
-	for _, c := range s.Changes(0, 1<<30) {
-		if c.Part != nil && c.Part.Kind == loop.SampleParts {
-			for _, r := range l.objects[c.Part.Object.Key].rows {
-				packs[r.pack] = true
-			}
+	for _, key := range s.SampleParts() {
+		for _, r := range l.objects[key].rows {
+			packs[r.pack] = true
 		}
 	}
 	return packs

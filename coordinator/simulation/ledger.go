@@ -31,7 +31,7 @@ type ledger struct {
 	rounds           map[string]int
 	evidence         map[string]uint64
 	published        map[string]loop.Digest
-	referenced       map[string]bool
+	referenced       map[string]bool // what stays so for ever
 	time             int64
 	inForce          int // the version of the encoding (C25)
 	committed        int
@@ -74,7 +74,9 @@ func (l *ledger) row(x seen, by int) {
 		return
 	}
 	l.committed++
-	l.refer(x.row.pack)
+	if !l.w.lake.has(x.row.pack) {
+		breaks("C18: %s counts, and its pack %s is not in the lake", s, x.row.pack)
+	}
 	switch {
 	case l.revoked[s]:
 		breaks("C13: %s was taken back, and counts again", s)
@@ -107,7 +109,11 @@ func (l *ledger) refer(key string) {
 }
 
 func (l *ledger) deleted(key string) {
-	if l.referenced[key] {
+	needed := l.referenced[key] || l.w.truth.References(key)
+	for _, x := range l.view.samples {
+		needed = needed || x.row.pack == key
+	}
+	if needed && l.w.lake.has(key) {
 		breaks("C18: %s is deleted, and referenced", key)
 	}
 }

@@ -13,14 +13,26 @@ import (
 type view struct {
 	sequence uint64
 	at       int64
-	parts    map[uint64]*loop.Part
+	parts    map[uint64]*part
 	// samples are the visible rows, by name without the attempt.
 	samples map[sample]seen
-	// posts count how often each is visible.
+	// posts count how many rows of each are visible.
 	posts map[string]int
 	busy  bool
+	// lacks is the sequence at which the view has what was taken out of the catalogue
+	// before it came there. built: it never lacked anything.
+	lacks uint64
+	built bool
 	// changed, where set, hears of every row that appears (1) or goes (-1).
 	changed func(x seen, by int)
+}
+
+// part is one that the view has shown, and the changes by which its rows came in.
+type part struct {
+	part        *loop.Part
+	first, last uint64
+	posts       map[string]int
+	gone        bool
 }
 
 // seen is a visible row, and where it stands.
@@ -31,7 +43,7 @@ type seen struct {
 }
 
 func newView() *view {
-	return &view{parts: make(map[uint64]*loop.Part), samples: make(map[sample]seen), posts: make(map[string]int)}
+	return &view{parts: make(map[uint64]*part), samples: make(map[sample]seen), posts: make(map[string]int), built: true}
 }
 
 // tail has the view follow, at its own pace.
@@ -43,37 +55,78 @@ func (n *node) tail() {
 	v.busy = true
 	n.w.after(n.w.between(0, n.pace), &n.party, "follows the catalogue", func() {
 		v.busy = false
-		v.follow(n.w, n.state, 1+n.w.random.IntN(20))
-		if v.sequence == n.state.Sequence() {
+		if !v.follow(n.w, n.state, 1+n.w.random.IntN(20)) {
+			n.view = newView()
+			n.w.meet("a view is built again", true)
+		} else if v.sequence == n.state.Sequence() {
 			n.w.ledger.followed(v, n.state)
 		}
 		n.tail()
 	})
 }
 
-// follow applies up to limit changes.
-func (v *view) follow(w *world, s *state.State, limit int) {
+// whole reports whether the view shows all that was there at its sequence.
+func (v *view) whole() bool { return v.sequence >= v.lacks }
+
+// follow applies up to limit changes. It reports false where an object is gone that
+// nothing references any more: the view must be built again.
+func (v *view) follow(w *world, s *state.State, limit int) bool {
 	for _, c := range s.Changes(v.sequence, limit) {
-		if c.Sequence != v.sequence+1 || c.At < v.at {
-			breaks("C20: change %d at %d follows change %d at %d", c.Sequence, c.At, v.sequence, v.at)
+		if c.Sequence <= v.sequence || c.At < v.at || c.Sequence > v.sequence+1 && c.Whole < c.Sequence {
+			breaks("C20: change %d at %d, whole at %d, follows change %d at %d", c.Sequence, c.At, c.Whole, v.sequence, v.at)
+		}
+		v.lacks = max(v.lacks, c.Whole)
+		v.built = v.built && c.Whole == 0
+		if key := keyOf(&c); key != "" && !w.lake.has(key) {
+			if v.changed != nil || w.truth.References(key) {
+				breaks("C18: change %d references %s, which is gone", c.Sequence, key)
+			}
+			return false
 		}
 		v.sequence, v.at = c.Sequence, c.At
 		switch {
 		case c.Part != nil:
-			v.parts[c.Sequence] = c.Part
 			v.show(w, &c)
+		case c.Replace != nil:
+			v.replace(w, &c)
 		case c.Void != nil:
-			part := v.parts[c.Void.Reference]
-			rows := w.lake.objects[part.Object.Key].rows
-			for _, at := range c.Void.Rows {
-				name := anyAttempt(rows[at].sample)
-				if there, ok := v.samples[name]; !ok || there.reference != c.Void.Reference || there.at != at {
-					breaks("C13: change %d takes back row %d of change %d, which is not visible", c.Sequence, at, c.Void.Reference)
-				}
-				if v.changed != nil {
-					v.changed(v.samples[name], -1)
-				}
-				delete(v.samples, name)
+			v.void(w, &c)
+		}
+	}
+	return true
+}
+
+// keyOf is that of the part that a change brings.
+func keyOf(c *loop.Change) string {
+	switch {
+	case c.Part != nil:
+		return c.Part.Object.Key
+	case c.Replace != nil:
+		return c.Replace.Part.Object.Key
+	}
+	return ""
+}
+
+// void takes back what counted (C13).
+func (v *view) void(w *world, c *loop.Change) {
+	of := v.parts[c.Void.Reference]
+	if of == nil {
+		breaks("C20: change %d takes rows out of change %d, which added no part", c.Sequence, c.Void.Reference)
+	}
+	rows := w.lake.objects[of.part.Object.Key].rows
+	if rows == nil {
+		return // it was compacted since, and collected: the view lacks it for now
+	}
+	for _, at := range c.Void.Rows {
+		name := anyAttempt(rows[at].sample)
+		there, ok := v.samples[name]
+		if ok = ok && there.reference == c.Void.Reference && there.at == at; !ok && v.whole() {
+			breaks("C13: change %d takes back row %d of change %d, which is not visible", c.Sequence, at, c.Void.Reference)
+		}
+		if ok {
+			delete(v.samples, name)
+			if v.changed != nil {
+				v.changed(there, -1)
 			}
 		}
 	}
@@ -81,22 +134,24 @@ func (v *view) follow(w *world, s *state.State, limit int) {
 
 // show makes the rows of a part visible, but for those that are void (C11).
 func (v *view) show(w *world, c *loop.Change) {
-	object, ok := w.lake.objects[c.Part.Object.Key]
-	if !ok {
-		breaks("C18: change %d references %s, which is gone", c.Sequence, c.Part.Object.Key)
+	p := &part{part: c.Part, first: c.Sequence, last: c.Sequence, posts: make(map[string]int)}
+	if r := c.Replace; r != nil {
+		p.part, p.first, p.last = &r.Part, r.First, r.Last
 	}
+	v.parts[c.Sequence] = p
+	object := w.lake.objects[p.part.Object.Key]
 	void := func(at int) bool {
-		_, is := slices.BinarySearch(c.Part.Void, uint32(at))
+		_, is := slices.BinarySearch(p.part.Void, uint32(at))
 		return is
 	}
-	switch c.Part.Kind {
+	switch p.part.Kind {
 	case loop.SampleParts:
 		for at, r := range object.rows {
 			if void(at) {
 				continue
 			}
 			name := anyAttempt(r.sample)
-			if there, ok := v.samples[name]; ok {
+			if there, ok := v.samples[name]; ok && v.whole() {
 				breaks("I2: %s is visible as row %d of change %d, and %s as row %d of change %d", there.row.sample, there.at, there.reference, r.sample, at, c.Sequence)
 			}
 			v.samples[name] = seen{r, c.Sequence, uint32(at)}
@@ -105,9 +160,10 @@ func (v *view) show(w *world, c *loop.Change) {
 			}
 		}
 	case loop.OutcomeParts:
-		for at, key := range object.posts {
+		for at, id := range object.posts {
 			if !void(at) {
-				v.posts[key]++
+				p.posts[id]++
+				v.posts[id]++
 			}
 		}
 	case loop.VerdictParts:
