@@ -10,6 +10,7 @@ var Plants = map[string]string{
 	"answer committed instead of again":          "a unit whose bytes are gone is acknowledged (C9)",
 	"assign instead of maximise reserved":        "an extension that comes late takes a reservation back (C2)",
 	"change what a snapshot shares":              "a snapshot that is being written changes under way (C23)",
+	"compact what has changed":                   "rows that were voided while parts were merged come back (C21)",
 	"count duplicates":                           "the rows of a sample that counted already count, too (C11)",
 	"delete a key of the open epoch":             "a collection also deletes what is put after the epoch was closed (C18)",
 	"forget a committed index's attempt":         "a sample that counts is at attempt 0 again (C1)",

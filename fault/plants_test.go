@@ -29,6 +29,7 @@ var catches = map[string]catch{
 	"answer committed instead of again":          {"coordinator", "TestStagingGone"},
 	"assign instead of maximise reserved":        simulation,
 	"change what a snapshot shares":              simulation,
+	"compact what has changed":                   simulation,
 	"count duplicates":                           simulation,
 	"delete a key of the open epoch":             {"coordinator", "TestCommitWhileCollecting"},
 	"forget a committed index's attempt":         simulation,

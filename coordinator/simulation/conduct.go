@@ -63,7 +63,7 @@ func (c *conductor) advance() {
 	switch {
 	case campaign.State == state.Closed && campaign.Total.Pending > 0:
 		c.giveUp(&campaign)
-	case t.w.broke(s, c.name) && campaign.Round > 0 && (campaign.Total.Pending > 0 || campaign.Round < campaign.Campaign.Rounds):
+	case campaign.State == state.Running && t.w.broke(s, c.name) && campaign.Round > 0 && (campaign.Total.Pending > 0 || campaign.Round < campaign.Campaign.Rounds):
 		t.n.propose(state.Command{GiveUp: &state.GiveUp{Campaign: c.name, Reason: "the money is spent", Version: campaign.Version}}, c.proposed)
 	case campaign.State == state.Closed && campaign.Total.Committed == 0:
 		c.done(false, nil)

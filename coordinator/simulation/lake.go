@@ -119,7 +119,12 @@ func (w *world) collect(n *node) {
 		return
 	}
 	var garbage []string
-	packs := packsOf(n.state, &w.lake)
+	packs, all := packsOf(n.state, &w.lake)
+	if !all {
+		// The node is behind: what replaced the part names its packs, too.
+		w.meet("a collector is behind", true)
+		return
+	}
 	for _, key := range w.lake.keys {
 		if epochOf(key) < n.state.Epoch() && !n.state.References(key) && !packs[key] && w.lake.has(key) {
 			garbage = append(garbage, key)
@@ -136,16 +141,19 @@ func (w *world) collect(n *node) {
 	}
 }
 
-// packsOf are the packs that the rows of referenced parts name: state does not list
-// them.
-func packsOf(s *state.State, l *lake) map[string]bool {
-	packs := make(map[string]bool)
+// packsOf are the packs that the rows of referenced parts name, which state does not
+// list; all says whether all those parts are still there.
+func packsOf(s *state.State, l *lake) (packs map[string]bool, all bool) {
+	packs = make(map[string]bool)
 	for _, key := range s.SampleParts() {
+		if !l.has(key) {
+			return nil, false
+		}
 		for _, r := range l.objects[key].rows {
 			packs[r.pack] = true
 		}
 	}
-	return packs
+	return packs, true
 }
 
 func epochOf(key string) (epoch uint64) {

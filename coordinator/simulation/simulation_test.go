@@ -125,7 +125,7 @@ func TestShortFormMeetsAll(t *testing.T) {
 		"a round is opened once more", "a quota is cut", "a version is published once more", "what is open is given up",
 		"a campaign is paused", "a campaign is running", "a campaign is closed", "a campaign is extended",
 		"a campaign ends done", "a campaign ends done_short", "a campaign ends closed",
-		"a proposal is approved", "a proposal is rejected", "an epoch is closed", "a version is raised", "a post is a duplicate", "a key is used for another body",
+		"a proposal is approved", "a proposal is rejected", "an epoch is closed", "a version is raised", "a post is a duplicate", "a key is used for another body", "parts are compacted",
 	} {
 		if sum.Met[what] == 0 {
 			t.Errorf("it never came about that %s", what)

@@ -31,6 +31,7 @@ type view struct {
 type part struct {
 	part        *loop.Part
 	first, last uint64
+	rows        []row
 	posts       map[string]int
 	gone        bool
 }
@@ -90,7 +91,7 @@ func (v *view) follow(w *world, s *state.State, limit int) bool {
 		case c.Replace != nil:
 			v.replace(w, &c)
 		case c.Void != nil:
-			v.void(w, &c)
+			v.void(&c)
 		}
 	}
 	return true
@@ -108,17 +109,13 @@ func keyOf(c *loop.Change) string {
 }
 
 // void takes back what counted (C13).
-func (v *view) void(w *world, c *loop.Change) {
+func (v *view) void(c *loop.Change) {
 	of := v.parts[c.Void.Reference]
 	if of == nil {
 		breaks("C20: change %d takes rows out of change %d, which added no part", c.Sequence, c.Void.Reference)
 	}
-	rows := w.lake.objects[of.part.Object.Key].rows
-	if rows == nil {
-		return // it was compacted since, and collected: the view lacks it for now
-	}
 	for _, at := range c.Void.Rows {
-		name := anyAttempt(rows[at].sample)
+		name := anyAttempt(of.rows[at].sample)
 		there, ok := v.samples[name]
 		if ok = ok && there.reference == c.Void.Reference && there.at == at; !ok && v.whole() {
 			breaks("C13: change %d takes back row %d of change %d, which is not visible", c.Sequence, at, c.Void.Reference)
@@ -140,6 +137,7 @@ func (v *view) show(w *world, c *loop.Change) {
 	}
 	v.parts[c.Sequence] = p
 	object := w.lake.objects[p.part.Object.Key]
+	p.rows = object.rows
 	void := func(at int) bool {
 		_, is := slices.BinarySearch(p.part.Void, uint32(at))
 		return is
