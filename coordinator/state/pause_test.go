@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
@@ -99,53 +98,6 @@ func TestSnapshotCopiesLittle(t *testing.T) {
 		if most > quiet+2<<20 {
 			t.Errorf("random %t: an entry allocates %d bytes, but %d after a snapshot", random, quiet, most)
 		}
-	}
-}
-
-// pauses are how long Apply waits for a snapshot, and then takes for the longest of
-// the entries after it; quiet is the longest without one. Each is the median of many
-// times, so that a machine that does something else counts for little.
-func pauses(s *State, snapshots, entries int) (snapshot, after, quiet time.Duration) {
-	r := rand.New(rand.NewPCG(5, 6))
-	longest := func() (most time.Duration) {
-		for range entries {
-			e := busy(s, r, 20, 20)
-			start := time.Now()
-			s.Apply(e)
-			most = max(most, time.Since(start))
-		}
-		return most
-	}
-	longest() // what was never touched is warmed up
-	var all [3][]time.Duration
-	for range snapshots {
-		all[2] = append(all[2], longest())
-		runtime.GC()
-		start := time.Now()
-		frozen := s.Snapshot()
-		all[0] = append(all[0], time.Since(start))
-		all[1] = append(all[1], longest())
-		runtime.KeepAlive(frozen)
-	}
-	for i := range all {
-		slices.Sort(all[i])
-	}
-	middle := snapshots / 2
-	return all[0][middle], all[1][middle], all[2][middle]
-}
-
-// C23: 1e8 committed indices, 2^20 keys in each generation, 10,000 references.
-func BenchmarkSnapshot(b *testing.B) {
-	for _, shape := range []string{"run", "random"} {
-		b.Run(shape, func(b *testing.B) {
-			s := loaded(b, 100_000_000, RememberedKeys, 10_000, shape == "random")
-			for b.Loop() {
-				snapshot, after, quiet := pauses(s, 21, 20)
-				b.ReportMetric(float64(snapshot.Microseconds()), "µs/snapshot")
-				b.ReportMetric(float64(after.Microseconds()), "µs/after")
-				b.ReportMetric(float64(quiet.Microseconds()), "µs/quiet")
-			}
-		})
 	}
 }
 
