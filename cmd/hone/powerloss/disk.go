@@ -65,9 +65,13 @@ func (d *Disk) Mount(at string) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return fmt.Errorf("powerloss: mount: %w", err)
 	}
+	// Else every child would hold the disk's other end, and keep it from ending with us.
+	syscall.ForkLock.RLock()
 	server, err := fuse.NewServer(&names{RawFileSystem: fuse.NewDefaultRawFileSystem(), disk: d}, at, &fuse.MountOptions{
 		FsName: "powerloss", Name: "powerloss", DirectMountStrict: true, DisableXAttrs: true, DisableReadDirPlus: true, MaxWrite: 1 << 20,
 	})
+	err = errors.Join(err, closeOnExec("/dev/fuse"))
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return fmt.Errorf("powerloss: mount: %w", err)
 	}
@@ -76,6 +80,24 @@ func (d *Disk) Mount(at string) error {
 		return fmt.Errorf("powerloss: mount: %w", err)
 	}
 	d.server, d.at = server, at
+	return nil
+}
+
+// closeOnExec keeps what is open of a file from our children.
+func closeOnExec(path string) error {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, fd := range open {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && to == path {
+			n, err := strconv.Atoi(fd.Name())
+			if err != nil {
+				return err
+			}
+			syscall.CloseOnExec(n)
+		}
+	}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -502,6 +503,16 @@ func TestFull(t *testing.T) {
 	must(t, os.Remove(at+"/large"))
 	syncs(t, at)
 	write(t, at+"/small", "there is room again")
+}
+
+// Nobody but this process holds the disk: it ends with us.
+func TestChildrenHoldNoDisk(t *testing.T) {
+	mounted(t)
+	out, err := exec.Command("sh", "-c", "ls -l /proc/self/fd").Output()
+	must(t, err)
+	if bytes.Contains(out, []byte("/dev/fuse")) {
+		t.Errorf("a child has\n%s", out)
+	}
 }
 
 // What is shown is what is there, also after a loss.
