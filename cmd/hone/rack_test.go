@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,15 +226,30 @@ func (r *rack) votes(n *node) bool {
 // leader is the node that leads now, or that was last heard to; ok is false if
 // none is known.
 func (r *rack) leader() (n *node, ok bool) {
-	ctx, cancel := context.WithTimeout(r.ctx, time.Second)
-	defer cancel()
 	term := uint64(0)
 	for _, one := range r.nodes {
-		if about, err := one.client.Node(ctx); err == nil && about.Role == "leader" && about.Term > term {
+		if about, err := one.about(r.ctx); err == nil && about.Role == "leader" && about.Term > term {
 			n, term = one, about.Term
 		}
 	}
 	return n, n != nil
+}
+
+// about is what a node says of itself. A client would look for others if it said
+// nothing.
+func (n *node) about(ctx context.Context) (about api.Node, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.host+":"+httpPort+"/v1/node", nil)
+	if err != nil {
+		return about, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return about, err
+	}
+	defer response.Body.Close()
+	return about, json.NewDecoder(response.Body).Decode(&about)
 }
 
 // follower is a node that does not lead, drawn by chance.
