@@ -17,9 +17,10 @@
 // # What is checked
 //
 // After every entry and every answer, from outside, against a ledger of what was
-// acknowledged and what the lake holds: I1 to I7, and what C1 to C4, C8 to C13, C15,
-// C16 to C18, C20, C22, C24 and C26 promise to those who look on. The ledger counts
-// rows, not indices: it shares no code with state.
+// acknowledged and what the lake holds: I1 to I8, and what C1 to C5, C8 to C11, C13 to
+// C15, C17, C18, C20 to C22, C24 to C26 promise to those who look on. The ledger counts
+// rows, not indices: it shares no code with state. A test demands that what may go
+// wrong does come about.
 //
 // # What is not
 //

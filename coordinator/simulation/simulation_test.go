@@ -17,7 +17,8 @@ const seedsInShort = 200
 
 // Whatever goes wrong, nothing that was acknowledged is lost or counts twice, and in
 // the end everything is done (I1 to I7). HONE_SIMULATION=10m plays seeds that nobody
-// has seen for as long; HONE_SIMULATION_SEED=N plays one.
+// has seen for as long, HONE_SIMULATION=5000 so many from the first on, and
+// HONE_SIMULATION_SEED=N that one.
 func TestSimulation(t *testing.T) {
 	if text := os.Getenv("HONE_SIMULATION_SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
@@ -32,7 +33,10 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	first, goes := uint64(0), func(played uint64) bool { return played < seedsInShort }
-	if text := os.Getenv("HONE_SIMULATION"); text != "" {
+	text := os.Getenv("HONE_SIMULATION")
+	if seeds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		goes = func(played uint64) bool { return played < seeds }
+	} else if text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			t.Fatalf("HONE_SIMULATION: %v", err)

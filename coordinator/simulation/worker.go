@@ -137,7 +137,7 @@ func (n *node) dropped(name string, session int) {
 }
 
 // hangUp tells a worker that its session is over.
-func (w *world) hangUp(n *node, s *session) {
+func (w *world) hangUp(s *session) {
 	for _, k := range w.workers {
 		if k.name == s.worker.Name {
 			w.send(&k.party, "the connection is closed", func() {
@@ -147,7 +147,6 @@ func (w *world) hangUp(n *node, s *session) {
 			})
 		}
 	}
-	_ = n
 }
 
 // poll waits for leases while there is a free slot.
