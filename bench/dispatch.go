@@ -55,7 +55,7 @@ func dispatchCommand() *cli.Command {
 workers are in this process and make nothing: they answer each lease with a delivery
 at once. Two cycles are measured:
 
-   product   three "hone serve" as they ship: samples are staged, hashed, judged
+   product   three "hone serve" as they ship: samples are sent, hashed, judged
              and packed, and each node keeps its DuckDB view
    core      the same coordinator, log, socket and parts of rows, but samples' bytes
              are not moved and nobody looks at them: what a queue of work does

@@ -14,9 +14,9 @@ import (
 type crowd struct {
 	server string
 	client *http.Client
-	// stage: the workers stage what they deliver. closed: they ask for a unit
-	// whenever one is committed.
-	stage, closed bool
+	// bytes: the workers make what they deliver. closed: they ask for a unit whenever
+	// one is committed.
+	bytes, closed bool
 	payload       int
 	rows          *rowStream
 	workers       []*worker
@@ -87,7 +87,7 @@ func (o *dispatchOptions) gather(ctx context.Context, c *cluster, connections, s
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost = 64, 64, 64
-	crowd := &crowd{server: leader.url, client: &http.Client{Transport: transport}, stage: c.cycle == product, closed: closed, payload: o.payload, rows: rows}
+	crowd := &crowd{server: leader.url, client: &http.Client{Transport: transport}, bytes: c.cycle == product, closed: closed, payload: o.payload, rows: rows}
 	crowd.ctx, crowd.fail = context.WithCancelCause(ctx)
 	var group errgroup.Group
 	group.SetLimit(16)

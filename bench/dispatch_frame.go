@@ -24,7 +24,7 @@ const subprotocol = "hone.v1"
 type wireFrame struct {
 	Version   int           `cbor:"0,keyasint"`
 	Hello     *wireHello    `cbor:"1,keyasint,omitempty"`
-	Welcome   *struct{}     `cbor:"2,keyasint,omitempty"`
+	Welcome   *wireGreeting `cbor:"2,keyasint,omitempty"`
 	Credit    *wireCredit   `cbor:"3,keyasint,omitempty"`
 	Lease     *wireLeases   `cbor:"5,keyasint,omitempty"`
 	Delivery  *wireDelivery `cbor:"6,keyasint,omitempty"`
@@ -47,6 +47,10 @@ type wireHello struct {
 type wireGenerator struct {
 	Name    string `cbor:"1,keyasint"`
 	Version string `cbor:"2,keyasint"`
+}
+
+type wireGreeting struct {
+	Small int `cbor:"1,keyasint,omitempty"`
 }
 
 type wireCredit struct {
@@ -82,6 +86,7 @@ type wireDelivery struct {
 	Generator wireGenerator `cbor:"3,keyasint"`
 	Millis    int64         `cbor:"4,keyasint"`
 	Rows      []byte        `cbor:"5,keyasint"`
+	Bundle    []byte        `cbor:"6,keyasint,omitempty"`
 }
 
 type wireAnswer struct {

@@ -99,7 +99,7 @@ func (c *crowd) paced(rate int, d time.Duration) error {
 }
 
 func (o *dispatchOptions) unitNote(of cycle) string {
-	moved := "samples' bytes are staged over HTTP, hashed, judged by no gate, and packed; each node keeps a DuckDB view"
+	moved := "samples' bytes come with the delivery, or are staged over HTTP where a unit has more than 64 KiB; they are hashed, judged by no gate, and packed; each node keeps a DuckDB view"
 	if of == core {
 		moved = "samples' bytes are not moved; their rows are written to a part, and the part's reference is committed"
 	}

@@ -25,6 +25,8 @@ type worker struct {
 	crowd *crowd
 	conn  *websocket.Conn
 	wire  *lazyConn
+	// small is the most bytes of a bundle that goes with its delivery.
+	small int
 
 	mu sync.Mutex
 	// asked are the times of the credits that no lease has used, the oldest first.
@@ -102,7 +104,7 @@ func (w *worker) connect(ctx context.Context, server string, slots int) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.name, err)
 	}
-	w.wire.idle = w.flush
+	w.small, w.wire.idle = f.Welcome.Small, w.flush
 	return nil
 }
 
@@ -186,33 +188,34 @@ func (w *worker) leased(ctx context.Context, leases []wireLease) {
 	}
 	w.mu.Unlock()
 	for _, l := range leases {
-		if w.crowd.stage {
-			w.crowd.running.Go(func() { w.deliver(ctx, l.Unit) })
-		} else {
-			w.deliver(ctx, l.Unit)
+		u := l.Unit
+		samples, bundle := w.crowd.make(u.loop())
+		if len(bundle) <= w.small {
+			w.deliver(u, samples, bundle)
+			continue
 		}
+		w.crowd.running.Go(func() {
+			if err := w.crowd.put(ctx, w.name, u.loop(), bundle); err != nil {
+				if ctx.Err() == nil {
+					w.crowd.fail(err)
+				}
+				return
+			}
+			w.deliver(u, samples, nil)
+			_ = w.wire.flush()
+		})
 	}
 }
 
-func (w *worker) deliver(ctx context.Context, u wireUnit) {
-	samples, bundle := w.crowd.make(u.loop())
-	if w.crowd.stage {
-		if err := w.crowd.put(ctx, w.name, u.loop(), bundle); err != nil {
-			if ctx.Err() == nil {
-				w.crowd.fail(err)
-			}
-			return
-		}
-	}
-	f := wireFrame{Delivery: &wireDelivery{Worker: w.name, Unit: u, Generator: wireGenerator{maker.Name, maker.Version}, Millis: 1, Rows: w.crowd.rows.of(samples)}}
+// deliver delivers a unit, with its bundle where that is not staged.
+func (w *worker) deliver(u wireUnit, samples []loop.Staged, bundle []byte) {
+	f := wireFrame{Delivery: &wireDelivery{Worker: w.name, Unit: u, Generator: wireGenerator{maker.Name, maker.Version}, Millis: 1,
+		Rows: w.crowd.rows.of(samples), Bundle: bundle}}
 	b := encodeFrame(f)
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.delivered[u] = time.Now()
-	_ = w.conn.WriteMessage(websocket.BinaryMessage, b)
-	w.mu.Unlock()
-	if w.crowd.stage {
-		_ = w.wire.flush()
-	}
+	_ = w.conn.WriteMessage(websocket.BinaryMessage, b) // who reads hears that it fails
 }
 
 // answered counts an answer and, in a closed loop, asks for the next unit.
@@ -231,14 +234,14 @@ func (w *worker) answered(a *wireAnswer, count *uint64) {
 	}
 }
 
-// make makes the samples of a unit: their rows and, where they are staged, the
+// make makes the samples of a unit: their rows and, where bytes are moved, the
 // bundle that holds them.
 func (c *crowd) make(u loop.Unit) (samples []loop.Staged, bundle []byte) {
 	content := make([]byte, c.payload)
 	for i := range u.Count {
 		s := loop.Staged{Index: u.First + uint64(i), Offset: int64(len(bundle))}
 		binary.BigEndian.PutUint64(s.Digest[:], s.Index)
-		if c.stage {
+		if c.bytes {
 			copy(content, u.Name(i).Key())
 			var err error
 			if bundle, s.Digest, err = loop.AppendSample(bundle, u.Name(i).Key(), []loop.Member{{Ext: "bin", Bytes: content}}); err != nil {
@@ -250,7 +253,7 @@ func (c *crowd) make(u loop.Unit) (samples []loop.Staged, bundle []byte) {
 		}
 		samples = append(samples, s)
 	}
-	if c.stage {
+	if c.bytes {
 		bundle = loop.AppendEnd(bundle)
 	}
 	return samples, bundle

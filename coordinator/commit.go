@@ -156,6 +156,9 @@ func (t *term) account(batch []*delivery, judged []state.Judged, readings []stat
 
 // sweep removes a unit's staging area after its last verdict (C9).
 func (t *term) sweep(ctx context.Context, d *loop.Delivery) {
+	if d.Bytes != nil {
+		return // it was never staged
+	}
 	if err := t.c.o.Staging.Sweep(ctx, d.Worker, d.Unit.ID()); err != nil && ctx.Err() == nil {
 		t.c.log.Warn("cannot sweep staging", "worker", d.Worker, "unit", d.Unit.ID(), "error", err)
 	}

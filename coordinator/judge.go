@@ -120,9 +120,9 @@ func (t *term) staged(session string, d *loop.Delivery) {
 	poke(t.armed)
 }
 
-// judges is how many batches are before the gates at a time: one is read and
-// written while another is judged.
-const judges = 2
+// judges is how many batches are before the gates at a time, and how many are being
+// committed: while some are judged, others wait for the disks.
+const judges = 4
 
 // judge passes deliveries through the gates, as many together as have arrived,
 // up to a pack's worth.

@@ -34,12 +34,12 @@ type Options struct {
 	Workers int
 	// PackBytes closes a pack before it has loop.MaxUnit samples. It also bounds
 	// what the stage holds in memory: accepted samples of up to PackBytes per
-	// campaign and domain, and one delivery. Default 256 MiB.
+	// campaign and domain, and one delivery. Default 128 MiB.
 	PackBytes int64
 }
 
 // DefaultPackBytes is the default of Options.PackBytes.
-const DefaultPackBytes = 256 << 20
+const DefaultPackBytes = 128 << 20
 
 // Stage judges deliveries. It is safe for concurrent use.
 type Stage struct {

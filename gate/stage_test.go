@@ -211,6 +211,33 @@ func readBack(t testing.TB, s *shelf, r loop.SampleRow) {
 }
 
 // Packs hold up to 512 samples of one campaign and domain, of many deliveries.
+// Bytes that came with a delivery are judged as staged ones are, and hashed again (C16).
+func TestBytesOfTheDelivery(t *testing.T) {
+	s, d := newShelf(), world(t)
+	u := unitOf(loop.Train, 1, 100, 20)
+	delivery := deliver(t, s, u, members(t, 103))
+	staged := judgeAll(t, New(Options{Lake: s}), lookupOf(d, both...), delivery)[0]
+	for path, bundle := range s.staged {
+		delivery.Bytes = bundle
+		delete(s.staged, path)
+	}
+	with := judgeAll(t, New(Options{Lake: s}), lookupOf(d, both...), delivery)[0]
+	if with.Delivery.Bytes = nil; with.Err != nil || !reflect.DeepEqual(with, staged) {
+		t.Errorf("judged otherwise: %v", with.Err)
+	}
+	lie := delivery
+	lie.Bytes = slices.Clone(delivery.Bytes)
+	lie.Bytes[600]++
+	if j := judgeAll(t, New(Options{Lake: s}), lookupOf(d, both...), lie)[0]; j.Err == nil || !strings.Contains(j.Err.Error(), "digest") {
+		t.Errorf("bytes of another digest: %v", j.Err)
+	}
+	cut := delivery
+	cut.Bytes = delivery.Bytes[:4000]
+	if j := judgeAll(t, New(Options{Lake: s}), lookupOf(d, both...), cut)[0]; j.Err == nil || !strings.Contains(j.Err.Error(), "of a bundle of 4000") {
+		t.Errorf("bytes that are cut off: %v", j.Err)
+	}
+}
+
 func TestPacks(t *testing.T) {
 	s, d := newShelf(), world(t)
 	st := New(Options{Lake: s})

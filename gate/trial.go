@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,10 +40,7 @@ var errAbandoned = errors.New("abandoned")
 // It fails as a whole with the first sample's failure, in index order.
 func (t *trial) run(ctx context.Context) ([]result, error) {
 	d := t.delivery
-	in, size, err := t.stage.lake.OpenStaged(ctx, d.Worker, d.Unit.ID(), loop.Bundle)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", loop.ErrStagingGone, err)
-	}
+	in, size, err := t.bundle(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +88,19 @@ func (t *trial) run(ctx context.Context) ([]result, error) {
 	}
 	// All that is left are those whom a failure or the caller's context stopped.
 	return results, ctx.Err()
+}
+
+// bundle is what was delivered, from its start, and how many bytes that is.
+func (t *trial) bundle(ctx context.Context) (io.ReadCloser, int64, error) {
+	d := t.delivery
+	if d.Bytes != nil {
+		return io.NopCloser(bytes.NewReader(d.Bytes)), int64(len(d.Bytes)), nil
+	}
+	in, size, err := t.stage.lake.OpenStaged(ctx, d.Worker, d.Unit.ID(), loop.Bundle)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, fmt.Errorf("%w: %w", loop.ErrStagingGone, err)
+	}
+	return in, size, err
 }
 
 func (t *trial) judge(ctx context.Context, i int, b []byte) result {

@@ -424,6 +424,29 @@ func TestDrainIsBoundedAndTheNextAgentGoesOn(t *testing.T) {
 	}
 }
 
+// A bundle that is small by what the hub says goes with its delivery (C19: any other
+// is staged).
+func TestSmallBundles(t *testing.T) {
+	small, large := units(10, 1), loop.Unit{Campaign: "c", Round: 1, First: 500, Count: 25}
+	d := newDesk(append(small, large)...)
+	s := serve(t, d, "127.0.0.1:0", func(o *HubOptions) { o.Small = 4 << 10 })
+	w := work(t, s.url(), nil)
+	d.wait(t, "all committed", func() bool { return len(d.committed) == 35 })
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, staged := d.staged["w1/"+large.ID()]; d.puts != 1 || !staged {
+		t.Errorf("%d bundles were staged; the large one: %t", d.puts, staged)
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if s.hub.bytes != 0 {
+		t.Errorf("%d bytes are counted as judged for ever", s.hub.bytes)
+	}
+}
+
 // A bundle that the server refuses for good fails its unit.
 func TestRefusedStaging(t *testing.T) {
 	d := newDesk(units(2, 5)...)

@@ -3,6 +3,7 @@ package gpuworker
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -60,7 +61,7 @@ func (a *Agent) carry(h *held) {
 		if l == nil {
 			return
 		}
-		if err := a.stage(l, h); err != nil {
+		if wire.Bundle, err = a.bring(l, h); err != nil {
 			switch {
 			case a.life.Err() != nil:
 				return
@@ -153,21 +154,29 @@ func (a *Agent) await() *link {
 	}
 }
 
-// stage stages a unit for as long as the link is there.
-func (a *Agent) stage(l *link, h *held) error {
+// bring brings a unit's bundle to the server, for as long as the link is there: it
+// stages it, or returns a small one, which goes with the delivery.
+func (a *Agent) bring(l *link, h *held) (bundle []byte, err error) {
 	f, err := h.open()
 	if err != nil {
 		// The worker's own disk has lost it: nothing to try again.
-		return &loop.Error{Field: "bundle", Problem: err.Error()}
+		return nil, &loop.Error{Field: "bundle", Problem: err.Error()}
 	}
 	defer f.Close()
+	if h.size <= int64(l.small) {
+		bundle = make([]byte, h.size)
+		if _, err := io.ReadFull(f, bundle); err != nil {
+			return nil, &loop.Error{Field: "bundle", Problem: err.Error()}
+		}
+		return bundle, nil
+	}
 	ctx, cancel := context.WithCancel(a.life)
 	defer cancel()
 	defer context.AfterFunc(l.socket.ctx, cancel)()
 	if err := a.o.Stage(ctx, h.delivery.Unit, f, h.size); err != nil {
-		return fmt.Errorf("stage: %w", err)
+		return nil, fmt.Errorf("stage: %w", err)
 	}
-	return nil
+	return nil, nil
 }
 
 // settle forgets a unit that has had its last answer, and makes it once more if

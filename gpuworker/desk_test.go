@@ -198,6 +198,9 @@ func (d *desk) Deliver(ctx context.Context, session string, v loop.Delivery, sta
 	defer d.mu.Unlock()
 	defer d.changed()
 	bundle, ok := d.staged[v.Worker+"/"+v.Unit.ID()]
+	if v.Bytes != nil {
+		bundle, ok = v.Bytes, true
+	}
 	if !ok {
 		d.pending = append(d.pending, v.Unit)
 		return loop.Standing{Again: true}, nil

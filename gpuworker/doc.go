@@ -14,7 +14,8 @@
 // streams leases, each round's definition before its first lease, and never more
 // than there are credits. The worker expands a unit by itself ([loop.Sampler],
 // [loop.SampleSeed]), has a [Generator] make it, writes bundle and description
-// to its own disk, stages the bundle and delivers a row per sample. A delivery
+// to its own disk, stages the bundle and delivers a row per sample; a bundle that
+// is small, by what the hub says, goes with the delivery instead. A delivery
 // has two answers: staged, and then one of
 //
 //	committed   the verdicts stand (I1); the worker forgets the unit

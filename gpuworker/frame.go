@@ -21,6 +21,7 @@ const (
 	maxFrame   = 8 << 20
 	maxHello   = 1 << 20 // before a worker has been let in
 	maxChunk   = 1 << 20 // of a definition
+	maxSmall   = 1 << 20 // of a bundle in its delivery
 	maxHolds   = 4096
 	maxSlots   = 1024
 	maxText    = 4 << 10 // of a problem
@@ -42,7 +43,7 @@ type frame struct {
 	Drain    *struct{} `cbor:"13,keyasint,omitempty"`
 
 	// The hub says:
-	Welcome    *struct{}   `cbor:"2,keyasint,omitempty"`
+	Welcome    *greeting   `cbor:"2,keyasint,omitempty"`
 	Definition *definition `cbor:"4,keyasint,omitempty"`
 	Lease      *leases     `cbor:"5,keyasint,omitempty"`
 	Staged     *answer     `cbor:"7,keyasint,omitempty"`
@@ -71,6 +72,13 @@ type generator struct {
 	Name          string `cbor:"1,keyasint"`
 	Version       string `cbor:"2,keyasint"`
 	Deterministic bool   `cbor:"3,keyasint,omitempty"`
+}
+
+// greeting says that the worker has been let in.
+type greeting struct {
+	// Small is the most bytes of a bundle that comes in its delivery and is not
+	// staged; 0: every one is.
+	Small int `cbor:"1,keyasint,omitempty"`
 }
 
 // credit says that the worker has room for so many more units.
@@ -108,12 +116,14 @@ type unit struct {
 }
 
 // delivery is a finished unit; Rows is an Arrow IPC stream with a row per sample.
+// Bundle is empty where it is staged.
 type delivery struct {
 	Worker    string    `cbor:"1,keyasint"`
 	Unit      unit      `cbor:"2,keyasint"`
 	Generator generator `cbor:"3,keyasint"`
 	Millis    int64     `cbor:"4,keyasint"`
 	Rows      []byte    `cbor:"5,keyasint"`
+	Bundle    []byte    `cbor:"6,keyasint,omitempty"`
 }
 
 // answer is about one unit.
@@ -306,6 +316,9 @@ func (d *delivery) loop() (loop.Delivery, error) {
 		return loop.Delivery{}, err
 	}
 	out := loop.Delivery{Worker: d.Worker, Unit: u, Generator: g, Samples: samples, Millis: d.Millis}
+	if len(d.Bundle) > 0 {
+		out.Bytes = d.Bundle
+	}
 	if err := out.Validate(); err != nil {
 		return loop.Delivery{}, err
 	}

@@ -21,7 +21,7 @@ func everyFrame() []frame {
 	a := func(problem string) *answer { return &answer{Unit: wireUnit(u), Problem: problem} }
 	yes := new(struct{})
 	return []frame{
-		helloOf("w1", u), {Welcome: yes}, {Credit: &credit{3}},
+		helloOf("w1", u), {Welcome: &greeting{Small: 64 << 10}}, {Credit: &credit{3}},
 		{Definition: &definition{Campaign: "c", Round: 3, JSON: []byte(`{"campaign":`), Last: true}},
 		{Lease: &leases{[]lease{{wireUnit(u), "echo"}, {wireUnit(u), "shapes"}}}},
 		delivered("w1", u), {Staged: a("")},

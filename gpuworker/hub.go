@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"hone/loop"
 )
 
 // HubOptions configure a hub. Dispatcher and Receiver are required.
@@ -22,6 +24,10 @@ type HubOptions struct {
 	Receiver   Receiver
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
+	// Small is the most bytes of a bundle that workers send in its delivery rather
+	// than stage it, which costs files that are written, synced, read and removed
+	// again. At most 1 MiB. Default 0: every bundle is staged.
+	Small int
 	// MaxWorkers is how many connections are open at most; further ones are
 	// answered 503. Default 20,000.
 	MaxWorkers int
@@ -53,6 +59,7 @@ type Hub struct {
 	work     context.Context // ends when nothing more is judged
 	open     map[*session]bool
 	judging  int
+	bytes    int                 // of the bundles that came with what is being judged
 	sessions map[string]*session // by worker
 	// terms are those in which a session was let in, and which have not ended.
 	terms map[context.Context]bool
@@ -68,6 +75,7 @@ func NewHub(o HubOptions) *Hub {
 	}
 	o.MaxWorkers = cmp.Or(o.MaxWorkers, 20_000)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
+	o.Small = min(o.Small, maxSmall)
 	return &Hub{
 		o:        o,
 		open:     make(map[*session]bool),
@@ -204,20 +212,26 @@ func (h *Hub) until(s *session, term context.Context) {
 	})
 }
 
-// judge counts a delivery in; it refuses once the hub is stopping.
-func (h *Hub) judge() bool {
+// maxBytes bounds the bundles that are in memory while they are judged.
+const maxBytes = 256 << 20
+
+// judge counts a delivery in; it refuses once the hub is stopping, or while memory
+// is short.
+func (h *Hub) judge(d *loop.Delivery) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.feed.Err() != nil {
+	if h.feed.Err() != nil || h.bytes+len(d.Bytes) > maxBytes {
 		return false
 	}
 	h.judging++
+	h.bytes += len(d.Bytes)
 	return true
 }
 
-func (h *Hub) judged() {
+func (h *Hub) judged(d *loop.Delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.bytes -= len(d.Bytes)
 	if h.judging--; h.judging == 0 && h.feed.Err() != nil {
 		closeOnce(h.idle)
 	}

@@ -117,17 +117,22 @@ func TestBadWorkersAreToldAndCutOff(t *testing.T) {
 		want  string
 		final bool
 	}{
-		"garbage":              {func(r *raw) { r.bytes([]byte("GET / HTTP/1.1\r\n\r\n")) }, "not a frame", true},
-		"nothing":              {func(r *raw) { r.bytes(nil) }, "not a frame", true},
-		"another version":      {func(r *raw) { r.bytes([]byte{0xa2, 0, 2, 2, 0xa0}) }, "this end speaks version 1", true},
-		"two kinds":            {func(r *raw) { r.say(frame{Drain: new(struct{}), Credit: &credit{1}}) }, "2 known kinds", true},
-		"no hello":             {func(r *raw) { r.say(frame{Credit: &credit{1}}) }, "the first frame is not a hello", true},
-		"oversized hello":      {func(r *raw) { r.bytes(make([]byte, maxHello+1)) }, "a frame of more than 1048576 bytes", true},
-		"bad name":             {func(r *raw) { r.say(helloOf("../etc")) }, "is not a worker's name", true},
-		"bad hold":             {func(r *raw) { r.say(helloOf("bad", loop.Unit{Campaign: "c"})) }, "are not a unit's", true},
-		"no slots":             {func(r *raw) { f := helloOf("bad"); f.Hello.Slots = 0; r.say(f) }, "0 slots", true},
-		"no generator":         {func(r *raw) { f := helloOf("bad"); f.Hello.Generators = nil; r.say(f) }, "0 generators", true},
-		"two hellos":           {func(r *raw) { r.say(helloOf("bad"), helloOf("bad")) }, "a frame that a worker does not send", false},
+		"garbage":         {func(r *raw) { r.bytes([]byte("GET / HTTP/1.1\r\n\r\n")) }, "not a frame", true},
+		"nothing":         {func(r *raw) { r.bytes(nil) }, "not a frame", true},
+		"another version": {func(r *raw) { r.bytes([]byte{0xa2, 0, 2, 2, 0xa0}) }, "this end speaks version 1", true},
+		"two kinds":       {func(r *raw) { r.say(frame{Drain: new(struct{}), Credit: &credit{1}}) }, "2 known kinds", true},
+		"no hello":        {func(r *raw) { r.say(frame{Credit: &credit{1}}) }, "the first frame is not a hello", true},
+		"oversized hello": {func(r *raw) { r.bytes(make([]byte, maxHello+1)) }, "a frame of more than 1048576 bytes", true},
+		"bad name":        {func(r *raw) { r.say(helloOf("../etc")) }, "is not a worker's name", true},
+		"bad hold":        {func(r *raw) { r.say(helloOf("bad", loop.Unit{Campaign: "c"})) }, "are not a unit's", true},
+		"no slots":        {func(r *raw) { f := helloOf("bad"); f.Hello.Slots = 0; r.say(f) }, "0 slots", true},
+		"no generator":    {func(r *raw) { f := helloOf("bad"); f.Hello.Generators = nil; r.say(f) }, "0 generators", true},
+		"two hellos":      {func(r *raw) { r.say(helloOf("bad"), helloOf("bad")) }, "a frame that a worker does not send", false},
+		"a large bundle": {func(r *raw) {
+			f := delivered("bad", u[0])
+			f.Delivery.Bundle = make([]byte, 1)
+			r.say(helloOf("bad"), f)
+		}, "at most 0 come in a delivery", false},
 		"a hub's frame":        {func(r *raw) { r.say(helloOf("bad"), frame{Lease: &leases{}}) }, "a frame that a worker does not send", false},
 		"garbage later":        {func(r *raw) { r.say(helloOf("bad")); r.bytes([]byte{0xff}) }, "not a frame", false},
 		"oversized frame":      {func(r *raw) { r.say(helloOf("bad")); r.bytes(make([]byte, maxFrame+1)) }, "a frame of more than 8388608 bytes", false},

@@ -24,6 +24,8 @@ type link struct {
 	// lock's.
 	welcome bool
 	credit  int
+	// small is the most bytes of a bundle that comes in its delivery.
+	small int
 
 	known recent[*expander]
 	parts []byte   // of the definition that is arriving
@@ -133,7 +135,7 @@ func (l *link) listen() error {
 		}
 		switch {
 		case f.Welcome != nil:
-			l.welcomed()
+			l.welcomed(f.Welcome)
 		case f.Definition != nil:
 			err = l.define(f.Definition)
 		case f.Lease != nil:
@@ -161,11 +163,11 @@ func (l *link) listen() error {
 	}
 }
 
-func (l *link) welcomed() {
+func (l *link) welcomed(g *greeting) {
 	a := l.agent
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	l.welcome = true
+	l.welcome, l.small = true, g.Small
 	a.o.Logger.Info("connected", "server", l.server, "holds", len(a.held)+len(a.busy))
 	if a.draining {
 		l.socket.post(frame{Drain: new(struct{})})

@@ -131,7 +131,7 @@ func (s *session) greet() error {
 		s.lend(u)
 	}
 	s.hub.until(s, term)
-	s.socket.post(frame{Welcome: new(struct{})})
+	s.socket.post(frame{Welcome: &greeting{Small: s.hub.o.Small}})
 	return nil
 }
 
@@ -187,6 +187,10 @@ func (s *session) deliver(wire *delivery) error {
 		return &loop.Error{Field: "delivery.worker", Problem: fmt.Sprintf("a delivery of %q from %q", clip(wire.Worker), s.worker.Name),
 			Remedy: "a worker delivers what lies in its own staging area"}
 	}
+	if most := s.hub.o.Small; len(wire.Bundle) > most {
+		return &loop.Error{Field: "delivery.bundle", Problem: fmt.Sprintf("%d bytes; at most %d come in a delivery", len(wire.Bundle), most),
+			Remedy: "stage larger bundles"}
+	}
 	d, err := wire.loop()
 	if err != nil {
 		return err
@@ -206,7 +210,7 @@ func (s *session) deliver(wire *delivery) error {
 		s.judging++
 	}
 	s.mu.Unlock()
-	if full || !s.hub.judge() {
+	if full || !s.hub.judge(&d) {
 		if !full {
 			s.mu.Lock()
 			s.judging--
@@ -216,7 +220,7 @@ func (s *session) deliver(wire *delivery) error {
 		return nil
 	}
 	go func() {
-		defer s.hub.judged()
+		defer s.hub.judged(&d)
 		s.judge(d)
 		s.mu.Lock()
 		s.judging--

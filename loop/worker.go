@@ -51,8 +51,8 @@ type Staged struct {
 	Length int64 `json:"length"`
 }
 
-// Delivery is a worker's finished unit: staged bytes and a row per sample. The
-// bytes are one tar, Bundle, in the unit's staging area.
+// Delivery is a worker's finished unit: bytes and a row per sample. The bytes are
+// one tar, Bundle, in the unit's staging area; a small one comes with the delivery.
 type Delivery struct {
 	Worker    string    `json:"worker"`
 	Unit      Unit      `json:"unit"`
@@ -60,6 +60,8 @@ type Delivery struct {
 	Samples   []Staged  `json:"samples"`
 	// Millis is how long the unit took, in milliseconds of the worker's clock.
 	Millis int64 `json:"millis"`
+	// Bytes is the bundle, where it came with the delivery; nil where it is staged.
+	Bytes []byte `json:"-"`
 }
 
 // Bundle is the name of the staged tar within a unit's staging area.

@@ -104,7 +104,7 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 	coord := coordinator.New(coordinator.Options{
 		Node: node, Gates: gates{gate.New(gate.Options{Lake: store, Gates: judges})}, Parts: store, Staging: store, Collection: store, Merger: store, View: current, Logger: o.logger, Build: version(),
 	})
-	hub := gpuworker.NewHub(gpuworker.HubOptions{Dispatcher: coord, Receiver: coord, Logger: o.logger})
+	hub := gpuworker.NewHub(gpuworker.HubOptions{Dispatcher: coord, Receiver: coord, Small: smallBundle, Logger: o.logger})
 	intake := ingest.New(ingest.Options{Spaces: coord, Samples: current, Parts: outcomeParts{store, coord}, Log: coord, Logger: o.logger})
 
 	mux := http.NewServeMux()
@@ -131,6 +131,10 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 		view.Run,
 	)
 }
+
+// smallBundle is the most bytes of a bundle that is sent with its delivery: it
+// arrives sooner than a file is synced.
+const smallBundle = 64 << 10
 
 // runInOrder runs all parts until ctx ends or one returns, then stops them one
 // after another, in the order given, waiting for each.
