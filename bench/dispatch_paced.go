@@ -36,7 +36,7 @@ func (p pacedPart) cycle(ctx context.Context, o *dispatchOptions, of cycle) (_ [
 	if err := cluster.work(ctx, o.unit); err != nil {
 		return nil, err
 	}
-	crowd, err := o.gather(ctx, cluster, pacedWorkers, o.rate/pacedWorkers+1, false)
+	crowd, err := o.gather(ctx, cluster, pacedWorkers, min(o.rate, 1024), false)
 	if err != nil {
 		return nil, err
 	}

@@ -336,7 +336,7 @@ func TestReplayedAnswers(t *testing.T) {
 		}
 		await("a hello", func(f frame) bool { return f.Hello != nil })
 		say(all(0)...) // before it is even welcome
-		say(frame{Welcome: new(struct{})}, frame{Welcome: new(struct{})})
+		say(frame{Welcome: new(greeting)}, frame{Welcome: new(greeting)})
 		say(all(2)...)
 		definition := definitionFrame(t)
 		lease := func(i int) frame { return frame{Lease: &leases{[]lease{{wireUnit(u[i]), "echo"}}}} }
