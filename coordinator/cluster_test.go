@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -100,7 +98,7 @@ func (c *cluster) start(name string) *member {
 }
 
 func (c *cluster) open(name string) (*member, error) {
-	o := NodeOptions{Dir: filepath.Join(c.dir, name), Name: name, URL: "http://" + name, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	o := NodeOptions{Dir: filepath.Join(c.dir, name), Name: name, URL: "http://" + name,
 		wire: c.network.join(name), ask: asker{c.network, name}}
 	for other := range c.members {
 		if other != name {
