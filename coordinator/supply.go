@@ -202,8 +202,12 @@ func (t *term) offer(s *state.State, at schedule.Place, p *place, first, end uin
 // caller holds mu.
 func (t *term) offerUnit(s *state.State, u loop.Unit, standing loop.Standing, avoid string, now time.Time) {
 	at := schedule.PlaceOf(u)
-	if p := t.places[at]; p != nil && (standing.Stale == 0 || u.First >= p.inherited) {
-		t.offer(s, at, p, u.First, min(p.reserved, u.First+uint64(u.Count)), avoid, now)
+	if p := t.places[at]; p != nil {
+		first := u.First
+		if standing.Stale > 0 {
+			first = max(first, p.inherited)
+		}
+		t.offer(s, at, p, first, min(p.reserved, u.First+uint64(u.Count)), avoid, now)
 	}
 }
 

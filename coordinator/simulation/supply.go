@@ -120,8 +120,12 @@ func (t *term) offer(at schedule.Place, first, end uint64, avoid string) {
 // it waits for the window to end.
 func (t *term) offerUnit(u loop.Unit, standing loop.Standing, avoid string) {
 	at := schedule.PlaceOf(u)
-	if p := t.places[at]; p != nil && (standing.Stale == 0 || u.First >= p.inherited) {
-		t.offer(at, u.First, min(p.reserved, u.First+uint64(u.Count)), avoid)
+	if p := t.places[at]; p != nil {
+		first := u.First
+		if standing.Stale > 0 {
+			first = max(first, p.inherited)
+		}
+		t.offer(at, first, min(p.reserved, u.First+uint64(u.Count)), avoid)
 	}
 }
 
