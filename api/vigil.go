@@ -30,6 +30,9 @@ type Vigil struct {
 	// signs counts the signs of life, so that one that comes while the others are
 	// asked is not overlooked.
 	signs uint64
+	// deaf: since the last sign the server was asked who leads, and did not say that
+	// it does itself.
+	deaf bool
 }
 
 // Pauses between two looks around.
@@ -39,6 +42,8 @@ const (
 	// lookTimeout bounds the wait for an answer to who leads. A node that does not
 	// know waits two seconds for an election before it says so.
 	lookTimeout = 2500 * time.Millisecond
+	// selfTimeout is how soon a server answers that has not been stopped.
+	selfTimeout = 400 * time.Millisecond
 )
 
 // Vigil begins to wait for a server. When it has been silent for so long, and
@@ -78,7 +83,7 @@ func (v *Vigil) sign(wait bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.signs++
-	v.pause = 0
+	v.pause, v.deaf = 0, false
 	v.timer.Stop()
 	if wait && v.ctx.Err() == nil {
 		v.timer.Reset(v.silence)
@@ -88,15 +93,17 @@ func (v *Vigil) sign(wait bool) {
 // look asks one other server who leads; the next look asks the next.
 func (v *Vigil) look() {
 	v.mu.Lock()
-	signs := v.signs
+	signs, deaf := v.signs, v.deaf
 	v.mu.Unlock()
-	leader := v.client.elsewhere(v.ctx, v.server)
+	leader, deaf := v.client.elsewhere(v.ctx, v.server, deaf)
 	v.mu.Lock()
-	over := leader != "" && v.signs == signs && v.ctx.Err() == nil
+	still := v.signs == signs && v.ctx.Err() == nil
+	over := still && leader != "" && deaf
 	switch {
 	case over:
 		v.end()
-	case v.signs == signs && v.ctx.Err() == nil:
+	case still:
+		v.deaf = deaf
 		v.pause = min(max(2*v.pause, minLook), maxLook)
 		v.timer.Reset(v.pause/2 + rand.N(v.pause/2+1))
 	}
@@ -106,15 +113,30 @@ func (v *Vigil) look() {
 	}
 }
 
-// elsewhere asks one of the other servers, each time another, who leads. It
-// returns "" unless that is another than the one that is waited for.
-func (c *Client) elsewhere(ctx context.Context, than string) (leader string) {
+// elsewhere asks one of the other servers, each time another, who leads: "" unless
+// that is another than the one that is waited for. It may be the same by another
+// name, or still lead whatever the others think. So it is asked too, unless it is
+// known to be deaf: it soon answers if it is only busy with the request.
+func (c *Client) elsewhere(ctx context.Context, than string, deaf bool) (leader string, _ bool) {
 	others := slices.DeleteFunc(c.Servers.Turn(), func(s string) bool { return s == than })
 	if len(others) == 0 {
-		return ""
+		return "", deaf
 	}
-	server := others[c.looks.Add(1)%uint64(len(others))]
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	said := make(chan string, 1)
+	if !deaf {
+		go func() { said <- c.whoLeads(ctx, than, selfTimeout) }()
+	}
+	leader = c.whoLeads(ctx, others[c.looks.Add(1)%uint64(len(others))], lookTimeout)
+	if leader == than {
+		leader = ""
+	}
+	return leader, deaf || <-said != than
+}
+
+// whoLeads is whom a server takes for the leader, maybe itself; "" if it does not
+// say so in time.
+func (c *Client) whoLeads(ctx context.Context, server string, within time.Duration) string {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	answer, err := c.once(ctx, request{method: http.MethodHead, path: statusPath}, server)
 	if err != nil {
@@ -125,7 +147,7 @@ func (c *Client) elsewhere(ctx context.Context, than string) (leader string) {
 		return server
 	}
 	to, err := Redirected(answer, server, statusPath)
-	if err != nil || to == than {
+	if err != nil {
 		return ""
 	}
 	return to

@@ -33,7 +33,7 @@ type ensemble struct {
 	// since is when the leader was elected; joins are when workers joined it.
 	since time.Time
 	joins []time.Duration
-	asked int // requests, of all members
+	asked int // requests, of all members but the leader
 }
 
 type member struct {
@@ -97,7 +97,9 @@ func (e *ensemble) whenLeading(m *member, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
 		leader := e.leader
-		e.asked++
+		if leader != m.name {
+			e.asked++
+		}
 		e.mu.Unlock()
 		switch leader {
 		case m.name:

@@ -23,6 +23,7 @@ class Cluster:
         self.asked: list[list[str]] = [[] for _ in range(size)]
         self.received: list[bytes] = []
         self.silent = threading.Event()  # set: the leader of the beginning says nothing
+        self.slow = 0.0  # seconds that the first node takes for a POST
         self.over = threading.Event()
         self._nodes = [self._node(number) for number in range(size)]
         self.urls = [f"http://127.0.0.1:{node.server_port}" for node in self._nodes]
@@ -43,6 +44,8 @@ class Cluster:
                     if number == 0 and cluster.silent.is_set():
                         cluster.over.wait()
                         return
+                    if number == 0 and self.command == "POST":
+                        time.sleep(cluster.slow)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 if location:
@@ -188,6 +191,16 @@ def test_a_silent_leader(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> N
     assert client.post("/v1/sql", {"query": "q"}) == {"node": "n2"}
     assert time.monotonic() - began >= 1.0  # as long as it leads it is waited for
     assert [asked for asked in cluster.asked[0] if asked != "HEAD /v1/status"] == ["POST /v1/sql"]
+
+
+def test_a_busy_leader_of_two_names(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "SILENCE", 0.1)
+    monkeypatch.setattr(client_module, "LOOKS", 0.1)
+    cluster.leader, cluster.slow = 0, 1.0
+    client = hone.Client(f"{cluster.urls[0].replace('127.0.0.1', 'localhost')},{cluster.urls[1]}")
+    assert client.post("/v1/sql", {"query": "q"}) == {"node": "n0"}
+    assert [asked for asked in cluster.asked[0] if asked != "HEAD /v1/status"] == ["POST /v1/sql"]
+    assert len(cluster.asked[0]) > 1
 
 
 def test_redirects_end(cluster: Cluster) -> None:

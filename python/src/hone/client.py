@@ -29,6 +29,7 @@ MAX_HOPS = 5  # redirects of one request
 SILENCE = 2.0  # seconds that a server may say nothing, before the others are asked who leads
 LOOKS = 1.0  # seconds between two such questions
 LOOK_TIMEOUT = 2.5  # seconds that an answer to one may take
+SELF_TIMEOUT = 0.4  # seconds in which a server answers that has not been stopped
 CONNECTING = 5.0  # seconds that a connection may take
 STALLED = 30.0  # seconds without a byte in the middle of a request or an answer
 LARGE = 1 << 16  # bytes of a body that is only sent to who leads
@@ -283,14 +284,11 @@ class Client:
         others = [other for other in self._servers.turn() if other != server]
         if not others:
             return ""
-        other = random.choice(others)
-        try:
-            _hang_up(_send(other, WHO_LEADS, timeout=LOOK_TIMEOUT))
-        except _Elsewhere as third:
-            return third.server if third.server != server else ""
-        except HoneError:
+        leader = _who_leads(random.choice(others), LOOK_TIMEOUT)
+        # It may be this one by another name, which soon answers if it is only busy with the request.
+        if leader in ("", server) or _who_leads(server, SELF_TIMEOUT) == server:
             return ""
-        return other
+        return leader
 
 
 @dataclass(frozen=True)
@@ -302,6 +300,17 @@ class _Request:
 
 
 WHO_LEADS = _Request("HEAD", STATUS, None, {})  # a node that does not lead says who does
+
+
+def _who_leads(server: str, timeout: float) -> str:
+    """Whom a server takes for the leader, maybe itself; "" if it does not say so in time."""
+    try:
+        _hang_up(_send(server, WHO_LEADS, timeout=timeout))
+    except _Elsewhere as other:
+        return other.server
+    except HoneError:
+        return ""
+    return server
 
 
 def _target(path: str, query: dict[str, str] | None) -> str:
