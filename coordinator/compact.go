@@ -13,8 +13,8 @@ import (
 type Merger interface {
 	// Merge puts what counts of the rows of parts, in their order, into one part, each
 	// with the sequence and time of the change that it came in by. It takes as many
-	// parts, from the first, as go together, and puts nothing where it takes fewer than
-	// two or these have no row that counts.
+	// parts, from the first, as go together, and puts nothing where it takes one of
+	// several, or these have no row that counts.
 	Merge(ctx context.Context, epoch uint64, parts []loop.Added) (object loop.Object, taken int, err error)
 }
 
@@ -22,6 +22,10 @@ type Merger interface {
 // that has the most is left as it is. So a row is written a few times at most, and
 // references grow with rows, not with commits.
 var mergedBelow = [...]int64{16, 256, 4096, 65_536}
+
+// maxVoids is how often rows may be taken out of a part before it is written anew
+// without them: each time is a change that stays as long as the part.
+const maxVoids = 256
 
 // compactEvery is how often the leader looks for parts to merge.
 const compactEvery = 2 * time.Second
@@ -111,9 +115,14 @@ func (c *compaction) step(ctx context.Context) (merged bool, err error) {
 var errApart = errors.New("the parts do not go together")
 
 // ripe are the first parts that are to be merged: as many of a size as that, that stand
-// one after another and go together, with the smaller ones between them. n is 0 where
-// none are.
+// one after another and go together, with the smaller ones between them; or one alone
+// that rows were taken out of too often. n is 0 where none are.
 func ripe(parts []state.Shelved, fan int, apart map[uint64]bool) (first, n int) {
+	for i := range parts {
+		if parts[i].Voids >= maxVoids && parts[i].Rows > 0 {
+			return i, 1
+		}
+	}
 	above := int64(0)
 	for _, below := range mergedBelow {
 		first, of := 0, 0

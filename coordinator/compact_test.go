@@ -147,6 +147,9 @@ func TestRipe(t *testing.T) {
 			t.Errorf("%d rows a part: %d are left of %d, at most %d are to be; %.1f writes a row", rows, len(parts), commits, most, float64(written)/float64(total))
 		}
 	}
+	if first, n := ripe([]state.Shelved{{Rows: 1 << 20}, {Rows: 1 << 20, Voids: maxVoids}, {Voids: maxVoids}}, 16, nil); first != 1 || n != 1 {
+		t.Errorf("%d parts from %d, where rows were taken out of one so often", n, first)
+	}
 	small := func(references ...uint64) (parts []state.Shelved) {
 		for _, r := range references {
 			parts = append(parts, state.Shelved{Reference: r, Rows: 10})

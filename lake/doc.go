@@ -13,6 +13,7 @@
 //	evidence/E/hh/DIGEST.bin         what a round was decided from
 //	staging/WORKER/UNIT/NAME         what a worker has made (C19)
 //	tmp/                             drafts, which no reader ever sees
+//	cluster                          whose lake it is
 //
 // E is the lake epoch that the caller gives (C18), DIGEST the SHA-256 of the
 // object's bytes in hex and hh its first two digits. An object is either wholly

@@ -23,7 +23,7 @@ import (
 // (loop.SequenceColumn, loop.AtColumn). It takes as many of the parts, from the first,
 // as have columns that go together, and says how many: parts of two versions of a space
 // do, where a column that one of them lacks may be null, and none has another type.
-// Where it takes fewer than two, or these have no row left, it puts nothing.
+// Where it takes one of several, or these have no row left, it puts nothing.
 func (l *Lake) Merge(ctx context.Context, epoch uint64, parts []loop.Added) (object loop.Object, taken int, err error) {
 	object, taken, err = l.merge(ctx, epoch, parts)
 	if err != nil {
@@ -47,7 +47,7 @@ func (l *Lake) merge(ctx context.Context, epoch uint64, parts []loop.Added) (obj
 		fields, taken = both, taken+1
 		rows += parts[i].Part.Object.Rows - int64(len(parts[i].Part.Void))
 	}
-	if taken < 2 || rows == 0 {
+	if taken < min(2, len(parts)) || rows == 0 {
 		return object, taken, nil
 	}
 	fields = append(fields, field{name: loop.SequenceColumn, kind: arrow.PrimitiveTypes.Uint64}, int64s(loop.AtColumn))

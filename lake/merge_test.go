@@ -172,7 +172,7 @@ func TestMergeRefuses(t *testing.T) {
 		"an imported one behind":   {[]loop.Added{part(a, 1), part(b, 2), part(imported, 3)}, 2, 6},
 		"an imported one first":    {[]loop.Added{part(imported, 1), part(a, 2)}, 1, 0},
 		"a factor of another kind": {[]loop.Added{part(a, 1), part(b, 2), part(categorical, 3), part(a, 4)}, 2, 6},
-		"one":                      {[]loop.Added{part(a, 1)}, 1, 0},
+		"one alone":                {[]loop.Added{part(a, 1, 1)}, 1, 2},
 		"no rows":                  {[]loop.Added{part(a, 1, 0, 1, 2), part(b, 2, 0, 1, 2)}, 2, 0},
 		"one twice":                {[]loop.Added{part(a, 1, 1), part(a, 2, 0, 2)}, 2, 3},
 	} {

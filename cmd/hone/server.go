@@ -94,6 +94,9 @@ func serve(ctx context.Context, o serverOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := store.Claim(node.Cluster()); err != nil {
+		return err
+	}
 	view, err := analytics.New(analytics.Options{
 		Dir: filepath.Join(o.dir, "analytics"), Cluster: node.Cluster(), Catalogue: node, Parts: store, Logger: o.logger,
 	})

@@ -324,7 +324,8 @@ type Import struct {
 }
 
 // Compact puts one part in the place of several of one kind and space that stand one
-// after another, with those of their rows that count, in their order (C21). Of what
+// after another, or of one of which rows are void, with those of their rows that
+// count, in their order (C21). Of what
 // changed since it was read nothing is replaced. The same again is a duplicate.
 // Answer: Compacted.
 type Compact struct {

@@ -46,8 +46,8 @@ func (s *State) compact(c *Compact) Event {
 // their place, a duplicate. It refuses all where one of them has changed since it was
 // read, so that no row that was voided meanwhile comes back.
 func (s *State) checkCompact(c *Compact) (inputs []loop.Added, event Compacted, r *Refused) {
-	if len(c.Inputs) < 2 {
-		return nil, event, refused(Invalid, "inputs", "%d parts; at least 2 are merged", len(c.Inputs))
+	if len(c.Inputs) == 0 {
+		return nil, event, refused(Invalid, "inputs", "there is no part")
 	}
 	var all []*loop.Change
 	rows := int64(0)
@@ -72,6 +72,9 @@ func (s *State) checkCompact(c *Compact) (inputs []loop.Added, event Compacted, 
 		}
 		inputs = append(inputs, added)
 		rows += added.Part.Object.Rows - int64(len(added.Part.Void))
+	}
+	if len(inputs) == 1 && len(inputs[0].Part.Void) == 0 {
+		return nil, event, refused(Invalid, "inputs", "one part alone, of which no row is void")
 	}
 	at := slices.IndexFunc(all, func(a *loop.Change) bool { return a.Sequence == inputs[0].Reference })
 	if len(all)-at < len(inputs) || !slices.EqualFunc(inputs, all[at:at+len(inputs)], func(a loop.Added, b *loop.Change) bool { return a.Reference == b.Sequence }) {
@@ -156,7 +159,9 @@ type Shelf struct {
 type Shelved struct {
 	Reference uint64
 	Rows      int64
-	first     uint64
+	// Voids is how many changes took rows out of it.
+	Voids int
+	first uint64
 }
 
 // Shelves are all parts of the catalogue, by kind and space.
@@ -165,10 +170,13 @@ func (s *State) Shelves() (all []Shelf) {
 		kind  loop.PartKind
 		space string
 	}
-	places := map[at]int{}
+	places, voids := map[at]int{}, map[uint64]int{}
 	for piece := range s.changes.pieces(0) {
 		for i := range piece {
 			part := partOf(&piece[i])
+			if v := piece[i].Void; v != nil {
+				voids[v.Reference]++
+			}
 			if part == nil {
 				continue
 			}
@@ -186,6 +194,9 @@ func (s *State) Shelves() (all []Shelf) {
 		}
 	}
 	for i := range all {
+		for j := range all[i].Parts {
+			all[i].Parts[j].Voids = voids[all[i].Parts[j].Reference]
+		}
 		slices.SortFunc(all[i].Parts, func(a, b Shelved) int { return cmp.Compare(a.first, b.first) })
 	}
 	return all

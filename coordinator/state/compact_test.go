@@ -103,7 +103,8 @@ func TestCompactRefused(t *testing.T) {
 		change func(*Compact)
 		want   Reason
 	}{
-		"one part":        {func(c *Compact) { c.Inputs = c.Inputs[:1] }, Invalid},
+		"one part":        {func(c *Compact) { c.Inputs, c.Part.Rows = c.Inputs[:1], 2 }, Invalid},
+		"none":            {func(c *Compact) { c.Inputs = nil }, Invalid},
 		"no part":         {func(c *Compact) { c.Inputs[0].Reference = 1 }, Invalid},
 		"not there":       {func(c *Compact) { c.Inputs[1].Reference = 99 }, Stale},
 		"another kind":    {func(c *Compact) { c.Inputs[1].Reference = outcomes }, Invalid},
@@ -256,11 +257,11 @@ func (y *yard) commit(t *rapid.T) {
 
 func (y *yard) compact(t *rapid.T) {
 	parts := y.s.Parts(loop.SampleParts, "lab")
-	if len(parts) < 2 {
+	if len(parts) == 0 {
 		return
 	}
-	first := rapid.IntRange(0, len(parts)-2).Draw(t, "first")
-	parts = parts[first:rapid.IntRange(first+2, len(parts)).Draw(t, "last")]
+	first := rapid.IntRange(0, len(parts)-1).Draw(t, "first")
+	parts = parts[first:rapid.IntRange(first+1, len(parts)).Draw(t, "last")]
 	var merged []row
 	var references []uint64
 	for _, p := range parts {
