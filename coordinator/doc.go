@@ -84,6 +84,27 @@
 // A leader whose clock is more than five minutes off the last entry's time and what
 // has passed since proposes nothing until the clock is set, or somebody confirms it.
 //
+// # Damage
+//
+// A node whose files have gone bad is refused when it starts, with the name of the
+// file and what to do, and nothing is changed. Every entry of the log carries a
+// checksum, and so do the files that say what the log and each snapshot are; the log
+// and the newest snapshot are read through before the node starts. A log that ends
+// before where it has been is damaged, not torn: what a crash tore, nobody had
+// acknowledged, and that alone is cut off and fetched from other nodes again.
+//
+// A damaged node of a cluster is removed, emptied, and joins again. It must not take
+// back in silence what it once acknowledged and has lost: until it had, it would vote
+// as if it had never held it. For a node that is alone, there is nothing to fetch from:
+// a copy of its folder or a snapshot (hone cluster snapshot) is all there is. How far
+// the log has reached is written without waiting for the disk, so after a loss of power
+// it may be that of some seconds before, and damage to batches written since then looks
+// like a batch that was torn. Entries that a version without checksums wrote have none.
+//
+// raft forgets the wrong things when a snapshot is installed over a log that reaches
+// beyond it (its issue 697): see nodeLog.DeleteRange. It may then have to be started
+// again, and Run returns an error that says so.
+//
 // # Invariants and rules
 //
 // I1 (an answer follows the applied entry, C17: objects before references), I2

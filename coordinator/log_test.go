@@ -222,6 +222,35 @@ func TestReachedTorn(t *testing.T) {
 	}
 }
 
+// A file of which the name survived a loss of power, and not the content, says
+// nothing; one with a content that was never written is damaged.
+func TestReachedEmpty(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		content []byte
+		damaged bool
+	}{
+		{"empty", nil, false},
+		{"zeroes", make([]byte, 24), false},
+		{"half", make([]byte, 12), false},
+		{"noise", bytes.Repeat([]byte{7}, 24), true},
+	} {
+		path := filepath.Join(t.TempDir(), "reached")
+		if err := os.WriteFile(path, tt.content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r, err := openReached(path)
+		if (err != nil) != tt.damaged {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if err == nil {
+			if r.index() != 0 || r.Close() != nil {
+				t.Errorf("%s: says %d", tt.name, r.index())
+			}
+		}
+	}
+}
+
 // raft's own start, stop and snapshots, with the log cut short by them.
 func TestLogOfANodeThatMakesSnapshots(t *testing.T) {
 	dir := t.TempDir()

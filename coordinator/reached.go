@@ -42,10 +42,17 @@ func openReached(path string) (_ *reached, err error) {
 	whole := n == 0
 	for i := range int64(2) {
 		s := slots[i*slot : (i+1)*slot]
-		if n < int(i+1)*slot || binary.BigEndian.Uint32(s[8:]) != crc32.Checksum(s[:8], castagnoli) {
+		if n < int(i+1)*slot {
 			continue
 		}
-		if index := binary.BigEndian.Uint64(s); !whole || index > r.last {
+		if [slot]byte(s) == [slot]byte{} { // never written, or lost with the power
+			whole = true
+			continue
+		}
+		if binary.BigEndian.Uint32(s[8:]) != crc32.Checksum(s[:8], castagnoli) {
+			continue
+		}
+		if index := binary.BigEndian.Uint64(s); index > r.last {
 			r.last, r.turns = index, i+1
 		}
 		whole = true
