@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"errors"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -151,6 +152,42 @@ func TestSnapshotOverAConflict(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A Node whose log conflicts with a snapshot that it was sent stops, says so, and
+// goes on where the others are when it is started again.
+func TestNodeWithAConflict(t *testing.T) {
+	inCluster(t, 3, func(t *testing.T, c *cluster) {
+		c.put(0)
+		c.equal()
+		old := c.leader()
+		c.network.part(old.name)
+		for range 30 {
+			old.raft.Barrier(0) // entries that nobody hears of
+		}
+		leader := c.awaitLeader(old.name)
+		c.put(1)
+		reload := leader.raft.ReloadableConfig()
+		reload.TrailingLogs = 0
+		if err := leader.raft.ReloadConfig(reload); err != nil {
+			t.Fatal(err)
+		}
+		if err := leader.raft.Snapshot().Error(); err != nil {
+			t.Fatal(err)
+		}
+		if last, err := old.log.LastIndex(); err != nil || last <= leader.raft.LastIndex() {
+			t.Fatalf("the old log ends with %d, the snapshot with %d: %v", last, leader.raft.LastIndex(), err)
+		}
+		c.network.heal()
+		err := <-old.done
+		old.done <- nil
+		if !errors.Is(err, errConflict) {
+			t.Fatalf("Run: %v", err)
+		}
+		c.start(old.name)
+		c.put(2)
+		c.equal()
+	})
 }
 
 // onlySnapshots has a node keep nothing in its log that is in a snapshot, and
