@@ -198,6 +198,12 @@ func TestReachedTorn(t *testing.T) {
 		}
 		return content
 	}
+	// Its size may be on disk before any of it.
+	path := filepath.Join(dir, "zeros")
+	if err := os.WriteFile(path, make([]byte, 2*slot), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	write(path, 3)
 	for n := uint64(1); n < 6; n++ {
 		before := write(filepath.Join(dir, fmt.Sprint("a", n)), n)
 		after := write(filepath.Join(dir, fmt.Sprint("b", n)), n+1)

@@ -39,7 +39,8 @@ func openReached(path string) (_ *reached, err error) {
 		return nil, err
 	}
 	r := &reached{file: file}
-	whole := n == 0
+	// Where the power failed before anything of it was on disk, its size may be.
+	whole := slots == [2 * slot]byte{}
 	for i := range int64(2) {
 		s := slots[i*slot : (i+1)*slot]
 		if n < int(i+1)*slot {

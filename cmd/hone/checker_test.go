@@ -33,6 +33,8 @@ type checker struct {
 	places    map[string][]string
 	parts     map[string]part
 	manifests map[string]manifest
+	// merged says where rows stand whose part is gone.
+	merged map[string]place
 	// lost counts what was acknowledged, or is owed, and is not there; duplicated,
 	// what counts more than once.
 	lost, duplicated uint64
@@ -297,20 +299,21 @@ func (c *checker) committed(what string, at index, row *manifestRow, seed uint64
 		c.t.Errorf("%s: the log has it as %+v", what, s)
 		return
 	}
-	p, ok := c.parts[s.part]
-	if !ok || s.row >= len(p["digest"]) {
-		c.t.Errorf("%s: part %s has no row %d", what, s.part, s.row)
+	p, i := c.standsIn(at, s)
+	if p == nil {
+		c.t.Errorf("%s: part %s has no row %d, and no other has it", what, s.part, s.row)
+		c.lost++
 		return
 	}
 	for column, want := range map[string]any{"digest": row.Digest, "campaign": at.campaign, "domain": row.Split, "round": int64(row.Round),
 		"component": int64(row.Component), "index": int64(row.Index), "attempt": int64(row.Attempt), "seed": seed, "importance_weight": row.Weight} {
-		if got := p[column][s.row]; got != want {
-			c.t.Errorf("%s: %s is %v in row %d of %s, want %v", what, column, got, s.row, s.part, want)
+		if got := p[column][i]; got != want {
+			c.t.Errorf("%s: %s is %v in row %d of %s, want %v", what, column, got, i, s.part, want)
 		}
 	}
-	pack, _ := p["pack"][s.row].(string)
-	offset, _ := p["offset"][s.row].(int64)
-	length, _ := p["length"][s.row].(int64)
+	pack, _ := p["pack"][i].(string)
+	offset, _ := p["offset"][i].(int64)
+	length, _ := p["length"][i].(int64)
 	if !c.history.packs[pack] {
 		c.t.Errorf("%s: pack %s is in no commit", what, pack)
 	}
@@ -319,6 +322,51 @@ func (c *checker) committed(what string, at index, row *manifestRow, seed uint64
 			c.t.Errorf("%s lies under the key %s", what, m.key)
 		}
 	}
+}
+
+// standsIn is the part and the row of a committed sample: where the log has it, or,
+// once parts were merged and collected (C18, C21), in whichever part has it.
+func (c *checker) standsIn(at index, s *standing) (part, int) {
+	if p, ok := c.parts[s.part]; ok {
+		if s.row < len(p["digest"]) {
+			return p, s.row
+		}
+		return nil, 0
+	}
+	if c.merged == nil {
+		c.merged = map[string]place{}
+		for _, p := range c.parts {
+			for i := range p["digest"] { // verdicts have none
+				c.merged[joined(p["campaign"][i], p["domain"][i], p["round"][i], p["component"][i], p["index"][i], p["attempt"][i])] = place{p, i}
+			}
+			for i := range p["model_line"] {
+				c.merged[joined(p["model_line"][i], p["model_version"][i], p["eval_set"][i], p["run"][i], p["example"][i])] = place{p, i}
+			}
+		}
+	}
+	there := c.merged[joined(at.campaign, at.domain, at.round, at.component, at.index, s.attempt)]
+	return there.part, there.row
+}
+
+// posted is the row of a post, in whichever part has it.
+func (c *checker) posted(r *receipt, example string) (part, int) {
+	c.standsIn(index{}, &standing{})
+	there := c.merged[joined(r.Line, r.Version, r.EvalSet, r.Run, example)]
+	return there.part, there.row
+}
+
+// place is a row of a part.
+type place struct {
+	part part
+	row  int
+}
+
+func joined(values ...any) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = fmt.Sprint(v)
+	}
+	return strings.Join(words, " ")
 }
 
 // posts checks that every post that was acknowledged counts exactly once, row by
@@ -337,13 +385,17 @@ func (c *checker) posts(receipts []receipt, posters int) {
 			unknown++
 			continue
 		}
-		rows := c.parts[p.part]
-		if rows == nil || p.first+p.rows > len(rows["example"]) {
-			c.t.Errorf("post %s: part %s has no rows %d+%d", key, p.part, p.first, p.rows)
-			continue
-		}
 		var got []postedRow
-		for i := p.first; i < p.first+p.rows; i++ {
+		for k, want := range r.Rows {
+			rows, i := c.parts[p.part], p.first+k
+			if rows == nil {
+				rows, i = c.posted(&r, want.Example)
+			}
+			if k >= p.rows || i >= len(rows["example"]) {
+				c.t.Errorf("post %s: part %s has no row %d, and no other has it", key, p.part, i)
+				c.lost++
+				continue
+			}
 			sample, _ := rows["sample"][i].(string)
 			got = append(got, postedRow{Example: rows["example"][i].(string), Sample: sample,
 				Correct: rows["correct"][i].(bool), Loss: rows["loss"][i].(int64)})

@@ -103,10 +103,10 @@ func (c *checker) views(of map[string]view) {
 		if groups[g] == nil {
 			groups[g] = map[uint64]string{}
 		}
-		if p := c.parts[s.part]; p == nil || s.row >= len(p["digest"]) {
+		if p, i := c.standsIn(at, s); p == nil {
 			c.t.Errorf("%+v: there is no row %d of %s", at, s.row, s.part)
 		} else {
-			groups[g][at.index] = fmt.Sprintf("%v-%d", p["digest"][s.row], s.attempt)
+			groups[g][at.index] = fmt.Sprintf("%v-%d", p["digest"][i], s.attempt)
 		}
 	}
 	var want view
@@ -143,12 +143,4 @@ func (c *checker) differ(what string, got, want []string) {
 			c.t.Errorf("%s: the log has %q, DuckDB has not", what, row)
 		}
 	}
-}
-
-func joined(values ...any) string {
-	words := make([]string, len(values))
-	for i, v := range values {
-		words[i] = fmt.Sprint(v)
-	}
-	return strings.Join(words, " ")
 }
