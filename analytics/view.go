@@ -32,6 +32,9 @@ type Options struct {
 	Threads int
 	// Batch is the largest number of changes in a transaction; default 256.
 	Batch int
+	// Gather is how long changes gather before a transaction while nobody waits for
+	// them: many cost little more than one. Default 100 ms.
+	Gather time.Duration
 	// Pause follows a failure; it doubles up to 64 times this. Default 250 ms.
 	Pause     time.Duration
 	Catalogue Catalogue
@@ -86,8 +89,11 @@ type View struct {
 	advanced chan struct{} // closed and replaced when sequence changes
 	trouble  error         // the last failure to advance, nil after a success
 	nudge    func()        // interrupts the wait for changes
-	closed   bool
-	reads    sync.WaitGroup
+	// waiting is how many wait for a sequence, called has a token when one began to.
+	waiting int
+	called  chan struct{}
+	closed  bool
+	reads   sync.WaitGroup
 }
 
 // New makes a view. It starts nothing and touches no file: Run does.
@@ -101,6 +107,7 @@ func New(o Options) (*View, error) {
 	o.Memory = cmp.Or(o.Memory, 512<<20)
 	o.Threads = cmp.Or(o.Threads, min(4, runtime.NumCPU()))
 	o.Batch = cmp.Or(o.Batch, 256)
+	o.Gather = cmp.Or(o.Gather, 100*time.Millisecond)
 	o.Pause = cmp.Or(o.Pause, 250*time.Millisecond)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -114,6 +121,7 @@ func New(o Options) (*View, error) {
 	q.AtOnce = cmp.Or(q.AtOnce, 2)
 	q.Lag = cmp.Or(q.Lag, time.Second)
 	v := &View{o: o, opened: make(chan struct{}), advanced: make(chan struct{}), nudge: func() {}}
+	v.called = make(chan struct{}, 1)
 	v.life, v.end = context.WithCancelCause(context.Background())
 	v.follower = v.newFollower("_view.duckdb", o.Memory, o.Threads)
 	v.analyst = newAnalyst(v)
@@ -158,9 +166,12 @@ func (v *View) Run(ctx context.Context) (err error) {
 	v.publish(v.follower.store.seen(), nil)
 	close(v.opened)
 
-	pause := v.o.Pause
+	pause, last := v.o.Pause, uint64(0)
 	for ctx.Err() == nil {
-		err := v.advance(ctx)
+		// One that is far behind does not let changes gather: there are enough.
+		before := v.Sequence()
+		err := v.advance(ctx, before-last < uint64(v.o.Batch))
+		last = before
 		if ctx.Err() != nil {
 			break
 		}
@@ -188,18 +199,42 @@ var errNudge = errors.New("a reader found the view ruined")
 
 // advance is one step of the follower. A reader that finds the instance ruined
 // cuts the wait short, and the file is built again.
-func (v *View) advance(ctx context.Context) error {
+func (v *View) advance(ctx context.Context, gather bool) error {
 	step, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	v.mu.Lock()
 	v.nudge = func() { cancel(errNudge) }
 	v.mu.Unlock()
+	if gather {
+		v.gather(step)
+	}
 	err := v.follower.advance(step)
 	if ctx.Err() == nil && errors.Is(context.Cause(step), errNudge) && v.follower.store != nil {
 		v.publish(0, errNudge)
 		return v.follower.rebuild(ctx, errNudge)
 	}
 	return err
+}
+
+// gather lets changes gather, until somebody waits for them.
+func (v *View) gather(ctx context.Context) {
+	timer := time.NewTimer(v.o.Gather)
+	defer timer.Stop()
+	for {
+		v.mu.Lock()
+		waiting := v.waiting
+		v.mu.Unlock()
+		if waiting > 0 {
+			return
+		}
+		select {
+		case <-v.called:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // publish says how far the view has come, or why not further.
@@ -258,6 +293,7 @@ func (v *View) wait(ctx context.Context, sequence uint64) (uint64, error) {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("analytics: the view is not open yet: %w", ctx.Err())
 	}
+	waits := false
 	for {
 		v.mu.Lock()
 		at, want, advanced, trouble, closed := v.sequence, max(sequence, v.highest), v.advanced, v.trouble, v.closed
@@ -267,6 +303,10 @@ func (v *View) wait(ctx context.Context, sequence uint64) (uint64, error) {
 			return 0, ErrClosed
 		case at >= want:
 			return at, nil
+		}
+		if !waits {
+			waits = true
+			defer v.await()()
 		}
 		select {
 		case <-advanced:
@@ -279,6 +319,22 @@ func (v *View) wait(ctx context.Context, sequence uint64) (uint64, error) {
 			}
 			return 0, err
 		}
+	}
+}
+
+// await says that somebody waits for changes, until what it returns is called.
+func (v *View) await() (end func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.waiting++
+	select {
+	case v.called <- struct{}{}:
+	default: // it has been said
+	}
+	return func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.waiting--
 	}
 }
 
