@@ -53,7 +53,7 @@ func (t *term) commit(ctx context.Context) error {
 		}
 		switch {
 		case len(batch) == 0:
-			if !gather(ctx, t.judged, t.c.o.Linger, take) {
+			if !gather(ctx, t.judged, func() time.Duration { return t.c.o.Linger }, take) {
 				return errors.Join(context.Cause(ctx), group.Wait())
 			}
 		case more:

@@ -124,21 +124,29 @@ func (t *term) staged(session string, d *loop.Delivery) {
 // committed: while some are judged, others wait for the disks.
 const judges = 4
 
+// spacing is how many lingers lie between batches that are less than a pack's worth:
+// what trickles in makes ten packs and parts a second, not a hundred, which every
+// node's view would have to read.
+const spacing = 4
+
 // judge passes deliveries through the gates, as many together as have arrived,
-// up to a pack's worth.
+// up to a pack's worth. One that comes after a pause waits for others but briefly.
 func (t *term) judge(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(judges)
+	var next time.Time
+	linger := func() time.Duration { return max(t.c.o.Linger, time.Until(next)) }
 	for {
 		var batch []*delivery
 		samples := 0
-		if !gather(ctx, t.inbox, t.c.o.Linger, func(d *delivery) bool {
+		if !gather(ctx, t.inbox, linger, func(d *delivery) bool {
 			batch = append(batch, d)
 			samples += d.Unit.Count
 			return samples < loop.MaxUnit
 		}) {
 			return errors.Join(context.Cause(ctx), group.Wait())
 		}
+		next = time.Now().Add(spacing * t.c.o.Linger)
 		group.Go(func() error { t.judgeBatch(ctx, batch); return nil })
 	}
 }
@@ -146,7 +154,7 @@ func (t *term) judge(ctx context.Context) error {
 // gather waits for a first item and hands it to take, and then whatever else
 // comes within the linger, for as long as take wants more. It reports whether
 // there was one before ctx ended.
-func gather[T any](ctx context.Context, from <-chan T, linger time.Duration, take func(T) (more bool)) bool {
+func gather[T any](ctx context.Context, from <-chan T, linger func() time.Duration, take func(T) (more bool)) bool {
 	select {
 	case first := <-from:
 		if !take(first) {
@@ -155,7 +163,7 @@ func gather[T any](ctx context.Context, from <-chan T, linger time.Duration, tak
 	case <-ctx.Done():
 		return false
 	}
-	gatherMore(ctx, from, linger, take)
+	gatherMore(ctx, from, linger(), take)
 	return true
 }
 
