@@ -49,10 +49,21 @@ func encodeRows(samples []loop.Staged) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// decodeRows reads exactly count rows. Arrow's reader trusts the lengths that it
-// reads and panics on much that is malformed: so the structure is inspected
-// first, what it may allocate is bounded, and a panic is a refusal.
-func decodeRows(b []byte, count int) (samples []loop.Staged, err error) {
+// decodeRows reads exactly count rows. A stream that differs from one of encodeRows
+// in nothing but the rows is read at their places, which is ten times as fast.
+func decodeRows(b []byte, count int) ([]loop.Staged, error) {
+	if l := layoutOf(count); l != nil {
+		if samples, ok := l.read(b); ok {
+			return samples, nil
+		}
+	}
+	return readRows(b, count)
+}
+
+// readRows reads any stream. Arrow's reader trusts the lengths that it reads and
+// panics on much that is malformed: so the structure is inspected first, what it may
+// allocate is bounded, and a panic is a refusal.
+func readRows(b []byte, count int) (samples []loop.Staged, err error) {
 	bad := func(format string, args ...any) error {
 		return &loop.Error{Field: "rows", Problem: fmt.Sprintf(format, args...),
 			Remedy: "an uncompressed Arrow IPC stream of index uint64, digest fixed_size_binary[32], offset int64, length int64"}
