@@ -302,6 +302,9 @@ func script(t *testing.T, play func(say func(...frame), hear func() frame)) (url
 		if again {
 			t.Error("the worker has connected again")
 		}
+		for err == nil { // until the worker has had enough
+			_, _, err = conn.ReadMessage()
+		}
 	})
 	server := &http.Server{Handler: mux}
 	go func() { _ = server.Serve(listener) }()
