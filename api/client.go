@@ -108,7 +108,7 @@ func (r *request) target() string {
 // closes. Any other answer is a *Problem.
 func (c *Client) send(ctx context.Context, r request) (answer *http.Response, err error) {
 	err = c.patiently(ctx, func() error {
-		answer, err = c.turn(ctx, r)
+		answer, err = c.turn(ctx, r) //nolint:bodyclose // the caller closes it
 		return err
 	})
 	return answer, err

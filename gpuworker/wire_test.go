@@ -414,16 +414,13 @@ func TestAnothersUnit(t *testing.T) {
 	thief.say(frame{Failed: &answer{Unit: wireUnit(u[0])}})
 	thief.wantRefusal("is not with this worker", false)
 	owner.say(delivered("owner", u[0]), delivered("owner", u[1]))
-	for _, want := range []standing{{Duplicate: 2}, {Fresh: 2}} {
+	stood := map[unit]standing{} // they are judged side by side
+	for range 2 {
 		f := owner.want("committed", func(f frame) bool { return f.Committed != nil })
-		if f.Committed.Unit == wireUnit(u[1]) {
-			want = standing{Fresh: 2}
-		} else {
-			want = standing{Duplicate: 2}
-		}
-		if *f.Committed.Standing != want {
-			t.Errorf("%s: %+v, want %+v", u[0].ID(), *f.Committed.Standing, want)
-		}
+		stood[f.Committed.Unit] = *f.Committed.Standing
+	}
+	if stood[wireUnit(u[0])] != (standing{Duplicate: 2}) || stood[wireUnit(u[1])] != (standing{Fresh: 2}) {
+		t.Errorf("they stood %+v", stood)
 	}
 	// What has had its answer is nobody's to give back any more.
 	owner.say(frame{Failed: &answer{Unit: wireUnit(u[1])}})
