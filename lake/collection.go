@@ -35,35 +35,37 @@ func (l *Lake) Objects(ctx context.Context, folder string, last uint64) iter.Seq
 			return
 		}
 		err := l.names(ctx, folder, func(e fs.DirEntry) error {
-			epoch, err := strconv.ParseUint(e.Name(), 10, 64)
-			if err != nil || epoch > last || !e.IsDir() {
-				return nil
-			}
-			return l.names(ctx, folder+"/"+e.Name(), func(hh fs.DirEntry) error {
-				if !hh.IsDir() {
-					return nil
-				}
-				under := folder + "/" + e.Name() + "/" + hh.Name()
-				return l.names(ctx, under, func(file fs.DirEntry) error {
-					k, err := ParseKey(under + "/" + file.Name())
-					if err != nil || !file.Type().IsRegular() {
+			if epoch, err := strconv.ParseUint(e.Name(), 10, 64); err == nil && epoch <= last && e.IsDir() {
+				return l.names(ctx, folder+"/"+e.Name(), func(hh fs.DirEntry) error {
+					if !hh.IsDir() {
 						return nil
 					}
-					info, err := file.Info()
-					if errors.Is(err, fs.ErrNotExist) {
-						return nil
-					}
-					if err == nil && !yield(loop.Object{Key: k.String(), Digest: k.Digest, Bytes: info.Size()}, nil) {
-						return errEnough
-					}
-					return err
+					under := folder + "/" + e.Name() + "/" + hh.Name()
+					return l.names(ctx, under, func(file fs.DirEntry) error { return listOne(under+"/"+file.Name(), file, yield) })
 				})
-			})
+			}
+			return nil
 		})
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(loop.Object{}, fmt.Errorf("lake: list %s: %w", folder, err))
 		}
 	}
+}
+
+// listOne yields a file that is an object.
+func listOne(path string, file fs.DirEntry, yield func(loop.Object, error) bool) error {
+	k, notAKey := ParseKey(path)
+	if notAKey != nil || !file.Type().IsRegular() {
+		return nil //nolint:nilerr // it is somebody else's
+	}
+	info, err := file.Info()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !yield(loop.Object{Key: k.String(), Digest: k.Digest, Bytes: info.Size()}, nil) {
+		return errEnough
+	}
+	return err
 }
 
 // errEnough ends a listing whose reader has left the loop.
