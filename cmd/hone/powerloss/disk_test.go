@@ -177,6 +177,15 @@ func TestWhatIsSyncedIsKept(t *testing.T) {
 			must(t, os.Rename(dir+"/there", dir+"/d/b"))
 			syncs(t, dir)
 		}, map[string]string{"d": "/"}},
+		{"linked", func(t *testing.T, dir string) {
+			must(t, os.Link(dir+"/there", dir+"/b"))
+		}, map[string]string{"there": old}},
+		{"linked for good, the first name removed", func(t *testing.T, dir string) {
+			must(t, os.Link(dir+"/there", dir+"/b"))
+			must(t, os.Remove(dir+"/there"))
+			syncs(t, dir)
+			writeAt(t, dir+"/b", "x", 0)
+		}, map[string]string{"b": old}},
 		{"written after it was removed", func(t *testing.T, dir string) {
 			f, err := os.OpenFile(dir+"/there", os.O_RDWR, 0)
 			must(t, err)

@@ -153,6 +153,26 @@ func (n *names) Create(_ <-chan struct{}, input *fuse.CreateIn, name string, out
 	return d.found(in, &out.EntryOut)
 }
 
+func (n *names) Link(_ <-chan struct{}, input *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	d := n.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dir, status := d.dir(input.NodeId)
+	in := d.inodes[input.Oldnodeid]
+	switch {
+	case status != fuse.OK:
+		return status
+	case in == nil:
+		return fuse.ENOENT
+	case in.isDir():
+		return fuse.EPERM
+	case dir.entries[name] != nil:
+		return fuse.Status(syscall.EEXIST)
+	}
+	d.set(dir, change{{name, in}})
+	return d.found(in, out)
+}
+
 func (n *names) Unlink(_ <-chan struct{}, header *fuse.InHeader, name string) fuse.Status {
 	return n.remove(header, name, false)
 }
