@@ -31,6 +31,10 @@ race *args:
 kill times="20":
     HONE_KILLS={{times}} go test -tags {{tags}} -timeout 60m -run TestKilled -v ./cmd/hone
 
+# Three servers, ten workers and their clients as real processes under every fault there is, judged by an independent checker; as root, for networks that can be cut and disks whose power fails.
+torture time="60m":
+    HONE_TORTURE={{time}} go test -tags {{tags}},faults -timeout 3h -run 'TestTorture$' -v ./cmd/hone
+
 # Cluster, workers and clients under one seed after another, with everything going wrong that may; a failing seed prints how to see it again.
 simulate time="10m":
     HONE_SIMULATION={{time}} go test -timeout 0 -run 'TestSimulation$' -v ./coordinator/simulation

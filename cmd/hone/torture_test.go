@@ -62,8 +62,8 @@ type tally struct {
 // bytes in the lake.
 //
 // HONE_TORTURE=60m tortures one cluster after another for so long, five minutes
-// each; without it a short form runs. HONE_TORTURE_SEED=N draws the torments of
-// one again. It takes the build tag faults; where there are no network namespaces,
+// each, until one fails, or with HONE_TORTURE_ON=1 to the end; without it a short
+// form runs. HONE_TORTURE_SEED=N draws the torments of one again. It takes the build tag faults; where there are no network namespaces,
 // or no FUSE, it does what is left, and says so.
 func TestTorture(t *testing.T) {
 	if testing.Short() {
@@ -130,6 +130,7 @@ func tortured(t *testing.T, random *rand.Rand, length time.Duration, choose func
 	possible := m.possible()
 	if choose != nil {
 		possible = choose(possible)
+		m.points = []string{"commit-written", "apply-applied", "propose-answer"} // whoever leads comes there soon
 	}
 	// The cluster is at work before it is disturbed.
 	w.heartbeat()
