@@ -44,7 +44,6 @@ type reply struct {
 // thing is what one thing is. Its history is all that the model knows, and no
 // line of it is the product's.
 type thing struct {
-	kind     byte
 	versions string // the documents of a policy, one letter each
 	state    string // of a campaign; "" before it is created
 	body     int    // of the post that counts; 0 for none
