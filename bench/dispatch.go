@@ -40,6 +40,9 @@ type dispatchOptions struct {
 	repeat        int
 	times         int
 	idle          int
+	// idleFor is how long they are idle before memory is read, and while time of
+	// processors is.
+	idleFor time.Duration
 	// peers is the program of bench/peers, kinds those that it runs beside ours.
 	peers string
 	kinds []string
@@ -79,6 +82,7 @@ Every part is run between two readings of how often this disk can sync.`,
 			&cli.IntFlag{Name: "repeat", Usage: "readings of each cell of the peak, in turn", Value: 3},
 			&cli.IntFlag{Name: "times", Usage: "how often the leader is killed", Value: 100},
 			&cli.IntFlag{Name: "idle", Usage: "how many workers are idle", Value: 10_000},
+			&cli.DurationFlag{Name: "idle-for", Usage: "for how long they are, in `TIME`, before memory is read: stacks shrink when Go collects, every 2 minutes at least", Value: 10 * time.Second},
 			&cli.StringFlag{Name: "peers", Usage: "also run the program of bench/peers, built to `FILE`: its peaks are read in turn with ours"},
 			&cli.StringSliceFlag{Name: "peer", Usage: "a `PEER` to run, repeatable (default: all that can be started here)"},
 			&cli.StringFlag{Name: "profile", Usage: "write a CPU profile of each core node into `DIR`"},
@@ -124,7 +128,7 @@ func readDispatch(c *cli.Context) (*dispatchOptions, []dispatchPart, error) {
 	o := &dispatchOptions{
 		log: os.Stderr, dir: c.String("dir"), hone: c.String("hone"), unit: c.Int("unit-size"), payload: c.Int("payload"),
 		seconds: c.Duration("seconds"), rate: c.Int("rate"), connections: c.IntSlice("connections"), window: c.Int("window"),
-		repeat: c.Int("repeat"), times: c.Int("times"), idle: c.Int("idle"), profile: c.String("profile"),
+		repeat: c.Int("repeat"), times: c.Int("times"), idle: c.Int("idle"), idleFor: c.Duration("idle-for"), profile: c.String("profile"),
 		peers: c.String("peers"), kinds: c.StringSlice("peer"),
 	}
 	names, err := chosenOf("cycle", c.StringSlice("cycle"), []string{string(product), string(core)})

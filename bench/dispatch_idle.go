@@ -12,10 +12,6 @@ type idlePart struct{}
 
 func (idlePart) name() string { return "idle" }
 
-// idleFor is how long the workers are idle before memory is read, and while time
-// of processors is.
-const idleFor = 10 * time.Second
-
 func (idlePart) run(ctx context.Context, o *dispatchOptions) (measures []measure, err error) {
 	for _, of := range o.cycles {
 		found, err := o.idleness(ctx, of)
@@ -51,14 +47,14 @@ func (o *dispatchOptions) idleness(ctx context.Context, of cycle) (_ []measure, 
 		w.ask(1)
 	}
 	took := time.Since(began)
-	if err := crowd.pass(idleFor); err != nil {
+	if err := crowd.pass(o.idleFor); err != nil {
 		return nil, err
 	}
 	before, err := leader.used()
 	if err != nil {
 		return nil, err
 	}
-	if err := crowd.pass(idleFor); err != nil {
+	if err := crowd.pass(o.idleFor); err != nil {
 		return nil, err
 	}
 	after, err := leader.used()
@@ -73,6 +69,6 @@ func (o *dispatchOptions) idleness(ctx context.Context, of cycle) (_ []measure, 
 		measure{Name: name + "/memory", Value: resident, Unit: "MiB", Note: "resident, of the leader's process; its client is another one"}.
 			against(float64(empty.resident)/mebi).goal(resident <= 200, "<= 200"),
 		{Name: name + "/each", Value: float64(after.resident-empty.resident) / 1024 / float64(o.idle), Unit: "KiB per worker"},
-		{Name: name + "/cpu", Value: (after.cpu - before.cpu).Seconds() / idleFor.Seconds() * 100, Unit: "% of a core"},
+		{Name: name + "/cpu", Value: (after.cpu - before.cpu).Seconds() / o.idleFor.Seconds() * 100, Unit: "% of a core"},
 	}, nil
 }
