@@ -62,6 +62,11 @@ bench *args:
     go test -tags {{tags}} -run '^$' -bench . -benchmem ./...
     go run -tags {{tags}} ./bench decision {{args}}
 
+# The cycle of a unit on three nodes, and in turn with it that of other queues: 40 minutes on two cores, most of it failovers.
+dispatch *args:
+    cd bench/peers && go build -o ../../.peers .
+    go run -tags {{tags}} ./bench dispatch --peers ./.peers {{args}}
+
 # Ten fresh seeds of the loop against uniform, one JSON line each; goes on where it was stopped.
 accept *args:
     go run -tags {{tags}} ./bench accept {{args}}
