@@ -106,6 +106,8 @@ type Coordinator struct {
 	// ready is closed when the node leads for the first time, or knows who does.
 	ready chan struct{}
 	once  sync.Once
+	// moved is closed, and replaced, when leadership has moved.
+	moved chan struct{}
 }
 
 // New returns a coordinator. Run starts it, and its node.
@@ -122,15 +124,15 @@ func New(o Options) *Coordinator {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Coordinator{o: o, node: o.Node, log: o.Logger, ready: make(chan struct{}), importing: make(chan struct{}, 1)}
+	return &Coordinator{o: o, node: o.Node, log: o.Logger, ready: make(chan struct{}), moved: make(chan struct{}), importing: make(chan struct{}, 1)}
 }
 
 // Run runs the node, and a term whenever it leads, until ctx ends.
 func (c *Coordinator) Run(ctx context.Context) error {
-	waiting, done := context.WithCancel(ctx)
-	var getting sync.WaitGroup
-	getting.Go(func() { c.getReady(waiting) })
-	defer getting.Wait()
+	looks, done := context.WithCancel(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() { c.look(looks) })
+	defer looking.Wait()
 	defer done()
 	return c.node.Run(ctx, c.lead)
 }

@@ -73,9 +73,8 @@ func reads(r *http.Request) bool {
 func (c *Coordinator) asLeader(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	patience := time.NewTimer(searchPatience)
 	defer patience.Stop()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
 	for {
+		moved := c.whenMoved()
 		if t, err := c.leading(); err == nil {
 			if !reads(r) {
 				next.ServeHTTP(w, r)
@@ -91,7 +90,7 @@ func (c *Coordinator) asLeader(w http.ResponseWriter, r *http.Request, next http
 			return
 		}
 		select {
-		case <-again.C:
+		case <-moved:
 		case <-patience.C:
 			c.noLeader(w)
 			return
@@ -122,18 +121,42 @@ func (c *Coordinator) noLeader(w http.ResponseWriter) {
 		fmt.Sprintf("node %s knows of no leader at the moment; ask another node, or send it again", c.node.o.Name)))
 }
 
-// getReady closes ready when the node leads for the first time since it started, or
-// knows who does.
-func (c *Coordinator) getReady(ctx context.Context) {
-	again := time.NewTicker(20 * time.Millisecond)
+// whenMoved is closed when leadership has moved, as far as this node knows.
+func (c *Coordinator) whenMoved() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.moved
+}
+
+// glanceEvery is how often a node looks whether leadership has moved: one look for all
+// requests that wait for it.
+const glanceEvery = 20 * time.Millisecond
+
+// look wakes who waits whenever leadership has moved, and closes ready when the node
+// leads for the first time since it started, or knows who does.
+func (c *Coordinator) look(ctx context.Context) {
+	again := time.NewTicker(glanceEvery)
 	defer again.Stop()
+	type sight struct {
+		own    *term
+		leader string
+	}
+	var last sight
 	for {
-		if _, ok := c.elsewhere(); ok {
+		now := sight{}
+		now.own, _ = c.leading()
+		if leader, ok := c.elsewhere(); ok {
+			now.leader = leader.URL
 			c.once.Do(func() { close(c.ready) })
 		}
+		if now != last {
+			last = now
+			c.mu.Lock()
+			close(c.moved)
+			c.moved = make(chan struct{})
+			c.mu.Unlock()
+		}
 		select {
-		case <-c.ready:
-			return
 		case <-again.C:
 		case <-ctx.Done():
 			return

@@ -16,7 +16,7 @@ func fronts(c *cluster) func(node, method, target string) *httptest.ResponseReco
 	c.lead = func(ctx context.Context, n *Node) error { return coords[n.o.Name].lead(ctx) }
 	c.began = func(ctx context.Context, n *Node) {
 		coords[n.o.Name] = New(Options{Node: n})
-		go coords[n.o.Name].getReady(ctx)
+		go coords[n.o.Name].look(ctx)
 	}
 	return func(node, method, target string) *httptest.ResponseRecorder {
 		answer := httptest.NewRecorder()

@@ -162,7 +162,7 @@ func opened(c *cluster) *open {
 		Register(NewAPI(mux, "test"), ControlOptions{Coordinator: coord, Objects: store, Queries: view, Version: "test", Started: time.Now()})
 		mux.HandleFunc("POST /posts/{key}/{body}", func(w http.ResponseWriter, r *http.Request) { post(w, r, coord, store) })
 		o.routes[n.o.Name] = coord.Front(mux)
-		go coord.getReady(ctx)
+		go coord.look(ctx)
 	}
 	return o
 }
