@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/hashicorp/raft"
 
@@ -28,8 +30,10 @@ type history struct {
 	sealed    map[string]bool
 	published map[string]state.Publish // by NAME@VERSION
 	packs     map[string]bool
-	entries   int // that were read
-	commits   int // of samples, that count
+	epoch     uint64          // of the lake, that is open
+	named     map[string]bool // keys, by what counts
+	entries   int             // that were read
+	commits   int             // of samples, that count
 }
 
 // index is what must never be committed twice.
@@ -84,7 +88,8 @@ func readHistory(t faults, dir string) *history {
 
 func newHistory(t faults) *history {
 	return &history{t: t, campaigns: map[string]*loop.Campaign{}, rounds: map[string][]loop.Round{}, samples: map[index]*standing{},
-		keys: map[postKey]bool{}, rows: map[string]uint64{}, sealed: map[string]bool{}, published: map[string]state.Publish{}, packs: map[string]bool{}}
+		keys: map[postKey]bool{}, rows: map[string]uint64{}, sealed: map[string]bool{}, published: map[string]state.Publish{}, packs: map[string]bool{},
+		epoch: 1, named: map[string]bool{}}
 }
 
 func (h *history) entry(i uint64, encoded []byte) {
@@ -97,8 +102,37 @@ func (h *history) entry(i uint64, encoded []byte) {
 	}
 }
 
+// admits reports whether a command that names objects can have any effect: none
+// that names one of an epoch that is closed, and that nothing names yet (C18).
+func (h *history) admits(objects ...*loop.Object) bool {
+	for _, o := range objects {
+		if o != nil && !h.named[o.Key] && !h.open(o) {
+			return false
+		}
+	}
+	for _, o := range objects {
+		if o != nil {
+			h.named[o.Key] = true
+		}
+	}
+	return true
+}
+
+// open reports whether an object is of the open epoch.
+func (h *history) open(o *loop.Object) bool {
+	epoch, err := strconv.ParseUint(strings.Split(o.Key, "/")[1], 10, 64)
+	if err != nil || epoch > h.epoch {
+		h.t.Errorf("%s is of an epoch that was never open", o.Key)
+	}
+	return epoch == h.epoch
+}
+
 func (h *history) apply(c *state.Command) {
 	switch {
+	case c.RaiseEpoch != nil:
+		if c.RaiseEpoch.Closes == h.epoch {
+			h.epoch++
+		}
 	case c.PutSpace != nil:
 		if h.space == nil {
 			h.space = &c.PutSpace.Space
@@ -110,7 +144,11 @@ func (h *history) apply(c *state.Command) {
 		}
 	case c.OpenRound != nil:
 		name := c.OpenRound.Round.Campaign
-		if c.OpenRound.Previous == len(h.rounds[name]) {
+		var evidence *loop.Object
+		if c.OpenRound.EvidenceKey != "" {
+			evidence = &loop.Object{Key: c.OpenRound.EvidenceKey}
+		}
+		if h.admits(evidence) && c.OpenRound.Previous == len(h.rounds[name]) {
 			h.rounds[name] = append(h.rounds[name], c.OpenRound.Round)
 		}
 	case c.Commit != nil:
@@ -124,10 +162,10 @@ func (h *history) apply(c *state.Command) {
 		}
 	case c.Publish != nil:
 		name := fmt.Sprintf("%s@%d", c.Publish.Name, c.Publish.Version)
-		if _, there := h.published[name]; !there {
+		if _, there := h.published[name]; !there && h.admits(&c.Publish.Manifest, &c.Publish.Addresses) {
 			h.published[name] = *c.Publish
 		}
-	case c.PutPolicy != nil, c.RegisterGenerator != nil, c.RaiseEpoch != nil:
+	case c.PutPolicy != nil, c.RegisterGenerator != nil:
 	case c.Account != nil, c.Compact != nil: // neither changes what counts, nor which rows say so
 	case c.RegisterNode != nil, c.ForgetNode != nil, c.Checkpoint != nil, c.RaiseVersion != nil:
 	default:
@@ -136,6 +174,14 @@ func (h *history) apply(c *state.Command) {
 }
 
 func (h *history) commit(c *state.Commit) {
+	for i := range c.Packs {
+		if !h.open(&c.Packs[i]) { // what names packs are parts, so that nothing names these yet
+			return
+		}
+	}
+	if !h.admits(c.Samples, c.Verdicts) {
+		return
+	}
 	for _, pack := range c.Packs {
 		h.packs[pack.Key] = true
 	}
@@ -197,6 +243,9 @@ func (h *history) fresh(u loop.Unit, offset int) *standing {
 }
 
 func (h *history) append(c *state.Append) {
+	if !h.admits(&c.Part) {
+		return
+	}
 	for _, p := range c.Posts {
 		key := postKey{p.Post.Space, p.Post.ModelLine, p.Post.Version, p.Post.Run, p.Post.Key}
 		model := p.Post.ModelLine + "@" + p.Post.Version
