@@ -86,6 +86,9 @@ func (w *worker) connect(ctx context.Context, server string, slots int) error {
 			return w.wire, nil
 		}}
 	conn, answer, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(server, "http")+"/v1/workers", nil)
+	if answer != nil {
+		defer answer.Body.Close()
+	}
 	if err != nil {
 		if answer != nil {
 			err = fmt.Errorf("%w: %s", err, answer.Status)
