@@ -441,10 +441,11 @@ func (c *checker) tidy(workers ...string) {
 	}
 	published := map[string]bool{}
 	for _, p := range c.history.published {
-		published[p.Manifest.Key] = true
+		published[path.Base(p.Manifest.Key)] = true
 	}
 	for key := range c.manifests {
-		if !published[key] {
+		// It may be there twice: put under an epoch that closed, and again (C18).
+		if !published[path.Base(key)] {
 			c.t.Errorf("manifest %s (%s) is of no version: equal content did not have equal bytes (C26)", key, cmp.Or(c.manifests[key].name, "?"))
 		}
 	}
