@@ -24,6 +24,8 @@ type tormentor struct {
 	random *rand.Rand
 	points []string // where nobody was killed yet
 	counts map[string]int
+	// reached counts at which points somebody was killed.
+	reached map[string]int
 	// news is what the last torment did, in words.
 	news string
 }
@@ -181,7 +183,7 @@ func (m *tormentor) killAtPoint() {
 	}
 	if !armed.alive() {
 		m.points = m.points[1:]
-		m.counts["points at which one was killed"]++
+		m.reached[point]++
 	} else {
 		m.points = append(m.points[1:], point)
 		m.news += ": it did not come there"

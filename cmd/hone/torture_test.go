@@ -50,7 +50,7 @@ const (
 
 // tally is what a torture came to.
 type tally struct {
-	torments                      map[string]int
+	torments, points              map[string]int
 	entries, commits, posts, seen int
 	lost, duplicated              uint64
 	gaps                          []time.Duration
@@ -86,7 +86,7 @@ func TestTorture(t *testing.T) {
 		return
 	}
 	expected := referenceCourse(t)
-	total := tally{torments: map[string]int{}}
+	total := tally{torments: map[string]int{}, points: map[string]int{}}
 	for end := time.Now().Add(length); time.Now().Before(end); seed++ {
 		passed := t.Run(fmt.Sprintf("HONE_TORTURE_SEED=%d", seed), func(t *testing.T) {
 			one := tortured(t, rand.New(rand.NewPCG(seed, 0)), min(chapter, time.Until(end)), nil)
@@ -126,7 +126,7 @@ func tortured(t *testing.T, random *rand.Rand, length time.Duration, choose func
 	r.start(names...)
 	w := &work{rack: r, random: random, ledgers: map[string]string{}, rounds: map[string]int{}, seen: map[string]string{}, long: choose == nil}
 	stop := w.begin()
-	m := &tormentor{rack: r, random: random, counts: map[string]int{}}
+	m := &tormentor{rack: r, random: random, counts: map[string]int{}, reached: map[string]int{}}
 	possible := m.possible()
 	if choose != nil {
 		possible = choose(possible)
@@ -151,7 +151,7 @@ func tortured(t *testing.T, random *rand.Rand, length time.Duration, choose func
 		}
 	}
 	stop()
-	out.torments, out.gaps = m.counts, w.gaps
+	out.torments, out.points, out.gaps = m.counts, m.reached, w.gaps
 
 	courses := map[string]course{}
 	for name, rounds := range w.rounds {
@@ -458,6 +458,9 @@ func (a *tally) add(b result) {
 	for name, n := range b.torments {
 		a.torments[name] += n
 	}
+	for name, n := range b.points {
+		a.points[name] += n
+	}
 	a.entries += b.entries
 	a.commits += b.commits
 	a.posts += b.posts
@@ -474,6 +477,7 @@ func (a *tally) report(t *testing.T) {
 		t.Logf("%5d  %s", a.torments[name], name)
 		n += a.torments[name]
 	}
+	t.Logf("killed at %v", a.points)
 	slices.Sort(a.gaps)
 	at := func(q float64) time.Duration {
 		if len(a.gaps) == 0 {
