@@ -262,7 +262,7 @@ func TestSlowReader(t *testing.T) {
 // A peer that has gone silent is noticed, at both ends.
 func TestSilence(t *testing.T) {
 	d := newDesk()
-	s := serve(t, d, "127.0.0.1:0", func(o *HubOptions) { o.PingEvery, o.PongWithin = 5*time.Millisecond, 50*time.Millisecond })
+	s := serve(t, d, "127.0.0.1:0", func(o *HubOptions) { o.PingEvery, o.PongWithin = 50*time.Millisecond, time.Second })
 	r := dial(t, s) // it never reads, so it never answers a ping
 	r.say(helloOf("dead"))
 	d.wait(t, "its end", func() bool { return len(d.left) == 1 })
@@ -272,7 +272,7 @@ func TestSilence(t *testing.T) {
 	// One that answers stays, though it says nothing.
 	live := work(t, s.url(), nil)
 	d.wait(t, "a worker", func() bool { return d.joined == 2 })
-	quiet := time.NewTimer(200 * time.Millisecond)
+	quiet := time.NewTimer(2 * time.Second)
 	select {
 	case <-quiet.C:
 	case <-live.done:
