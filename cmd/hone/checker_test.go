@@ -325,7 +325,8 @@ func (c *checker) committed(what string, at index, row *manifestRow, seed uint64
 }
 
 // standsIn is the part and the row of a committed sample: where the log has it, or,
-// once parts were merged and collected (C18, C21), in whichever part has it.
+// once that part was merged with others and collected (C18, C21), in the one that
+// they were merged into.
 func (c *checker) standsIn(at index, s *standing) (part, int) {
 	if p, ok := c.parts[s.part]; ok {
 		if s.row < len(p["digest"]) {
@@ -335,7 +336,10 @@ func (c *checker) standsIn(at index, s *standing) (part, int) {
 	}
 	if c.merged == nil {
 		c.merged = map[string]place{}
-		for _, p := range c.parts {
+		for key, p := range c.parts {
+			if !c.history.merged[key] {
+				continue
+			}
 			for i := range p["digest"] { // verdicts have none
 				c.merged[joined(p["campaign"][i], p["domain"][i], p["round"][i], p["component"][i], p["index"][i], p["attempt"][i])] = place{p, i}
 			}
@@ -348,7 +352,7 @@ func (c *checker) standsIn(at index, s *standing) (part, int) {
 	return there.part, there.row
 }
 
-// posted is the row of a post, in whichever part has it.
+// posted is the row of a post in the part that its own was merged into.
 func (c *checker) posted(r *receipt, example string) (part, int) {
 	c.standsIn(index{}, &standing{})
 	there := c.merged[joined(r.Line, r.Version, r.EvalSet, r.Run, example)]

@@ -32,6 +32,7 @@ type history struct {
 	packs     map[string]bool
 	epoch     uint64          // of the lake, that is open
 	named     map[string]bool // keys, by what counts
+	merged    map[string]bool // parts that others were merged into
 	entries   int             // that were read
 	commits   int             // of samples, that count
 }
@@ -89,7 +90,7 @@ func readHistory(t faults, dir string) *history {
 func newHistory(t faults) *history {
 	return &history{t: t, campaigns: map[string]*loop.Campaign{}, rounds: map[string][]loop.Round{}, samples: map[index]*standing{},
 		keys: map[postKey]bool{}, rows: map[string]uint64{}, sealed: map[string]bool{}, published: map[string]state.Publish{}, packs: map[string]bool{},
-		epoch: 1, named: map[string]bool{}}
+		epoch: 1, named: map[string]bool{}, merged: map[string]bool{}}
 }
 
 func (h *history) entry(i uint64, encoded []byte) {
@@ -166,7 +167,11 @@ func (h *history) apply(c *state.Command) {
 			h.published[name] = *c.Publish
 		}
 	case c.PutPolicy != nil, c.RegisterGenerator != nil:
-	case c.Account != nil, c.Compact != nil: // neither changes what counts, nor which rows say so
+	case c.Compact != nil: // changes nothing that counts, only where its rows stand
+		if h.admits(&c.Compact.Part) {
+			h.merged[c.Compact.Part.Key] = true
+		}
+	case c.Account != nil:
 	case c.RegisterNode != nil, c.ForgetNode != nil, c.Checkpoint != nil, c.RaiseVersion != nil:
 	default:
 		h.t.Fatalf("a command that these tests do not bring about: %+v", c)
