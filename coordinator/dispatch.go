@@ -137,7 +137,7 @@ func (c *Coordinator) Leave(id string, cause error) {
 	t.end(s, now)
 	c.log.Info("worker left", "worker", s.worker.Name, "cause", cause)
 	t.schedule.Leave(s.worker.Name, now)
-	t.wakeAll()
+	t.wakeWaiting()
 }
 
 // Fail says that a worker could not make a unit.
@@ -156,8 +156,9 @@ func (c *Coordinator) Fail(_ context.Context, id string, unit loop.Unit, problem
 	now := time.Now()
 	t.chargeTime(s, unit, now)
 	delete(s.making, unit)
+	delete(s.charged, unit) // it has nothing to deliver
 	t.schedule.Failed(unit, s.worker.Name, now)
 	poke(t.armed)
-	t.wakeAll()
+	t.wakeWaiting()
 	return nil
 }

@@ -103,7 +103,7 @@ func (t *term) settledBefore(ctx context.Context, session string, d *loop.Delive
 	}
 	t.schedule.Done(d.Unit, now)
 	t.c.node.View(func(s *state.State) { t.offerUnit(s, d.Unit, standing, "", now) })
-	t.wakeAll()
+	t.wakeWaiting()
 	t.mu.Unlock()
 	t.sweep(ctx, d)
 	return standing
@@ -258,7 +258,7 @@ func (t *term) unjudged(d *delivery, err error) {
 		t.mu.Lock()
 		t.schedule.Failed(d.Unit, d.Worker, time.Now())
 		poke(t.armed)
-		t.wakeAll()
+		t.wakeWaiting()
 		t.mu.Unlock()
 		d.answer <- settled{err: refused}
 	default:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -117,6 +118,17 @@ func (t *term) recharge(w *loop.Worker) map[loop.Unit]int64 {
 	return charged
 }
 
+// settle forgets what vanished units were charged that are settled by now: most are made
+// by somebody else, and many a worker never comes back. The caller holds mu.
+func (t *term) settle(s *state.State) {
+	for worker, charged := range t.meters.vanished {
+		maps.DeleteFunc(charged, func(u loop.Unit, _ int64) bool { return s.JudgeUnit(u).Fresh == 0 })
+		if len(charged) == 0 {
+			delete(t.meters.vanished, worker)
+		}
+	}
+}
+
 // maxReadings bounds the readings of an entry.
 const maxReadings = 4096
 
@@ -128,6 +140,9 @@ func (t *term) readings(s *state.State, wanted func(metered) bool) (out []state.
 	}
 	for at, m := range t.meters.of {
 		if m.millis == m.noted || !wanted(at) {
+			if session, ok := t.sessionOf(at.connection); m.millis == m.noted && session == nil && ok {
+				delete(t.meters.of, at) // an ended connection's never rises again
+			}
 			continue
 		}
 		reading := state.Meter{Connection: at.connection, Campaign: at.campaign, Millis: min(uint64(m.millis), state.MaxMillis)}
@@ -157,10 +172,6 @@ func (t *term) noted(s *state.State, readings []state.Meter) {
 			m.noted += more
 			t.meters.unnoted[r.Campaign] -= more
 		}
-		session, ok := t.sessionOf(r.Connection)
-		if m.noted == m.millis && session == nil && ok {
-			delete(t.meters.of, at)
-		}
 		t.afford(s, r.Campaign)
 	}
 }
@@ -183,7 +194,7 @@ func (t *term) afford(s *state.State, name string) {
 	}
 	spent, _ := s.Spent(name)
 	left := math.Floor((micros(asked.Money)-float64(spent.Micros))/(1e6*asked.Price.Of(1))) - float64(t.meters.unnoted[name])
-	t.schedule.Afford(name, int64(max(-1, min(left, math.MaxInt64/2))))
+	t.loosen(name, func() { t.schedule.Afford(name, int64(max(-1, min(left, math.MaxInt64/2)))) })
 	t.meters.spent[name] = left < 1
 }
 
@@ -210,7 +221,10 @@ func (t *term) report(ctx context.Context) error {
 		}
 		var readings []state.Meter
 		t.mu.Lock()
-		t.c.node.View(func(s *state.State) { readings = t.readings(s, func(metered) bool { return true }) })
+		t.c.node.View(func(s *state.State) {
+			readings = t.readings(s, func(metered) bool { return true })
+			t.settle(s)
+		})
 		t.mu.Unlock()
 		if len(readings) == 0 {
 			continue
@@ -223,7 +237,7 @@ func (t *term) report(ctx context.Context) error {
 		}
 		t.mu.Lock()
 		t.c.node.View(func(s *state.State) { t.noted(s, readings) })
-		t.wakeAll()
+		t.wakeWaiting()
 		t.mu.Unlock()
 	}
 }

@@ -210,3 +210,76 @@ func TestMetersCountOnce(t *testing.T) {
 		wants("a week at most", 1507+limit+905+100+uint64(maxCharge))
 	})
 }
+
+// What a term remembers of workers does not grow with those that come and go, nor
+// with what they failed to make.
+func TestMetersForgetWhoIsGone(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.paid(1_000_000)
+		w.pass(time.Minute)
+		t1, err := w.coord.leading()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			name := fmt.Sprintf("w%d", i)
+			s := w.join(name)
+			units := w.next(s, 3)
+			w.takes(s, name, units[0], 10)
+			w.idle(time.Millisecond)
+			if err := w.coord.Fail(t.Context(), s, units[1], "out of memory"); err != nil {
+				t.Fatal(err)
+			}
+			t1.mu.Lock()
+			if n := len(t1.sessions[s].charged); n != 0 {
+				t.Errorf("%d units are remembered that a worker has failed or delivered", n)
+			}
+			t1.mu.Unlock()
+			w.pass(2 * reportEvery) // all is noted before it leaves, and units[2] is charged when it does
+			w.coord.Leave(s, nil)
+			w.pass(time.Minute)
+		}
+		s := w.join("last")
+		for units := w.next(s, 20); len(units) > 0; units = w.next(s, 20) {
+			for _, u := range units {
+				w.takes(s, "last", u, 10)
+			}
+		}
+		w.coord.Leave(s, nil)
+		w.pass(time.Minute)
+		t1.mu.Lock()
+		defer t1.mu.Unlock()
+		if len(t1.meters.of) != 0 || len(t1.meters.vanished) != 0 {
+			t.Errorf("of workers that are gone, and units that are settled, %d meters and %d charges are remembered", len(t1.meters.of), len(t1.meters.vanished))
+		}
+	})
+}
+
+// Thousands may be idle: that one more connects, or leaves, is no news to them.
+func TestIdleWorkersAreNotWokenInVain(t *testing.T) {
+	inWorld(t, Options{}, func(t *testing.T, w *world) {
+		w.join("ann")
+		t1, err := w.coord.leading()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		woken := func() bool {
+			t1.mu.Lock()
+			defer t1.mu.Unlock()
+			wake := t1.wake
+			t1.mu.Unlock()
+			w.coord.Leave(w.join("bob"), nil)
+			t1.mu.Lock()
+			return wake != t1.wake
+		}
+		if woken() {
+			t.Error("all are woken where there is nothing to lease")
+		}
+		w.campaign(fourRounds)
+		w.pass(time.Minute)
+		if !woken() {
+			t.Error("nobody is woken where there is something to lease")
+		}
+	})
+}

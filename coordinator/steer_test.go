@@ -419,3 +419,44 @@ func TestWatchCampaign(t *testing.T) {
 		}
 	})
 }
+
+// Who waits for a lease while a campaign may have none is handed one as soon as it may:
+// when it is resumed, and when it has more money.
+func TestWhoWaitsIsWoken(t *testing.T) {
+	for name, test := range map[string]struct {
+		campaign   string
+		stop, more func(w *world, s string)
+	}{
+		"resumed": {fourRounds, func(w *world, _ string) { w.steer("pause", "") }, func(w *world, _ string) { w.steer("resume", "") }},
+		"more money": {strings.Replace(fourRounds, "samples: 400", "samples: 400\nprice: {gpu_hour: 3.6, currency: EUR}\nmoney: 0.00001", 1),
+			func(w *world, s string) { w.takes(s, "ann", w.next(s, 1)[0], 10) },
+			func(w *world, _ string) { w.must("POST", "/v1/campaigns/c/extend", `{"money": 1}`) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Options{}, func(t *testing.T, w *world) {
+				w.campaign(test.campaign)
+				s := w.join("ann")
+				w.pass(10 * time.Second) // nothing else is about to happen
+				test.stop(w, s)
+				leased := make(chan int, 1)
+				go func() {
+					leases, err := w.coord.Next(t.Context(), s, 1)
+					if err != nil {
+						t.Error(err)
+					}
+					leased <- len(leases)
+				}()
+				w.settle()
+				test.more(w, s)
+				w.pass(time.Second)
+				if len(leased) == 0 {
+					t.Error("nobody told it")
+					w.coord.Leave(w.join("bob"), nil)
+				}
+				if n := <-leased; n != 1 {
+					t.Errorf("%d leases", n)
+				}
+			})
+		})
+	}
+}

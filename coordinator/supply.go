@@ -151,7 +151,7 @@ func (t *term) hold(s *state.State, name string) {
 	case state.Paused, state.Closed:
 		t.schedule.Hold(name)
 	default:
-		t.schedule.Release(name)
+		t.loosen(name, func() { t.schedule.Release(name) })
 	}
 	t.afford(s, name)
 }

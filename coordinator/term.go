@@ -98,6 +98,15 @@ func (t *term) wakeWaiting() {
 	}
 }
 
+// loosen does what may end the rest of a campaign of which nothing was leased, and
+// wakes who waits where it has. The caller holds mu.
+func (t *term) loosen(campaign string, do func()) {
+	rested := t.schedule.Rests(campaign)
+	if do(); rested && !t.schedule.Rests(campaign) {
+		t.wakeWaiting()
+	}
+}
+
 // expire takes back leases whose time is over, and wakes who waits when a pause
 // has ended.
 func (t *term) expire(ctx context.Context) error {
@@ -123,7 +132,7 @@ func (t *term) expire(ctx context.Context) error {
 					}
 				}
 			}
-			t.wakeAll()
+			t.wakeWaiting()
 			due, waiting = t.schedule.Due()
 		}
 		t.mu.Unlock()
@@ -141,6 +150,7 @@ func (t *term) join(w loop.Worker, now time.Time) string {
 	for _, old := range t.sessions {
 		if old.worker.Name == w.Name {
 			t.end(old, now)
+			defer t.wakeAll() // it may wait
 		}
 	}
 	s := &session{id: strconv.FormatUint(t.c.joined.Add(1), 36), worker: w, since: now, making: make(map[loop.Unit]time.Time), charged: t.recharge(&w)}
@@ -148,7 +158,7 @@ func (t *term) join(w loop.Worker, now time.Time) string {
 	t.slots += w.Slots
 	t.schedule.Join(w, now)
 	poke(t.armed)
-	t.wakeAll()
+	t.wakeWaiting()
 	return s.id
 }
 
@@ -170,5 +180,5 @@ func (t *term) giveBack(u loop.Unit) {
 		t.offerUnit(s, u, standing, "", now)
 	})
 	poke(t.armed)
-	t.wakeAll()
+	t.wakeWaiting()
 }

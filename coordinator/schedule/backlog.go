@@ -155,7 +155,7 @@ func (s *Schedule) queue(t *track, sp span, avoid string, first bool) {
 // is held, or its purse empty.
 func (s *Schedule) place(q *queue) {
 	b := s.backlogs[q.track.generator]
-	if q.spans.n == 0 || s.rests(q.track.place.Campaign) {
+	if q.spans.n == 0 || s.Rests(q.track.place.Campaign) {
 		if b != nil {
 			b.remove(q)
 		}

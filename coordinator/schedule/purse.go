@@ -77,8 +77,9 @@ func (s *Schedule) weigh(campaign string, p *purse) {
 	}
 }
 
-// rests reports whether nothing of a campaign is leased.
-func (s *Schedule) rests(campaign string) bool {
+// Rests reports whether nothing of a campaign is leased: it is held, or its purse is
+// empty.
+func (s *Schedule) Rests(campaign string) bool {
 	p := s.purses[campaign]
 	return s.held[campaign] || p != nil && p.empty
 }
