@@ -25,7 +25,9 @@ type meters struct {
 	current, previous []Meter // by connection, ascending; Campaign is left out
 }
 
-const rememberedMeters = 1 << 13
+// rememberedMeters are more than the workers that a leader lets in (gpuworker: 20,000),
+// or some of a whole fleet would be forgotten from one reading to the next.
+const rememberedMeters = 1 << 15
 
 // Bounds of a reading.
 const (

@@ -117,6 +117,23 @@ func TestMetersAgainstTwin(t *testing.T) {
 	}
 }
 
+// C14: of as many workers as a hub lets in, each is counted once however often all of
+// them report in turn: none is forgotten before its next reading.
+func TestMetersOfAWholeFleet(t *testing.T) {
+	s := prepared(t, 12, 3, 3)
+	const workers, times = 20_000, 3 // gpuworker's default of most connections
+	for millis := uint64(1); millis <= times; millis++ {
+		var readings []Meter
+		for i := range workers {
+			readings = append(readings, Meter{Connection: fmt.Sprintf("run.%05d", i), Campaign: "c", Millis: millis})
+		}
+		answer[Accounted](t, s, Command{Account: &Account{Meters: readings}})
+	}
+	if got := spent(t, s, "c"); got.Millis != workers*times {
+		t.Errorf("%d workers that took %d ms each have taken %d ms", workers, times, got.Millis)
+	}
+}
+
 func outOfMoney(s *State, version int) Command {
 	return Command{GiveUp: &GiveUp{Campaign: "c", Reason: "money: 10.02 of 10.00 EUR are spent", Version: version}}
 }
