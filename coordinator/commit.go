@@ -175,7 +175,8 @@ func (t *term) sweepLeft(ctx context.Context, w *loop.Worker) {
 	}
 	t.c.node.View(func(s *state.State) {
 		staged = slices.DeleteFunc(staged, func(u loop.Unit) bool {
-			return slices.Contains(w.Holds, u) || s.JudgeUnit(u).Fresh > 0
+			_, known := s.Round(u.Campaign, u.Round)
+			return !known || slices.Contains(w.Holds, u) || s.JudgeUnit(u).Fresh > 0
 		})
 	})
 	for _, u := range staged {
