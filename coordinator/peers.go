@@ -2,8 +2,11 @@ package coordinator
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"hone/coordinator/state"
+	"hone/loop"
 )
 
 // Peers is how a node and the others of its cluster reach each other.
@@ -50,7 +54,7 @@ func (n *Node) wire(logger hclog.Logger) (transport, error) {
 		_, alone := raft.NewInmemTransport(raft.ServerAddress(n.o.Name))
 		return ordered{alone}, nil
 	}
-	s, err := newStream(n.o.Peers)
+	s, err := newStream(n.o.Peers, n.Cluster())
 	if err != nil {
 		return nil, fmt.Errorf("listen to peers: %w", err)
 	}
@@ -88,15 +92,19 @@ func (r registered) ServerAddr(id raft.ServerID) (address raft.ServerAddress, er
 	return address, err
 }
 
-// stream is raft's connections: TCP, under TLS where there are certificates.
+// stream is raft's connections: TCP, under TLS where there are certificates. Who
+// dials says first which cluster it means, which raft never does: a node that founded
+// another one where a member was, at the same address, would take the leader's entries
+// for its own, and vote.
 type stream struct {
 	net.Listener
+	cluster      loop.Digest
 	certificates *Certificates
 	advertised   net.Addr
 }
 
-func newStream(p *Peers) (*stream, error) {
-	s := &stream{Listener: p.Listener, certificates: p.Certificates, advertised: p.Listener.Addr()}
+func newStream(p *Peers, cluster string) (*stream, error) {
+	s := &stream{Listener: p.Listener, cluster: greeting(cluster), certificates: p.Certificates, advertised: p.Listener.Addr()}
 	if p.Address != "" {
 		s.advertised = address(p.Address)
 	}
@@ -116,9 +124,62 @@ func newStream(p *Peers) (*stream, error) {
 // Addr is the advertised address: raft tells it to others as this node's own.
 func (s *stream) Addr() net.Addr { return s.advertised }
 
-// Dial connects to another node. The certificate that it shows must name the host
-// that was dialled.
+// greeting is what a cluster's nodes begin every connection with.
+func greeting(cluster string) loop.Digest { return sha256.Sum256([]byte("hone/peer/1 " + cluster)) }
+
+// Accept waits for a connection, which is that of another node once it has been read
+// from.
+func (s *stream) Accept() (net.Conn, error) {
+	conn, err := s.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &greeted{Conn: conn, want: s.cluster}, nil
+}
+
+// greeted is a connection of which the greeting is still to come. It is read by who
+// reads from the connection, so that nobody else waits for it.
+type greeted struct {
+	net.Conn
+	want loop.Digest
+	done bool
+}
+
+func (c *greeted) Read(p []byte) (int, error) {
+	if !c.done {
+		var got loop.Digest
+		if _, err := io.ReadFull(c.Conn, got[:]); err != nil {
+			return 0, err
+		}
+		if got != c.want {
+			return 0, fmt.Errorf("%s is of another cluster: if this node is meant to be one of that, start it with --join and an empty --data", c.RemoteAddr())
+		}
+		c.done = true
+	}
+	return c.Conn.Read(p)
+}
+
+// Dial connects to another node of the cluster. The certificate that it shows must
+// name the host that was dialled.
 func (s *stream) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	conn, err := s.dial(to, timeout)
+	if err != nil {
+		return nil, err
+	}
+	err = conn.SetWriteDeadline(time.Now().Add(timeout))
+	if err == nil {
+		_, err = conn.Write(s.cluster[:])
+	}
+	if err == nil {
+		err = conn.SetWriteDeadline(time.Time{})
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+func (s *stream) dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if s.certificates == nil {

@@ -88,7 +88,7 @@ func echo(t *testing.T, c *Certificates) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newStream(&Peers{Listener: listener, Certificates: c})
+	s, err := newStream(&Peers{Listener: listener, Certificates: c}, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,11 +133,15 @@ func TestPeersKnowEachOther(t *testing.T) {
 	server := echo(t, own.write(t.TempDir(), here))
 	to := raft.ServerAddress(server.Addr().String())
 	dial := func(c *Certificates) error {
-		conn, err := (&stream{certificates: c}).Dial(to, 5*time.Second)
+		conn, err := (&stream{cluster: greeting("a"), certificates: c}).Dial(to, 5*time.Second)
 		return say(conn, err)
 	}
 	if err := dial(own.write(t.TempDir(), here)); err != nil {
 		t.Errorf("a node of the cluster: %v", err)
+	}
+	other := &stream{cluster: greeting("b"), certificates: own.write(t.TempDir(), here)}
+	if say(other.Dial(to, 5*time.Second)) == nil {
+		t.Error("a node of another cluster, signed by the same authority, was let in")
 	}
 	if dial(foreign.write(t.TempDir(), here)) == nil {
 		t.Error("a node of another authority was let in")
@@ -168,7 +172,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	here := net.IPv4(127, 0, 0, 1)
 	serverDir, clientDir := t.TempDir(), t.TempDir()
 	server := echo(t, first.write(serverDir, here))
-	client := &stream{certificates: first.write(clientDir, here)}
+	client := &stream{cluster: greeting("a"), certificates: first.write(clientDir, here)}
 	try := func() error {
 		conn, err := client.Dial(raft.ServerAddress(server.Addr().String()), 5*time.Second)
 		return say(conn, err)
@@ -232,7 +236,7 @@ func TestCertificatesRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := newStream(&Peers{Listener: listener, Certificates: c}); err == nil {
+		if _, err := newStream(&Peers{Listener: listener, Certificates: c}, "a"); err == nil {
 			t.Errorf("%s: accepted", name)
 		} else if errors.Is(err, os.ErrNotExist) != (name == "missing") {
 			t.Errorf("%s: %v", name, err)
