@@ -70,6 +70,36 @@ func (n *Node) announce(ctx context.Context) error {
 	}
 }
 
+// enter has the cluster admit a node that holds nothing yet, before raft runs. Raft
+// would at once vote and acknowledge as the one of its name that may have been there
+// before, whose disk is lost, and whose promises nobody remembers.
+func (n *Node) enter(ctx context.Context) error {
+	tick := time.NewTicker(announceEvery)
+	defer tick.Stop()
+	if len(n.o.Join) == 0 {
+		return loop.Conflict("join", "node %s joins cluster %s, and has heard nothing of it yet: start it with --join", n.o.Name, n.Cluster())
+	}
+	told := ""
+	for {
+		err := n.introduce(ctx)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, loop.ErrConflict) {
+			return fmt.Errorf("join: %w", err)
+		}
+		if ctx.Err() == nil && err.Error() != told {
+			told = err.Error()
+			n.o.Logger.Warn("the cluster has not admitted this node yet", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // introduce tells the leader what this node is, unless that is known.
 func (n *Node) introduce(ctx context.Context) error {
 	about := n.about()

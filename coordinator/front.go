@@ -33,7 +33,8 @@ const (
 // those are labelled, with the sequence up to which they are true.
 func (c *Coordinator) Front(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if local(r.URL.Path) {
+		// A leader that doubts its clock may not begin its term before it is confirmed (C24).
+		if local(r.URL.Path) || r.Method == http.MethodPost && r.URL.Path == "/v1/cluster/clock" && c.node.Leading() {
 			next.ServeHTTP(w, r)
 			return
 		}

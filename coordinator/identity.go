@@ -19,8 +19,7 @@ import (
 // cluster with the same id.
 func membership(dir, join string) (id string, joined bool, err error) {
 	path := filepath.Join(dir, "cluster")
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if id, joined, err = readMembership(dir); errors.Is(err, fs.ErrNotExist) {
 		if segments, _ := filepath.Glob(filepath.Join(dir, "log", "*.wal")); len(segments) > 0 {
 			return "", false, fmt.Errorf("open node: %s is missing, but there is a log beside it: restore the file, or empty the directory and let the node join again", path)
 		}
@@ -33,12 +32,22 @@ func membership(dir, join string) (id string, joined bool, err error) {
 	if err != nil {
 		return "", false, fmt.Errorf("open node: %w", err)
 	}
+	if join != "" && id != join {
+		return "", false, loop.Conflict("join", "%s belongs to cluster %s, and that one is %s: start with a --data that is empty, or of that cluster", dir, id, join)
+	}
+	return id, joined, nil
+}
+
+// readMembership is membership of a directory that belongs to a cluster already.
+func readMembership(dir string) (id string, joined bool, err error) {
+	path := filepath.Join(dir, "cluster")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", false, err
+	}
 	words := strings.Fields(string(text))
 	if len(words) == 0 || len(words) > 2 || len(words) == 2 && words[1] != "joined" {
-		return "", false, fmt.Errorf("open node: %s does not say to which cluster the node belongs: restore the file, or empty the directory and let the node join again", path)
-	}
-	if join != "" && words[0] != join {
-		return "", false, loop.Conflict("join", "%s belongs to cluster %s, and that one is %s: start with a --data that is empty, or of that cluster", dir, words[0], join)
+		return "", false, fmt.Errorf("%s does not say to which cluster the node belongs: restore the file, or empty the directory and let the node join again", path)
 	}
 	return words[0], len(words) == 2, nil
 }

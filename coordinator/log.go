@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/go-hclog"
@@ -45,6 +47,9 @@ type nodeLog struct {
 
 // openLog opens the log in a directory, which exists, and checks all of it.
 func openLog(path string, snapshots *snapshotStore, stale func(error), logger hclog.Logger) (_ *nodeLog, err error) {
+	if err := lost(path); err != nil {
+		return nil, err
+	}
 	l := &nodeLog{path: path, meta: &logMeta{}, snapshots: snapshots, stale: stale}
 	if l.reached, err = openReached(filepath.Join(path, "reached")); err != nil {
 		return nil, err
@@ -81,7 +86,7 @@ type damage struct {
 
 func (d *damage) Error() string {
 	return fmt.Sprintf("%s is damaged: %v; nothing was changed: bring the file back from a copy, or, where other nodes hold the log, "+
-		"remove this node from the cluster, empty its folder and let it join again", d.path, d.what)
+		"remove this node from the cluster, empty the folder raft in its --data and let it join again", d.path, d.what)
 }
 
 func (d *damage) Unwrap() error { return d.what }
@@ -139,12 +144,40 @@ func (l *nodeLog) belongs(cluster, instance string) error {
 		return err
 	}
 	if known == nil {
-		return l.meta.SetStable(key, []byte(owner))
-	}
-	if string(known) != owner {
+		if err := l.meta.SetStable(key, []byte(owner)); err != nil {
+			return err
+		}
+	} else if string(known) != owner {
 		return damaged(filepath.Dir(l.path), fmt.Errorf("its log is of (cluster, instance) %s, and the files there say %s", known, owner))
 	}
-	return nil
+	begun := begunFile(l.path)
+	of, err := os.ReadFile(begun)
+	if errors.Is(err, fs.ErrNotExist) {
+		return replaceFile(begun, []byte(owner+"\n"))
+	}
+	if err == nil && string(of) != owner+"\n" {
+		err = damaged(begun, fmt.Errorf("the log is of (cluster, instance) %s", owner))
+	}
+	return err
+}
+
+// begunFile stands beside a log, and says that it was begun: it outlives the log.
+func begunFile(path string) string { return filepath.Join(filepath.Dir(path), "begun") }
+
+// lost refuses a log that was begun and is gone, whether or not a snapshot is left.
+// Who founded the cluster would found another with the same id, and any node would
+// forget what it has acknowledged, and for whom it has voted.
+func lost(path string) error {
+	if _, err := os.Stat(begunFile(path)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	_, err := os.Stat(filepath.Join(path, "meta"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return damaged(path, errors.New("it was begun, and its file meta is missing"))
+	}
+	return err
 }
 
 // drop removes a log that ends before the newest snapshot: the node was killed

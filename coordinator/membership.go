@@ -55,12 +55,21 @@ func (n *Node) Admit(ctx context.Context, cluster string, who state.Node) error 
 	}
 	var known state.Node
 	n.View(func(s *state.State) { known, _ = s.Node(who.Name) })
+	member, ok := memberOf(servers, who.Name)
+	if ok && known == (state.Node{}) && who.Name != n.o.Name {
+		// One of this name was forgotten, and its removal went no further. Who comes
+		// in its place holds nothing, and must not have its vote.
+		if err := n.changed("remove "+who.Name, n.raft.RemoveServer(member.ID, 0, n.o.ProposeTimeout)); err != nil {
+			return err
+		}
+		ok = false
+	}
 	if known != who {
 		if _, err := n.Propose(ctx, state.Command{RegisterNode: &state.RegisterNode{Node: who}}); err != nil {
 			return err
 		}
 	}
-	if _, ok := memberOf(servers, who.Name); ok {
+	if ok {
 		return nil
 	}
 	n.o.Logger.Info("a node joins", "node", who.Name, "address", who.Address)

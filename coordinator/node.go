@@ -150,8 +150,8 @@ func (n *Node) stop(err error) {
 	}
 }
 
-// start opens the stores and starts raft.
-func (n *Node) start() (err error) {
+// start opens the stores, and starts raft once the node is one of its cluster.
+func (n *Node) start(ctx context.Context) (err error) {
 	// The log's own lock would make a second node wait for ever, and say nothing.
 	if n.lock, err = os.OpenFile(filepath.Join(n.o.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644); err != nil {
 		return fmt.Errorf("open node: %w", err)
@@ -182,15 +182,20 @@ func (n *Node) start() (err error) {
 	if err := n.log.belongs(n.Cluster(), n.instance); err != nil {
 		return fmt.Errorf("open node: %w", err)
 	}
+	exists, err := raft.HasExistingState(n.log, n.log, snapshots)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	if !exists && n.joined {
+		if err := n.enter(ctx); err != nil {
+			return err
+		}
+	}
 	wire, err := n.wire(logger)
 	if err != nil {
 		return err
 	}
 	config := n.config(logger)
-	exists, err := raft.HasExistingState(n.log, n.log, snapshots)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
-	}
 	if !exists && !n.joined {
 		voters := raft.Configuration{Servers: []raft.Server{{ID: config.LocalID, Address: wire.LocalAddr()}}}
 		if err := raft.BootstrapCluster(config, n.log, n.log, snapshots, wire, voters); err != nil {
@@ -247,7 +252,10 @@ func (n *Node) config(logger hclog.Logger) *raft.Config {
 // says why; lead must return then.
 func (n *Node) Run(ctx context.Context, lead func(ctx context.Context) error) (err error) {
 	defer close(n.stopped)
-	if err := n.start(); err != nil {
+	if err := n.start(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
 		return err
 	}
 	close(n.started)

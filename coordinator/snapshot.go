@@ -41,8 +41,7 @@ func RestoreSnapshot(dir, name string, r io.Reader) (_ api.Snapshot, err error) 
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
 	if there, err := os.ReadDir(dir); err == nil && len(there) > 0 {
-		id, _, err := membership(dir, "")
-		if err == nil && id != s.Cluster() {
+		if id, _, err := readMembership(dir); err == nil && id != s.Cluster() {
 			return api.Snapshot{}, loop.Conflict("data", "%s belongs to cluster %s, and the snapshot is of %s: choose an empty --data", dir, id, s.Cluster())
 		}
 		return api.Snapshot{}, loop.Conflict("data", "there is a node in %s already, which knows as much as the snapshot or more: start it, or choose an empty --data", dir)
@@ -51,9 +50,13 @@ func RestoreSnapshot(dir, name string, r io.Reader) (_ api.Snapshot, err error) 
 	}
 	// The nodes of before are no members of what begins here.
 	forgetAll(s)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	// It appears whole, or not at all.
+	whole := dir
+	dir += ".restoring"
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return api.Snapshot{}, err
 	}
+	defer os.RemoveAll(dir)
 	snapshots, err := openSnapshots(dir, 2, hclog.NewNullLogger())
 	if err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
@@ -73,11 +76,13 @@ func RestoreSnapshot(dir, name string, r io.Reader) (_ api.Snapshot, err error) 
 	if err := remember(filepath.Join(dir, "name"), name); err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
-	// Last: from here on it is a node's directory.
 	if err := replaceFile(filepath.Join(dir, "cluster"), []byte(s.Cluster()+"\n")); err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
-	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir))); err != nil {
+	if err := os.Rename(dir, whole); err != nil {
+		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
+	}
+	if err := syncDir(filepath.Dir(whole)); err != nil {
 		return api.Snapshot{}, fmt.Errorf("restore: %w", err)
 	}
 	return inspect(s), nil
