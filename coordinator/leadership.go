@@ -67,6 +67,8 @@ func (n *Node) term(ctx context.Context, number uint64, lead func(context.Contex
 	var upgrading sync.WaitGroup
 	defer upgrading.Wait()
 	defer end(nil)
+	n.serving.Store(number)
+	defer n.serving.Store(0)
 	upgrading.Go(func() { n.upgrade(term) })
 	done := make(chan error, 1)
 	go func() { done <- lead(term) }()

@@ -104,6 +104,8 @@ func (n *Node) Promote(name string) error {
 // directory. It is refused where too few of the rest could decide anything. A
 // leader that is to remove itself gives its leadership up, and leaves it to the next.
 func (n *Node) Remove(ctx context.Context, name string) error {
+	n.removing.Lock()
+	defer n.removing.Unlock()
 	servers, err := n.configuration()
 	if err != nil {
 		return err
@@ -212,6 +214,10 @@ func (n *Node) Verify() error {
 	}
 	if err := n.wait(n.raft.VerifyLeader()); err != nil {
 		return fmt.Errorf("%w: %w", err, loop.ErrUnavailable)
+	}
+	// Deposed and elected anew, it may not have applied what others committed between.
+	if n.serving.Load() != n.raft.CurrentTerm() {
+		return fmt.Errorf("this node has just begun to lead: %w", loop.ErrUnavailable)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,6 +84,12 @@ type Node struct {
 	// proposals is where commands are put, and taken where the log takes them
 	// from: the same channel, but where a test stands between.
 	proposals chan proposal
+	// serving is raft's term in which this node leads with all applied that was
+	// committed before; 0 while it does not.
+	serving atomic.Uint64
+	// removing is held by the one removal that is under way: each counts on those who
+	// stay.
+	removing sync.Mutex
 	// flying counts the entries that are on their way into the log.
 	flying atomic.Int64
 	taken  chan proposal
