@@ -1,19 +1,30 @@
 package loop
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // trustPoints is how many scenarios stand for each part of a mixture when the
-// divergence between two mixtures is computed: it is then within .01 nats and 2 %
+// divergence between two mixtures is estimated: it is then within .01 nats and 2 %
 // of the exact one, mostly far nearer. I9's trust region is held to that.
+//
+// Where constraints reject draws, the points are no longer of low discrepancy: those
+// that are drawn again are independent, and an estimate may be off by more. So there
+// every scenario is counted with its exact probability, if they are no more than would
+// be drawn.
 const trustPoints = 4096
 
-// comparison computes KL(m || from) of mixtures of some parts, from the same
-// low-discrepancy points of every part for any of them.
+// comparison computes KL(m || from) of mixtures of some parts, from the same points
+// for any of them: every scenario, or low-discrepancy points of every part.
 type comparison struct {
 	decision *decision
 	parts    []boost
 	points   []trustPoint
 	codes    [][]Code // of each of the points
+	// known finds a point by its key, which is made anew for each scenario.
+	known map[string]int
+	key   []byte
 }
 
 // trustPoint is points at which mixtures are compared that all parts are as dense
@@ -31,15 +42,14 @@ type trustPoint struct {
 	from float64
 }
 
-// compare draws the points of every part; of both curricula, where the two
-// mixtures have one. Every part that can show a point has shown it in proportion to
-// its density there: the balance heuristic (Veach 1997).
+// compare finds the points of every part; of both curricula, where the two
+// mixtures have one. Where they are drawn, every part that can show a point has shown
+// it in proportion to its density there: the balance heuristic (Veach 1997).
 func (d *decision) compare(parts []boost, from, to mixture) (*comparison, error) {
 	k := &comparison{decision: d, parts: parts}
 	// The curricula stand for the part that is over one; without a curriculum it is
 	// enough to know which slices a point lies in.
 	var drawn []part
-	curricula := 0
 	add := func(over Over, slice Slice, curriculum []Marginal) error {
 		p, err := d.trial(len(drawn), over, slice, curriculum)
 		drawn = append(drawn, p)
@@ -56,48 +66,85 @@ func (d *decision) compare(parts []boost, from, to mixture) (*comparison, error)
 	plain := len(drawn)
 	for _, m := range []mixture{from, to} {
 		if m.curriculum != nil {
-			curricula++
 			if err := add(OverCurriculum, nil, m.curriculum); err != nil {
 				return nil, err
 			}
 		}
 	}
-	sampler := &Sampler{space: d.space}
-	known := make(map[string]int)
-	var key []byte
-	for i := range drawn {
-		for x := range uint32(trustPoints) {
-			scenario, err := sampler.draw(&drawn[i], x)
-			if err != nil {
-				return nil, err
-			}
-			key = key[:0]
-			for j := range drawn[:plain] {
-				match := byte(0)
-				if drawn[j].fixed.Matches(scenario.Codes) {
-					match = 1
-				}
-				key = append(key, match)
-			}
-			if curricula > 0 {
-				for _, code := range scenario.Codes {
-					key = append(key, byte(code), byte(code>>8))
-				}
-			}
-			at, ok := known[string(key)]
-			if !ok {
-				at = len(k.points)
-				known[string(key)] = at
-				k.points, k.codes = append(k.points, trustPoint{}), append(k.codes, scenario.Codes)
-			}
-			k.points[at].mass++
-		}
+	k.known = make(map[string]int)
+	if k.count(drawn, plain) {
+		k.fill(drawn[:plain], drawn[plain:], from)
+		return k, nil
+	}
+	if err := k.draw(drawn, plain); err != nil {
+		return nil, err
 	}
 	k.fill(drawn[:plain], drawn[plain:], from)
 	for i := range k.points {
 		k.points[i].mass /= k.points[i].drawn * trustPoints
 	}
 	return k, nil
+}
+
+// count makes points of every scenario of the base, which has all that any part has,
+// and reports whether it did: only where constraints reject draws, and scenarios are no
+// more than draws.
+func (k *comparison) count(drawn []part, plain int) bool {
+	if !slices.ContainsFunc(drawn, func(p part) bool { return p.acceptance < 1-rounding }) {
+		return false
+	}
+	all := drawn[0].list(len(drawn) * trustPoints)
+	for x, base := range drawn[0].densities(all) {
+		if base.of > 0 {
+			k.point(drawn, plain, all[x]).mass += base.float64()
+		}
+	}
+	return all != nil
+}
+
+// rounding is how far from 1 the acceptance may be of a part that rejects nothing.
+const rounding = 1e-9
+
+// draw makes points of what is drawn of each part; their masses are yet to be divided by
+// how densely all was drawn.
+func (k *comparison) draw(drawn []part, plain int) error {
+	sampler := &Sampler{space: k.decision.space}
+	for i := range drawn {
+		for x := range uint32(trustPoints) {
+			scenario, err := sampler.draw(&drawn[i], x)
+			if err != nil {
+				return err
+			}
+			k.point(drawn, plain, scenario.Codes).mass++
+		}
+	}
+	return nil
+}
+
+// point is the one that a scenario belongs to. The first parts, which are plain, are
+// over slices, and as dense wherever they have a scenario; those after them are
+// curricula, which tell all scenarios apart.
+func (k *comparison) point(drawn []part, plain int, codes []Code) *trustPoint {
+	k.key = k.key[:0]
+	for j := range drawn[:plain] {
+		match := byte(0)
+		if drawn[j].fixed.Matches(codes) {
+			match = 1
+		}
+		k.key = append(k.key, match)
+	}
+	if len(drawn) > plain {
+		for _, code := range codes {
+			k.key = append(k.key, byte(code), byte(code>>8))
+		}
+	}
+	at, ok := k.known[string(k.key)]
+	if !ok {
+		at = len(k.points)
+		k.known[string(k.key)] = at
+		k.points, k.codes = append(k.points, trustPoint{}), append(k.codes, codes)
+	}
+	return &k.points[at]
 }
 
 // trial is a part to draw points from. Points that share a value would stand for
