@@ -346,10 +346,9 @@ func TestDamagedNodeJoinsAgain(t *testing.T) {
 					c.put(i)
 				}
 				bad := c.follower()
-				if err := bad.raft.Snapshot().Error(); err != nil {
-					t.Fatal(err)
-				}
 				c.equal()
+				// Not before the follower has applied who belongs to the cluster.
+				c.await("a snapshot", func() bool { return bad.raft.Snapshot().Error() == nil })
 				c.stop(bad.name)
 				dir := filepath.Join(c.dir, bad.name)
 				found, err := filepath.Glob(filepath.Join(dir, file))
