@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet"
 	parquetfile "github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
@@ -133,19 +131,11 @@ type merging struct {
 
 // add adds the rows of a part that count. It is read whole, and its digest compared.
 func (m *merging) add(ctx context.Context, l *Lake, part *loop.Added) error {
-	b, err := l.Read(ctx, part.Part.Object.Key)
+	reader, err := l.openPart(ctx, part.Part.Object.Key)
 	if err != nil {
 		return err
 	}
-	file, err := parquetfile.NewParquetReader(bytes.NewReader(b), parquetfile.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	reader, err := pqarrow.NewFileReader(file, pqarrow.ArrowReadProperties{BatchSize: rowGroup}, memory.DefaultAllocator)
-	if err != nil {
-		return err
-	}
+	defer reader.ParquetReader().Close()
 	batches, err := reader.GetRecordReader(ctx, nil, nil)
 	if err != nil {
 		return err

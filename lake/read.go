@@ -71,6 +71,24 @@ func (l *Lake) ReadVerdicts(ctx context.Context, key string, space *loop.Space) 
 	return rows, nil
 }
 
+// openPart reads a part whole and compares its digest; the caller closes the reader's
+// ParquetReader.
+func (l *Lake) openPart(ctx context.Context, key string) (*pqarrow.FileReader, error) {
+	b, err := l.Read(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	file, err := parquetfile.NewParquetReader(bytes.NewReader(b), parquetfile.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
+	if err != nil {
+		return nil, err
+	}
+	reader, err := pqarrow.NewFileReader(file, pqarrow.ArrowReadProperties{BatchSize: rowGroup}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return reader, nil
+}
+
 // readPart hands every row of a part, of one of the kinds, to row. The object's digest has been
 // compared by then, so the decoder only ever sees what writePart wrote.
 func (l *Lake) readPart(ctx context.Context, key string, kinds [][]field, row func(*values)) error {
@@ -79,19 +97,11 @@ func (l *Lake) readPart(ctx context.Context, key string, kinds [][]field, row fu
 	} else if k.Kind != Part {
 		return &loop.Error{Field: "key", Problem: fmt.Sprintf("%q is not the key of a part", key)}
 	}
-	b, err := l.Read(ctx, key)
+	reader, err := l.openPart(ctx, key)
 	if err != nil {
 		return err
 	}
-	parts, err := parquetfile.NewParquetReader(bytes.NewReader(b), parquetfile.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
-	if err != nil {
-		return err
-	}
-	defer parts.Close()
-	reader, err := pqarrow.NewFileReader(parts, pqarrow.ArrowReadProperties{BatchSize: rowGroup}, memory.DefaultAllocator)
-	if err != nil {
-		return err
-	}
+	defer reader.ParquetReader().Close()
 	schema, err := reader.Schema()
 	if err != nil {
 		return err
